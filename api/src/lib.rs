@@ -1,0 +1,18 @@
+//! What Nearcast processes say to each other: plain serde types, no IO and no clock.
+//!
+//! | message | from | to | over |
+//! |---|---|---|---|
+//! | [`node::Spec`] | every node | control plane | `PUT /api/v1/nodes/{node}` |
+//! | [`node::Heartbeat`] | every node | control plane | `POST /api/v1/nodes/{node}/heartbeat` |
+//! | [`snapshot::Update`] | control plane | every node | `GET /api/v1/snapshot?since={version}&wait={seconds}` |
+//! | [`steer::Steering`] | control plane | viewer page | `GET /api/v1/steer/{channel}` |
+//! | [`Problem`] | every HTTP surface | its caller | any failed request |
+
+pub mod id;
+pub mod node;
+mod problem;
+pub mod snapshot;
+pub mod steer;
+
+pub use id::{BroadcastId, ChannelId, NodeId, Region, RenditionId};
+pub use problem::Problem;

@@ -1,0 +1,95 @@
+//! What a node says of itself: who it is ([`Spec`]) and how it is ([`Heartbeat`]).
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{BroadcastId, ChannelId, NodeId, Region};
+
+/// Who a node is. Sent once at start and again when the control plane has forgotten it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    pub id: NodeId,
+    pub role: Role,
+    pub region: Region,
+    /// Where it stands, for distance; without it only the region decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<Location>,
+    /// What DNS answers for it.
+    pub addresses: Vec<IpAddr>,
+    /// Base URLs, no trailing slash, best first, at which others reach this node's media: viewers an
+    /// edge's (`https://eu-1.example.net`), edges an origin's.
+    pub urls: Vec<String>,
+    /// The software's version.
+    pub version: String,
+}
+
+/// What a node does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    Edge,
+    Origin,
+    Control,
+}
+
+/// Degrees, WGS 84.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Location {
+    pub latitude: f64,
+    pub longitude: f64,
+}
+
+/// How a node is, every second. An origin's lists all it has live, so a lost one heals itself.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Heartbeat {
+    pub load: Load,
+    /// The node finishes what it has and wants nothing new.
+    #[serde(default)]
+    pub draining: bool,
+    #[serde(default)]
+    pub broadcasts: Vec<Broadcast>,
+}
+
+/// Load over the last heartbeat interval.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Load {
+    /// Share of all cores in use by the process, 0 to 1.
+    pub cpu: f32,
+    /// Viewers with a request in the last ten seconds.
+    pub viewers: u32,
+    /// Bits per second sent to viewers.
+    pub egress_bps: u64,
+}
+
+/// A broadcast that is live on an origin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Broadcast {
+    pub channel: ChannelId,
+    pub id: BroadcastId,
+    /// Milliseconds since the Unix epoch.
+    pub started_at: u64,
+}
+
+/// What the control plane thinks of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    Up,
+    /// Asked for, or answered, no new work.
+    Draining,
+    /// Missed its heartbeats.
+    Down,
+}
+
+/// Answer to a heartbeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeartbeatAck {
+    /// The newest snapshot's version.
+    pub snapshot: u64,
+}

@@ -1,0 +1,155 @@
+//! What the control plane knows, as numbered versions that every node keeps on disk and lives from.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::node::{Spec, Status};
+use crate::{BroadcastId, ChannelId, NodeId};
+
+/// Everything a node needs to work without the control plane.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Grows by one with every change.
+    pub version: u64,
+    /// The operator's DNS zone, without a trailing dot.
+    pub zone: String,
+    pub nodes: BTreeMap<NodeId, Node>,
+    pub channels: BTreeMap<ChannelId, Channel>,
+}
+
+/// A registered node and its health.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    pub spec: Spec,
+    pub status: Status,
+}
+
+/// A channel, who may publish to it and where it is live.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Channel {
+    pub title: String,
+    /// Stream keys that may publish here.
+    pub keys: Vec<KeyHash>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<Live>,
+}
+
+/// A channel that is live.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Live {
+    pub origin: NodeId,
+    pub broadcast: BroadcastId,
+    /// Milliseconds since the Unix epoch.
+    pub started_at: u64,
+}
+
+/// SHA-256 of a stream key, lower-case hex. Keys are 160 random bits, so no salt or stretching is needed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyHash(pub String);
+
+/// What brings a node from the version it has to the newest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Update {
+    /// The control plane no longer has the node's version, or the node has none.
+    Full(Snapshot),
+    Delta(Delta),
+}
+
+/// The difference between two versions.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Delta {
+    pub from: u64,
+    pub to: u64,
+    pub nodes: BTreeMap<NodeId, Option<Node>>,
+    pub channels: BTreeMap<ChannelId, Option<Channel>>,
+}
+
+/// A delta that does not start where the snapshot is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the delta starts at snapshot {from}, this node has {have}: ask for a full one")]
+pub struct WrongVersion {
+    from: u64,
+    have: u64,
+}
+
+impl Snapshot {
+    /// What turns `old` into `self`. `None` marks what is gone.
+    pub fn since(&self, old: &Self) -> Delta {
+        Delta {
+            from: old.version,
+            to: self.version,
+            nodes: difference(&old.nodes, &self.nodes),
+            channels: difference(&old.channels, &self.channels),
+        }
+    }
+
+    /// Brings the snapshot up to date, or leaves it as it was.
+    pub fn apply(&mut self, update: Update) -> Result<(), WrongVersion> {
+        match update {
+            Update::Full(snapshot) => *self = snapshot,
+            Update::Delta(delta) => {
+                if delta.from != self.version {
+                    return Err(WrongVersion { from: delta.from, have: self.version });
+                }
+                self.version = delta.to;
+                patch(&mut self.nodes, delta.nodes);
+                patch(&mut self.channels, delta.channels);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn difference<K: Ord + Clone, V: PartialEq + Clone>(
+    old: &BTreeMap<K, V>,
+    new: &BTreeMap<K, V>,
+) -> BTreeMap<K, Option<V>> {
+    let gone = old.keys().filter(|key| !new.contains_key(key)).map(|key| (key.clone(), None));
+    let changed = new.iter().filter(|(key, value)| old.get(key) != Some(value));
+    gone.chain(changed.map(|(key, value)| (key.clone(), Some(value.clone())))).collect()
+}
+
+fn patch<K: Ord, V>(map: &mut BTreeMap<K, V>, changes: BTreeMap<K, Option<V>>) {
+    for (key, value) in changes {
+        match value {
+            Some(value) => map.insert(key, value),
+            None => map.remove(&key),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(version: u64, channels: &[(&str, &str)]) -> Snapshot {
+        let channel = |title: &&str| Channel { title: (*title).to_owned(), ..Channel::default() };
+        let channels = channels.iter().map(|(id, title)| (id.parse().unwrap(), channel(title))).collect();
+        Snapshot { version, zone: "nearcast.test".into(), channels, ..Snapshot::default() }
+    }
+
+    #[test]
+    fn a_delta_carries_only_what_changed_and_leads_to_the_same_snapshot() {
+        let old = snapshot(4, &[("same", "a"), ("changed", "b"), ("gone", "c")]);
+        let new = snapshot(7, &[("same", "a"), ("changed", "d"), ("added", "e")]);
+        let delta = new.since(&old);
+        assert_eq!(delta.channels.len(), 3);
+
+        let json = serde_json::to_string(&Update::Delta(delta)).unwrap();
+        let mut node = old;
+        node.apply(serde_json::from_str(&json).unwrap()).unwrap();
+        assert_eq!(node, new);
+    }
+
+    #[test]
+    fn a_delta_from_elsewhere_changes_nothing() {
+        let mut node = snapshot(3, &[("a", "b")]);
+        let before = node.clone();
+        let delta = Delta { from: 4, to: 5, ..Delta::default() };
+        assert!(node.apply(Update::Delta(delta)).is_err());
+        assert_eq!(node, before);
+    }
+}
