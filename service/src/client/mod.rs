@@ -51,8 +51,13 @@ impl Http {
     /// # Errors
     /// `ca` is set and unusable. A system without authorities is no error: every `https://` is refused then.
     pub fn new(config: &Config) -> Result<Self> {
+        Self::with_roots(config, roots(config)?)
+    }
+
+    /// As [`Http::new`], trusting `roots` alone.
+    pub fn with_roots(config: &Config, roots: RootCertStore) -> Result<Self> {
         let connect = Duration::from_millis(config.connect_timeout_ms);
-        let connector = Connector::new(Arc::new(client_config(roots(config)?)?), connect);
+        let connector = Connector::new(Arc::new(client_config(roots)?), connect);
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -80,7 +85,7 @@ impl Http {
 }
 
 /// TLS for clients: the server is checked against `roots`, HTTP/2 is asked for.
-fn client_config(roots: RootCertStore) -> Result<ClientConfig> {
+pub fn client_config(roots: RootCertStore) -> Result<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(tls::provider());
     let builder = builder.with_safe_default_protocol_versions().map_err(Error::Tls)?;
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();

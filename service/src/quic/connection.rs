@@ -5,28 +5,29 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
-use futures_util::stream::{BoxStream, StreamExt, unfold};
+use futures_util::stream::unfold;
 use h3::error::Code;
 use h3::quic::{ConnectionErrorIncoming, StreamErrorIncoming};
 
 use super::{BidiStream, Payload, RecvStream, SendStream, code, connection_error, stream_lost};
 
 type Bidi = (quinn::SendStream, quinn::RecvStream);
+type Boxed<T> = Pin<Box<dyn Stream<Item = Result<T, quinn::ConnectionError>> + Send + Sync>>;
 
 /// A connection of either side. quinn's accepting and opening are futures that must live between polls, so each kind
 /// is a stream that is boxed once.
 pub struct Connection {
     inner: quinn::Connection,
-    accept_bidi: BoxStream<'static, Result<Bidi, quinn::ConnectionError>>,
-    accept_recv: BoxStream<'static, Result<quinn::RecvStream, quinn::ConnectionError>>,
+    accept_bidi: Boxed<Bidi>,
+    accept_recv: Boxed<quinn::RecvStream>,
     open: OpenStreams,
 }
 
 /// Opens streams on a connection. Streams are boxed on first use: a server opens no request streams.
 pub struct OpenStreams {
     inner: quinn::Connection,
-    bidi: Option<BoxStream<'static, Result<Bidi, quinn::ConnectionError>>>,
-    send: Option<BoxStream<'static, Result<quinn::SendStream, quinn::ConnectionError>>>,
+    bidi: Option<Boxed<Bidi>>,
+    send: Option<Boxed<quinn::SendStream>>,
 }
 
 impl Connection {
@@ -35,8 +36,8 @@ impl Connection {
         let accept_bidi = unfold(inner.clone(), async |inner| Some((inner.accept_bi().await, inner)));
         let accept_recv = unfold(inner.clone(), async |inner| Some((inner.accept_uni().await, inner)));
         Self {
-            accept_bidi: accept_bidi.boxed(),
-            accept_recv: accept_recv.boxed(),
+            accept_bidi: Box::pin(accept_bidi),
+            accept_recv: Box::pin(accept_recv),
             open: OpenStreams::new(inner.clone()),
             inner,
         }
@@ -97,7 +98,7 @@ impl h3::quic::OpenStreams<Payload> for OpenStreams {
 
     fn poll_open_bidi(&mut self, cx: &mut Context<'_>) -> Poll<Result<BidiStream, StreamErrorIncoming>> {
         let opening = self.bidi.get_or_insert_with(|| {
-            unfold(self.inner.clone(), async |inner| Some((inner.open_bi().await, inner))).boxed()
+            Box::pin(unfold(self.inner.clone(), async |inner| Some((inner.open_bi().await, inner))))
         });
         let stream = ready!(next(opening, cx));
         Poll::Ready(stream.map(bidi).map_err(stream_lost))
@@ -105,7 +106,7 @@ impl h3::quic::OpenStreams<Payload> for OpenStreams {
 
     fn poll_open_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<SendStream, StreamErrorIncoming>> {
         let opening = self.send.get_or_insert_with(|| {
-            unfold(self.inner.clone(), async |inner| Some((inner.open_uni().await, inner))).boxed()
+            Box::pin(unfold(self.inner.clone(), async |inner| Some((inner.open_uni().await, inner))))
         });
         let stream = ready!(next(opening, cx));
         Poll::Ready(stream.map(|stream| SendStream::new(stream, false)).map_err(stream_lost))
@@ -135,11 +136,8 @@ impl fmt::Debug for OpenStreams {
 }
 
 /// The streams above never end, but the type says they could.
-fn next<T>(
-    stream: &mut (impl Stream<Item = Result<T, quinn::ConnectionError>> + Unpin),
-    cx: &mut Context<'_>,
-) -> Poll<Result<T, quinn::ConnectionError>> {
-    let item = ready!(Pin::new(stream).poll_next(cx));
+fn next<T>(stream: &mut Boxed<T>, cx: &mut Context<'_>) -> Poll<Result<T, quinn::ConnectionError>> {
+    let item = ready!(stream.as_mut().poll_next(cx));
     Poll::Ready(item.unwrap_or(Err(quinn::ConnectionError::LocallyClosed)))
 }
 

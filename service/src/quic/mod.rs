@@ -24,6 +24,20 @@ use std::sync::Arc;
 use h3::quic::{ConnectionErrorIncoming, StreamErrorIncoming, StreamId};
 use quinn::VarInt;
 
+/// An HTTP/3 client on a connection: drive the first ([`wait_idle`](h3::client::Connection::wait_idle)) in a task, ask
+/// with the second. Bodies are sent as [`Payload`]s.
+///
+/// # Errors
+/// The connection broke before HTTP/3's own streams were open.
+pub async fn client(
+    connection: quinn::Connection,
+) -> Result<
+    (h3::client::Connection<Connection, Payload>, h3::client::SendRequest<OpenStreams, Payload>),
+    h3::error::ConnectionError,
+> {
+    h3::client::builder().send_grease(false).build(Connection::new(connection)).await
+}
+
 /// A request stream: both directions.
 #[derive(Debug)]
 pub struct BidiStream {

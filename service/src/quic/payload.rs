@@ -50,7 +50,11 @@ pub(super) fn take(frame: &mut WriteBuf<Payload>) -> Option<Slice> {
         Some(shown) if shown.rest.as_ptr() == chunk.as_ptr() && shown.rest.len() == length => {
             Slice { bytes: shown.rest, priority: Some(shown.priority) }
         }
-        _ => Slice { bytes: Bytes::copy_from_slice(chunk), priority: None },
+        _ => {
+            #[cfg(test)]
+            COPIED.set(COPIED.get() + length);
+            Slice { bytes: Bytes::copy_from_slice(chunk), priority: None }
+        }
     };
     frame.advance(length);
     SHOWN.take();
@@ -79,4 +83,15 @@ impl Buf for Payload {
     fn copy_to_bytes(&mut self, length: usize) -> Bytes {
         self.rest.copy_to_bytes(length)
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    static COPIED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Bytes that [`take`] had to copy on this thread.
+#[cfg(test)]
+pub(super) fn copied() -> usize {
+    COPIED.get()
 }
