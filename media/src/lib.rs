@@ -4,6 +4,7 @@
 pub mod codec;
 mod cursor;
 pub mod error;
+pub mod flv;
 pub mod frame;
 #[cfg(test)]
 mod mutation;
