@@ -8,6 +8,7 @@ pub mod flv;
 pub mod frame;
 #[cfg(test)]
 mod mutation;
+pub mod rtmp;
 
 pub use error::{Error, Result};
 pub use frame::{Config, Frame, Track};
