@@ -102,16 +102,17 @@ impl Assembler {
     /// Takes what is there of a chunk's payload; the message when that was its last byte.
     fn continue_chunk(&mut self, reading: Reading, input: &mut BytesMut) -> Result<Option<Message>> {
         let Some(stream) = self.streams.get_mut(reading.index) else { return Ok(None) };
-        let part = input.split_to(reading.left.min(input.len()));
-        stream.payload.extend_from_slice(&part);
-        self.pending = self.pending.saturating_add(part.len());
+        let taken = reading.left.min(input.len());
+        stream.payload.extend_from_slice(input.get(..taken).unwrap_or_default());
+        input.advance(taken);
+        self.pending = self.pending.saturating_add(taken);
         if self.pending > self.limits.pending {
             return Err(Error::Limit {
                 what: "RTMP bytes in unfinished messages",
                 limit: self.limits.pending,
             });
         }
-        let left = reading.left.saturating_sub(part.len());
+        let left = reading.left.saturating_sub(taken);
         self.reading = (left > 0).then_some(Reading { left, ..reading });
         if left > 0 || stream.payload.len() < stream.header.length {
             return Ok(None);
