@@ -2,6 +2,12 @@
 //! CMAF parts and segments, and those become HLS playlists.
 
 pub mod codec;
+mod cursor;
+pub mod error;
+pub mod flv;
 pub mod frame;
+#[cfg(test)]
+mod mutation;
 
+pub use error::{Error, Result};
 pub use frame::{Config, Frame, Track};
