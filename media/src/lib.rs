@@ -8,6 +8,8 @@ pub mod flv;
 pub mod frame;
 #[cfg(test)]
 mod mutation;
+pub mod hls;
+pub mod path;
 
 pub use error::{Error, Result};
 pub use frame::{Config, Frame, Track};
