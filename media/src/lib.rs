@@ -6,8 +6,10 @@ mod cursor;
 pub mod error;
 pub mod flv;
 pub mod frame;
+pub mod hls;
 #[cfg(test)]
 mod mutation;
+pub mod path;
 pub mod rtmp;
 
 pub use error::{Error, Result};
