@@ -4,6 +4,7 @@
 pub mod codec;
 mod cursor;
 pub mod error;
+pub mod fmp4;
 pub mod frame;
 pub mod hls;
 #[cfg(test)]
