@@ -9,7 +9,10 @@ pub mod frame;
 pub mod hls;
 #[cfg(test)]
 mod mutation;
+pub mod package;
 pub mod path;
+mod segment;
+mod window;
 
 pub use error::{Error, Result};
 pub use frame::{Config, Frame, Track};
