@@ -5,12 +5,16 @@ pub mod codec;
 mod cursor;
 pub mod error;
 pub mod flv;
+pub mod fmp4;
 pub mod frame;
 pub mod hls;
 #[cfg(test)]
 mod mutation;
+pub mod package;
 pub mod path;
 pub mod rtmp;
+mod segment;
+mod window;
 
 pub use error::{Error, Result};
 pub use frame::{Config, Frame, Track};
