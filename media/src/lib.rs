@@ -3,5 +3,7 @@
 
 pub mod codec;
 pub mod frame;
+pub mod hls;
+pub mod path;
 
 pub use frame::{Config, Frame, Track};
