@@ -119,6 +119,11 @@ impl<V: Clone, W> Table<V, W> {
         }
     }
 
+    /// True while `key` is being fetched.
+    pub fn contains(&self, key: &str) -> bool {
+        self.flights.contains_key(key)
+    }
+
     /// Keys being fetched.
     pub fn len(&self) -> usize {
         self.flights.len()

@@ -122,7 +122,8 @@ impl Cache {
                 return self.or_stale(resource, path, error, now);
             }
             let (waiter, told) = oneshot::channel();
-            let (ticket, joined) = match self.join(resource, path, waiter)? {
+            let Some(join) = self.join(resource, path, waiter)? else { continue };
+            let (ticket, joined) = match join {
                 Join::Open(growing) => {
                     self.metrics.joins.inc();
                     return Ok((Got::Growing(growing), Source::Collapsed));
@@ -144,7 +145,7 @@ impl Cache {
                 Ok(Outcome::Failed(error)) => return self.or_stale(resource, path, error, Instant::now()),
                 // The fetch stopped and this waiter is to try: then wait like the others.
                 Ok(Outcome::Elected(fill)) => self.start(fill),
-                // The flight landed between the look into the store and now.
+                // Not told: look again.
                 Err(_closed) => {}
             }
         }
@@ -175,23 +176,22 @@ impl Cache {
         &self.upstream
     }
 
+    /// Joins or starts the flight, or says `None` when it has landed since the caller looked.
     fn join(
         &self,
         resource: Resource<'_>,
         path: &str,
         waiter: oneshot::Sender<Outcome>,
-    ) -> Result<Join<Arc<Growing>>> {
+    ) -> Result<Option<Join<Arc<Growing>>>> {
         let mut flights = self.flights();
         // A fill stores before it lands, so what is in neither place is not here.
         if self.cached(resource, path, Instant::now()).is_some() {
-            drop(waiter);
-            // The closed channel makes the caller look again.
-            return Ok(Join::Wait(Ticket::default()));
+            return Ok(None);
         }
         if flights.len() >= self.max_fills && !flights.contains(path) {
             return Err(Error::Overloaded { what: "fetches running" });
         }
-        Ok(flights.join(path, waiter))
+        Ok(Some(flights.join(path, waiter)))
     }
 
     fn cached(&self, resource: Resource<'_>, path: &str, now: Instant) -> Option<Arc<Object>> {
