@@ -108,6 +108,16 @@ impl Cache {
         found
     }
 
+    /// As [`Cache::peek`], uncounted: for a part that is only a piece of the answer.
+    pub fn stored(&self, path: &str) -> Option<Arc<Object>> {
+        self.store.get(path)
+    }
+
+    /// A segment was answered from its parts.
+    pub fn count_assembled(&self) {
+        self.metrics.assembled_segments.inc();
+    }
+
     /// The resource, from memory or fetched. `path` must be its one spelling.
     pub async fn get(self: &Arc<Self>, resource: Resource<'_>, path: &str) -> Result<(Got, Source)> {
         let mut source = None;

@@ -87,6 +87,11 @@ impl Rendition {
         self.last_viewer = self.last_viewer.max(at);
     }
 
+    /// The process is to stop: those who wait get their answer, nobody is waited for long.
+    pub fn on_drain(&mut self) {
+        self.idle = self.idle.min(DRAIN_IDLE);
+    }
+
     /// The answer to the last [`Action::Playlist`].
     pub fn on_playlist(&mut self, answer: Result<Fetched, Error>, now: Instant) {
         let Chain::Asked(asked) = self.chain else { return };
@@ -243,6 +248,8 @@ const GRACE: Duration = Duration::from_secs(2);
 /// A restarted parent is found within a part or two, a dead one is not hammered.
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
+/// Players that are sent elsewhere ask here no more within a part or two.
+const DRAIN_IDLE: Duration = Duration::from_secs(1);
 /// Two seconds of the shortest parts.
 const MAX_PREFETCH: usize = 10;
 /// More than are ever hinted or listed anew at a time.

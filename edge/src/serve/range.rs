@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
+
 /// What to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
@@ -32,6 +34,23 @@ pub fn select(header: &[u8], length: u64) -> Selection {
         (Number::None, Number::Some(_)) => Selection::Unsatisfiable,
         (Number::None, Number::None) | (Number::Invalid, _) | (_, Number::Invalid) => Selection::Whole,
     }
+}
+
+/// The bytes of `range` in a body of these chunks, which are shared and not copied.
+pub fn slice(chunks: &[Bytes], range: Range<u64>) -> Vec<Bytes> {
+    let mut start = 0u64;
+    let mut slices = Vec::with_capacity(chunks.len());
+    for chunk in chunks {
+        let length = chunk.len() as u64;
+        // Within the chunk, so within memory.
+        let first = range.start.saturating_sub(start).min(length) as usize;
+        let last = range.end.saturating_sub(start).min(length) as usize;
+        if first < last {
+            slices.push(chunk.slice(first..last));
+        }
+        start += length;
+    }
+    slices
 }
 
 /// Runs over any bytes: whatever is selected lies inside the object.
@@ -122,6 +141,16 @@ mod tests {
         ) {
             fuzz(&bytes);
             fuzz(text.as_bytes());
+        }
+
+        #[test]
+        fn slices_are_the_bytes_of_the_range(lengths in prop::collection::vec(0usize..20, 0..6), a in 0u64..120, b in 0u64..120) {
+            let mut next = 0u8;
+            let chunks: Vec<Bytes> = lengths.iter().map(|length| (0..*length).map(|_| { next += 1; next }).collect()).collect();
+            let whole = chunks.concat();
+            let (a, b) = (a.min(whole.len() as u64), b.min(whole.len() as u64));
+            let range = a.min(b)..a.max(b);
+            prop_assert_eq!(slice(&chunks, range.clone()).concat(), &whole[range.start as usize..range.end as usize]);
         }
 
         #[test]

@@ -12,8 +12,8 @@ pub struct Parent {
     pub urls: Arc<[Arc<str>]>,
 }
 
-/// Channels that were found at an origin the snapshot does not name: a broadcast begun while the control plane
-/// was away. At most [`MAX_LEARNED`].
+/// Where channels were last found: for a broadcast begun while the control plane was away, and for the rest of one
+/// that has ended. At most [`MAX_LEARNED`].
 #[derive(Debug, Default)]
 pub struct Learned(Mutex<HashMap<Box<str>, Lesson>>);
 
@@ -64,19 +64,23 @@ impl Learned {
         (lesson.live.as_ref() == live(snapshot, channel)).then(|| lesson.parent.clone())
     }
 
+    /// Where the channel was last found, whatever the snapshot says.
+    pub fn recall(&self, channel: &str) -> Option<Parent> {
+        self.map().get(channel).map(|lesson| lesson.parent.clone())
+    }
+
     /// The channel was found at `parent`.
-    pub fn insert(&self, snapshot: &Snapshot, channel: &str, parent: Parent) {
+    pub fn insert(&self, snapshot: &Snapshot, channel: &str, parent: &Parent) {
         let mut map = self.map();
+        let live = live(snapshot, channel);
+        if map.get(channel).is_some_and(|lesson| lesson.parent == *parent && lesson.live.as_ref() == live) {
+            return;
+        }
         if map.len() >= MAX_LEARNED && !map.contains_key(channel) {
             // They are found again when asked for; this many at a time means somebody tries names.
             map.clear();
         }
-        map.insert(channel.into(), Lesson { parent, live: live(snapshot, channel).cloned() });
-    }
-
-    /// It is no longer there.
-    pub fn remove(&self, channel: &str) {
-        self.map().remove(channel);
+        map.insert(channel.into(), Lesson { parent: parent.clone(), live: live.cloned() });
     }
 
     fn map(&self) -> MutexGuard<'_, HashMap<Box<str>, Lesson>> {
@@ -154,18 +158,17 @@ mod tests {
     fn what_was_learned_holds_until_the_snapshot_changes_its_mind() {
         let nodes = [("a", Role::Origin, Status::Up), ("b", Role::Origin, Status::Up)];
         let (before, learned) = (snapshot(&nodes, None), Learned::default());
-        learned.insert(&before, "demo", Parent::new(&["http://b:8600".into()]));
+        learned.insert(&before, "demo", &Parent::new(&["http://b:8600".into()]));
         assert_eq!(learned.get(&before, "demo").unwrap().name().as_ref(), "http://b:8600");
         assert_eq!(learned.get(&snapshot(&nodes, Some("a")), "demo"), None);
-        learned.remove("demo");
-        assert_eq!(learned.get(&before, "demo"), None);
+        assert_eq!(learned.recall("demo").unwrap().name().as_ref(), "http://b:8600");
     }
 
     #[test]
     fn a_storm_of_found_names_stays_bounded() {
         let (snapshot, learned) = (Snapshot::default(), Learned::default());
         for name in 0..3 * MAX_LEARNED {
-            learned.insert(&snapshot, &name.to_string(), Parent::new(&["http://a".into()]));
+            learned.insert(&snapshot, &name.to_string(), &Parent::new(&["http://a".into()]));
             assert!(learned.map().len() <= MAX_LEARNED);
         }
     }
