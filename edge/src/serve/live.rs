@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, IF_NONE_MATCH, IF_RANGE, RANGE};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use nearcast_media::hls::request::Directives;
 use nearcast_media::path::{File, Resource};
-use nearcast_service::http::{Body, Request, Response};
+use nearcast_service::http::{Body, Response};
 
 use super::range::{self, Selection};
 use super::respond::{self, Responder};
@@ -19,7 +20,7 @@ use crate::metrics;
 
 /// Answers GET and HEAD of media paths.
 #[derive(Debug)]
-pub struct Live {
+pub(super) struct Live {
     pub(super) cache: Arc<Cache>,
     pub(super) followers: Arc<Followers>,
     pub(super) responder: Responder,
@@ -28,8 +29,8 @@ pub struct Live {
 
 impl Live {
     /// Answers a request. Whatever is in the cache costs one look by its path as it stands.
-    pub(super) async fn answer(&self, request: &Request) -> Response {
-        let (path, headers) = (request.uri().path(), request.headers());
+    pub(super) async fn answer(&self, request: &Parts) -> Response {
+        let (path, headers) = (request.uri.path(), &request.headers);
         if let Some(object) = self.cache.peek(path) {
             return self.object(&object, Source::Hit, headers);
         }
@@ -38,7 +39,7 @@ impl Live {
         };
         match resource {
             Resource::Multivariant { .. } => self.multivariant(resource, path).await,
-            Resource::Media { .. } => self.playlist(resource, path, request.uri().query()).await,
+            Resource::Media { .. } => self.playlist(resource, path, request.uri.query()).await,
             Resource::Init { .. } | Resource::Segment { .. } | Resource::Part { .. } => {
                 let answer = self.media(resource, path, headers).await;
                 answer.unwrap_or_else(|error| self.responder.error(&error, NOT_FOUND_LIFE))

@@ -13,8 +13,9 @@ use std::hash::RandomState;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
 use http::header::USER_AGENT;
+use http::request::Parts;
+use http::{HeaderValue, Method};
 use nearcast_service::http::{Handler, Peer, Protocol, Request, Response};
 use nearcast_service::metrics::Counter;
 
@@ -53,9 +54,9 @@ impl Edge {
         &self.0.viewers
     }
 
-    async fn answer(&self, request: &Request) -> Response {
+    async fn answer(&self, request: &Parts) -> Response {
         let responder = &self.0.live.responder;
-        match *request.method() {
+        match request.method {
             Method::GET | Method::HEAD => self.0.live.answer(request).await,
             Method::OPTIONS => responder.preflight(),
             _ => responder.error(&Error::Method, METHOD_LIFE),
@@ -65,9 +66,11 @@ impl Edge {
 
 impl Handler for Edge {
     async fn handle(&self, request: Request) -> Response {
-        let peer = request.extensions().get::<Peer>().copied();
+        // Nothing here has use for a body.
+        let (request, _body) = request.into_parts();
+        let peer = request.extensions.get::<Peer>().copied();
         if let Some(peer) = peer {
-            let agent = request.headers().get(USER_AGENT).map(http::HeaderValue::as_bytes);
+            let agent = request.headers.get(USER_AGENT).map(HeaderValue::as_bytes);
             self.0.viewers.saw((peer.address.ip(), agent));
         }
         let response = self.answer(&request).await;
