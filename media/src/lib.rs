@@ -2,8 +2,14 @@
 //! CMAF parts and segments, and those become HLS playlists.
 
 pub mod codec;
+mod cursor;
+pub mod error;
+pub mod fmp4;
 pub mod frame;
 pub mod hls;
+#[cfg(test)]
+mod mutation;
 pub mod path;
 
+pub use error::{Error, Result};
 pub use frame::{Config, Frame, Track};
