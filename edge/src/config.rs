@@ -57,7 +57,10 @@ impl Default for Config {
             cache: cache::Config::default(),
             follow: follow::Config::default(),
             upstream: upstream::Config::default(),
-            control: control::Config { snapshot: PathBuf::from("data/eu-1/snapshot.json"), ..control::Config::default() },
+            control: control::Config {
+                snapshot: PathBuf::from("data/eu-1/snapshot.json"),
+                ..control::Config::default()
+            },
             ops: ops::Config { listen: local(9903) },
             log: log::Config::default(),
             drain: drain::Config::default(),
@@ -119,7 +122,10 @@ impl daemon::Config for Config {
             return wrong("cache.memory", "is less than 16MiB: not even one rendition's window fits");
         }
         if self.control.url.is_empty() && self.upstream.origins.is_empty() {
-            return wrong("control.url", "and `upstream.origins` are both empty: the edge would know no origin");
+            return wrong(
+                "control.url",
+                "and `upstream.origins` are both empty: the edge would know no origin",
+            );
         }
         Ok(())
     }

@@ -34,7 +34,12 @@ pub(crate) fn heartbeat(load: Arc<OnceLock<Load>>) -> impl FnMut() -> Heartbeat 
 }
 
 /// Moves the viewers' window on and keeps the cache inside its budget, until the drain.
-pub(crate) async fn keep_house(cache: Arc<Cache>, viewers: Arc<Viewers>, metrics: metrics::Serve, drain: Drain) {
+pub(crate) async fn keep_house(
+    cache: Arc<Cache>,
+    viewers: Arc<Viewers>,
+    metrics: metrics::Serve,
+    drain: Drain,
+) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     // Missed seconds would empty the window at once.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -16,6 +16,8 @@ pub mod serve;
 pub mod upstream;
 
 mod fleet;
+#[cfg(test)]
+mod testing;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -59,14 +61,15 @@ pub async fn run(config: Config, daemon: Daemon) -> Result<Addresses> {
     let via = respond::via(node);
     let upstream = Arc::new(Upstream::new(config.upstream, control.watch(), via, metrics.upstream)?);
     let cache = Cache::new(&config.cache, upstream, daemon.drain.clone(), metrics.cache);
-    let followers =
-        Followers::new(config.follow, Arc::clone(&cache), daemon.drain.clone(), metrics.follow);
+    let followers = Followers::new(config.follow, Arc::clone(&cache), daemon.drain.clone(), metrics.follow);
     let edge = Edge::new(node, Arc::clone(&cache), followers, metrics.serve.clone());
 
     let sent = server.metrics().sent_bytes.clone();
     let viewers = Arc::clone(edge.viewers());
     load.get_or_init(|| Load::new(Arc::clone(&viewers), sent));
-    daemon.drain.spawn("housekeeping", fleet::keep_house(cache, viewers, metrics.serve, daemon.drain.clone()));
+    daemon
+        .drain
+        .spawn("housekeeping", fleet::keep_house(cache, viewers, metrics.serve, daemon.drain.clone()));
     server.serve(edge)?;
     tracing::info!(node = %config.node.id, ?addresses.secure, ?addresses.plain, "serving viewers");
     Ok(addresses)

@@ -34,9 +34,14 @@ impl Fill {
         Self { cache: Arc::clone(cache), permit: Some(permit) }
     }
 
+    /// What is fetched.
+    pub(super) fn path(&self) -> Arc<str> {
+        self.permit.as_ref().map_or_else(|| "".into(), |permit| Arc::clone(permit.key()))
+    }
+
     /// Fetches, keeps and tells.
     pub(super) async fn run(mut self) {
-        let Some(path) = self.permit.as_ref().map(|permit| Arc::clone(permit.key())) else { return };
+        let path = self.path();
         let result = match Resource::parse(&path) {
             Ok(resource) => self.fetch(resource, &path).await.map(|object| (object, resource.is_immutable())),
             Err(_not_ours) => Err(Error::NoRoute),
@@ -67,7 +72,8 @@ impl Fill {
 
     async fn fetch(&self, resource: Resource<'_>, path: &str) -> Result<Arc<Object>> {
         let opened = self.cache.upstream.open(resource, path).await?;
-        let (content_type, produced, max_age) = (opened.content_type.clone(), opened.produced, opened.max_age);
+        let (content_type, produced, max_age) =
+            (opened.content_type.clone(), opened.produced, opened.max_age);
         let whole = |body| Arc::new(Object { body, content_type: content_type.clone(), produced, max_age });
         if !matches!(resource, Resource::Segment { .. }) {
             // A part is sent only when it is all here (RFC 8216bis §6.2.6); the others are small.

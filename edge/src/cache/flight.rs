@@ -124,6 +124,11 @@ impl<V: Clone, W> Table<V, W> {
         self.flights.contains_key(key)
     }
 
+    /// True while somebody waits for `key` or may be reading it.
+    pub fn is_wanted(&self, key: &str) -> bool {
+        self.flights.get(key).is_some_and(|flight| flight.open.is_some() || !flight.waiters.is_empty())
+    }
+
     /// Keys being fetched.
     pub fn len(&self) -> usize {
         self.flights.len()
@@ -204,6 +209,7 @@ mod tests {
         assert!(matches!(table.join("k", 2), Join::Wait(_)));
         assert!(matches!(table.join("k", 3), Join::Wait(_)));
         table.leave(&first);
+        assert!(table.is_wanted("k"));
         let (elected, permit) = table.abandon(permit).unwrap();
         assert_eq!(elected, 2);
         assert!(matches!(table.join("k", 4), Join::Wait(_)), "the flight goes on under its new permit");
@@ -214,6 +220,7 @@ mod tests {
     fn an_abandoned_flight_without_waiters_is_forgotten() {
         let mut table = Flights::default();
         let permit = table.prefetch("k").unwrap();
+        assert!(!table.is_wanted("k"));
         assert_eq!(table.abandon(permit), None);
         assert!(table.is_empty());
     }

@@ -130,7 +130,9 @@ impl Body for Reader {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.length.map_or_else(SizeHint::new, |length| SizeHint::with_exact(length.saturating_sub(self.read)))
+        self.body
+            .length
+            .map_or_else(SizeHint::new, |length| SizeHint::with_exact(length.saturating_sub(self.read)))
     }
 }
 

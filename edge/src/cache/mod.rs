@@ -14,13 +14,15 @@ pub mod store;
 
 mod fill;
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nearcast_media::path::Resource;
 use nearcast_service::drain::Drain;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
+use tokio::time::sleep;
 
 use self::documents::Documents;
 use self::fill::{Fill, Outcome};
@@ -208,8 +210,15 @@ impl Cache {
         if resource.is_immutable() { self.store.get(path) } else { self.documents.fresh(path, now) }
     }
 
-    fn or_stale(&self, resource: Resource<'_>, path: &str, error: Error, now: Instant) -> Result<(Got, Source)> {
-        if !resource.is_immutable() && error.is_parents()
+    fn or_stale(
+        &self,
+        resource: Resource<'_>,
+        path: &str,
+        error: Error,
+        now: Instant,
+    ) -> Result<(Got, Source)> {
+        if !resource.is_immutable()
+            && error.is_parents()
             && let Some(object) = self.documents.stale(path, now)
         {
             return Ok((Got::Whole(object), Source::Stale));
@@ -219,13 +228,30 @@ impl Cache {
 
     fn start(self: &Arc<Self>, fill: Fill) {
         self.metrics.fills.inc();
-        self.drain.spawn("fill", fill.run());
+        let (cache, path) = (Arc::clone(self), fill.path());
+        self.drain.spawn("fill", async move {
+            let mut running = pin!(fill.run());
+            tokio::select! {
+                () = &mut running => return,
+                () = cache.drain.draining() => {}
+            }
+            // A part that is fetched ahead may be long in coming: the end does not wait for what nobody wants.
+            while cache.flights().is_wanted(&path) {
+                tokio::select! {
+                    () = &mut running => return,
+                    () = sleep(WANTED_CHECK) => {}
+                }
+            }
+        });
     }
 
     fn flights(&self) -> MutexGuard<'_, Table<Arc<Growing>, oneshot::Sender<Outcome>>> {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// How often a draining edge looks whether a fetch is still waited for.
+const WANTED_CHECK: Duration = Duration::from_millis(100);
 
 /// Gives a waiter's place back, also when its request is dropped.
 struct Leave<'a> {
@@ -238,3 +264,6 @@ impl Drop for Leave<'_> {
         self.cache.flights().leave(&self.ticket);
     }
 }
+
+#[cfg(test)]
+mod tests;

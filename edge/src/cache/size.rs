@@ -59,7 +59,9 @@ mod tests {
 
     #[test]
     fn sizes_are_read_and_written() {
-        for (text, bytes) in [("512MiB", 512 << 20), ("1GiB", 1 << 30), ("1500B", 1500), ("0B", 0), ("3KiB", 3072)] {
+        for (text, bytes) in
+            [("512MiB", 512 << 20), ("1GiB", 1 << 30), ("1500B", 1500), ("0B", 0), ("3KiB", 3072)]
+        {
             assert_eq!(text.parse(), Ok(Size(bytes)));
             assert_eq!(Size(bytes).to_string(), text);
         }

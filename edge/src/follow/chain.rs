@@ -33,7 +33,9 @@ pub(super) async fn run(
     let mut asking = OptionFuture::<BoxFuture<'_, Result<Fetched>>>::default();
     loop {
         let now = Instant::now();
-        core.on_viewer(followers.started + Duration::from_millis(followed.last_viewer.load(Ordering::Relaxed)));
+        core.on_viewer(
+            followers.started + Duration::from_millis(followed.last_viewer.load(Ordering::Relaxed)),
+        );
         // A request that is being held is a viewer too; `followed` keeps one receiver itself.
         if sender.receiver_count() > 1 {
             core.on_viewer(now);
@@ -68,7 +70,12 @@ pub(super) async fn run(
 }
 
 /// Asks the parent, reads the answer and makes sense of it.
-async fn ask(followers: &Followers, directory: &str, directives: Directives, patience: Duration) -> Result<Fetched> {
+async fn ask(
+    followers: &Followers,
+    directory: &str,
+    directives: Directives,
+    patience: Duration,
+) -> Result<Fetched> {
     let path = format!("{directory}/media.m3u8");
     let resource = Resource::parse(&path).map_err(|_not_ours| Error::NoRoute)?;
     let upstream = followers.cache.upstream();
@@ -95,7 +102,10 @@ fn note(followers: &Followers, directory: &str, core: &Rendition, answer: &Resul
             followers.metrics.failures.inc();
             if !failing && core.view().snapshot.is_some() && error.is_parents() {
                 let error = log::Chain(error);
-                tracing::warn!(rendition = directory, "serving the last playlist while the origin fails: {error}");
+                tracing::warn!(
+                    rendition = directory,
+                    "serving the last playlist while the origin fails: {error}"
+                );
             }
         }
     }

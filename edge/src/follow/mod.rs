@@ -89,7 +89,11 @@ impl Followers {
     /// # Errors
     /// What the parent failed with, once there is nothing fresh enough to show; [`Error::Directives`] for what
     /// must not be waited for; [`Error::HeldTooLong`] after three target durations.
-    pub async fn playlist(self: &Arc<Self>, directory: &str, directives: &Directives) -> Result<Arc<Snapshot>> {
+    pub async fn playlist(
+        self: &Arc<Self>,
+        directory: &str,
+        directives: &Directives,
+    ) -> Result<Arc<Snapshot>> {
         let started = Instant::now();
         let mut blocked = None;
         loop {
@@ -107,7 +111,8 @@ impl Followers {
                 if blocked.is_none() {
                     blocked = Some(Blocked::enter(self)?);
                 }
-                let hold = current.snapshot.as_ref().map(|snapshot| hold_limit(snapshot.playlist.target_duration));
+                let hold =
+                    current.snapshot.as_ref().map(|snapshot| hold_limit(snapshot.playlist.target_duration));
                 let hold = hold.unwrap_or(FIRST_PLAYLIST);
                 match timeout_at((started + hold).into(), view.changed()).await {
                     Ok(Ok(())) => {}
@@ -124,14 +129,14 @@ impl Followers {
 
     /// What is known of a rendition that is followed now.
     pub fn snapshot(&self, directory: &str) -> Option<Arc<Snapshot>> {
-        let followed = Arc::clone(self.renditions.read().unwrap_or_else(PoisonError::into_inner).get(directory)?);
+        let followed =
+            Arc::clone(self.renditions.read().unwrap_or_else(PoisonError::into_inner).get(directory)?);
         let snapshot = followed.view.borrow().snapshot.clone();
         snapshot
     }
 
     fn followed(self: &Arc<Self>, directory: &str) -> Result<Arc<Followed>> {
-        if let Some(followed) =
-            self.renditions.read().unwrap_or_else(PoisonError::into_inner).get(directory)
+        if let Some(followed) = self.renditions.read().unwrap_or_else(PoisonError::into_inner).get(directory)
         {
             return Ok(Arc::clone(followed));
         }
@@ -155,7 +160,10 @@ impl Followers {
         let directory: Arc<str> = directory.into();
         renditions.insert(Arc::clone(&directory), Arc::clone(&followed));
         drop(renditions);
-        self.drain.spawn("followed rendition", chain::run(Arc::clone(self), directory, Arc::clone(&followed), sender));
+        self.drain.spawn(
+            "followed rendition",
+            chain::run(Arc::clone(self), directory, Arc::clone(&followed), sender),
+        );
         Ok(followed)
     }
 

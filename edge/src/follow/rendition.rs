@@ -56,7 +56,9 @@ pub struct Fetched {
 enum Chain {
     Ask(Directives),
     Asked(Directives),
-    Pause { until: Instant },
+    Pause {
+        until: Instant,
+    },
     /// ENDLIST: nothing more will come.
     Ended,
     Stopped,
@@ -192,7 +194,9 @@ impl Rendition {
             let open = playlist.open.iter().map(|open| &open.parts);
             for (msn, parts) in (playlist.media_sequence..).zip(segments.chain(open)) {
                 let new = (0..).zip(parts).filter(|(index, _)| (msn, *index) >= first_new);
-                plan.extend(new.filter(|(_, part)| part.byte_range.is_none() && !part.gap).map(|(_, part)| &part.uri));
+                plan.extend(
+                    new.filter(|(_, part)| part.byte_range.is_none() && !part.gap).map(|(_, part)| &part.uri),
+                );
             }
         }
         let hint = playlist.preload_hint.iter().filter(|hint| hint.start == 0 && hint.length.is_none());

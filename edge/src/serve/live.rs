@@ -117,7 +117,12 @@ impl Live {
 
     /// What following the rendition tells: a whole segment is its parts in a row, and what lies far beyond the
     /// playlist's end does not exist.
-    fn from_followed(&self, resource: Resource<'_>, path: &str, headers: &HeaderMap) -> Result<Option<Response>> {
+    fn from_followed(
+        &self,
+        resource: Resource<'_>,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Result<Option<Response>> {
         let Some((_, _, File::Segment { msn } | File::Part { msn, .. })) = resource.within() else {
             return Ok(None);
         };
@@ -135,7 +140,13 @@ impl Live {
         self.cache.count_assembled();
         let chunks = parts.iter().map(|part| part.body.clone());
         let content_type = last.content_type.clone();
-        Ok(Some(self.respond(chunks.collect(), &content_type, last.age(Instant::now()), Source::Hit, headers)))
+        Ok(Some(self.respond(
+            chunks.collect(),
+            &content_type,
+            last.age(Instant::now()),
+            Source::Hit,
+            headers,
+        )))
     }
 
     /// Makes sure that it is known where the channel is, or that it is nowhere.

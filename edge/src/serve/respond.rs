@@ -104,7 +104,8 @@ impl Responder {
         *headers = self.every.clone();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(Problem::CONTENT_TYPE));
         // Only what a later request cannot change may be kept: an outage is over when it is over.
-        let keep = if status.is_client_error() { cacheable(keep) } else { HeaderValue::from_static("no-store") };
+        let keep =
+            if status.is_client_error() { cacheable(keep) } else { HeaderValue::from_static("no-store") };
         headers.insert(CACHE_CONTROL, keep);
         if status == StatusCode::METHOD_NOT_ALLOWED {
             headers.insert(ALLOW, HeaderValue::from_static(METHODS));

@@ -8,10 +8,18 @@ pub struct Breaker(State);
 
 #[derive(Debug)]
 enum State {
-    Closed { failures: u32 },
-    Open { until: Instant, step: Duration },
+    Closed {
+        failures: u32,
+    },
+    Open {
+        until: Instant,
+        step: Duration,
+    },
     /// One request is on its way; the others wait for its verdict.
-    Probing { since: Instant, step: Duration },
+    Probing {
+        since: Instant,
+        step: Duration,
+    },
 }
 
 impl Breaker {

@@ -185,7 +185,9 @@ impl Upstream {
                     return Ok(opened);
                 }
                 // An origin that cannot say whether it has the channel outweighs those that say no.
-                Err(error) if verdict.as_ref().is_none_or(|verdict| !verdict.is_parents()) => verdict = Some(error),
+                Err(error) if verdict.as_ref().is_none_or(|verdict| !verdict.is_parents()) => {
+                    verdict = Some(error)
+                }
                 Err(_same_verdict) => {}
             }
         }
@@ -294,3 +296,6 @@ const MAX_SEGMENT: u64 = 128 << 20;
 const MAX_BREAKERS: usize = 1024;
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("nearcast-edge/", env!("CARGO_PKG_VERSION")));
+
+#[cfg(test)]
+mod tests;

@@ -43,10 +43,18 @@ pub(super) struct Limits {
 
 impl Opened {
     /// Takes over a response whose headers arrived at `now`.
-    pub(super) fn new(origin: Arc<str>, response: Response<Incoming>, limits: Limits, now: Instant) -> Result<Self> {
+    pub(super) fn new(
+        origin: Arc<str>,
+        response: Response<Incoming>,
+        limits: Limits,
+        now: Instant,
+    ) -> Result<Self> {
         let (head, body) = response.into_parts();
         let length = number(&head.headers, &CONTENT_LENGTH);
-        if head.version <= Version::HTTP_11 && length.is_none() && !head.headers.contains_key(TRANSFER_ENCODING) {
+        if head.version <= Version::HTTP_11
+            && length.is_none()
+            && !head.headers.contains_key(TRANSFER_ENCODING)
+        {
             // Such a body ends when the connection does, whatever the reason.
             return Err(Error::Unbounded { origin });
         }
@@ -73,7 +81,8 @@ impl Opened {
     pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
         loop {
             let frame = tokio::time::timeout(self.idle, self.body.frame()).await;
-            let frame = frame.map_err(|_| Error::Timeout { origin: Arc::clone(&self.origin), waited: self.idle })?;
+            let frame =
+                frame.map_err(|_| Error::Timeout { origin: Arc::clone(&self.origin), waited: self.idle })?;
             let Some(frame) = frame else {
                 return match self.length {
                     Some(want) if want != self.got => {
@@ -82,7 +91,8 @@ impl Opened {
                     _ => Ok(None),
                 };
             };
-            let broke = |source| Error::BrokeOff { origin: Arc::clone(&self.origin), source: Arc::new(source) };
+            let broke =
+                |source| Error::BrokeOff { origin: Arc::clone(&self.origin), source: Arc::new(source) };
             // Trailers say nothing that matters here.
             let Ok(data) = frame.map_err(broke)?.into_data() else { continue };
             self.got += data.len() as u64;
