@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 /// table may forget early but never grows.
 #[derive(Debug)]
 pub struct Negative<V> {
-    shards: Box<[Mutex<Box<[Option<Slot<V>>]>>]>,
+    shards: Box<[Shard<V>]>,
     /// Keyed at random: nobody outside can aim two names at one slot.
     hasher: RandomState,
 }
+
+type Shard<V> = Mutex<Box<[Option<Slot<V>>]>>;
 
 #[derive(Debug, Clone)]
 struct Slot<V> {

@@ -24,9 +24,7 @@ impl Store {
         let objects = Cache::builder()
             .max_capacity(budget)
             .eviction_policy(EvictionPolicy::lru())
-            .weigher(|key: &Box<str>, object: &Arc<Object>| {
-                u32::try_from(weight(key, object)).unwrap_or(u32::MAX)
-            })
+            .weigher(|key, object| u32::try_from(weight(key, object)).unwrap_or(u32::MAX))
             .eviction_listener(move |key, object, _cause| {
                 left.dec_by(gauge(weight(&key, &object)));
             })

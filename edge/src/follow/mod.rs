@@ -131,8 +131,7 @@ impl Followers {
     pub fn snapshot(&self, directory: &str) -> Option<Arc<Snapshot>> {
         let followed =
             Arc::clone(self.renditions.read().unwrap_or_else(PoisonError::into_inner).get(directory)?);
-        let snapshot = followed.view.borrow().snapshot.clone();
-        snapshot
+        followed.view.borrow().snapshot.clone()
     }
 
     fn followed(self: &Arc<Self>, directory: &str) -> Result<Arc<Followed>> {

@@ -91,7 +91,7 @@ impl Live {
     }
 
     async fn media(&self, resource: Resource<'_>, path: &str, headers: &HeaderMap) -> Result<Response> {
-        if let Some(response) = self.from_followed(resource, path, headers)? {
+        if let Some(response) = self.known_from_following(resource, path, headers)? {
             return Ok(response);
         }
         self.locate(resource).await?;
@@ -117,7 +117,7 @@ impl Live {
 
     /// What following the rendition tells: a whole segment is its parts in a row, and what lies far beyond the
     /// playlist's end does not exist.
-    fn from_followed(
+    fn known_from_following(
         &self,
         resource: Resource<'_>,
         path: &str,
