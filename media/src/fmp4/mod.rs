@@ -38,4 +38,4 @@ pub fn timescale(config: &Config) -> u32 {
 const TRACK_ID: u32 = 1;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -30,6 +30,24 @@ fn u32_at(data: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(data[at..at + 4].try_into().unwrap())
 }
 
+/// First decoding time, durations and bytes of a fragment's samples.
+pub(crate) fn read_fragment(data: &[u8]) -> (u64, Vec<u32>, Vec<u32>) {
+    let header = find(data, &["moof", "traf", "tfhd"]);
+    let shared = (u32_at(header, 0) & 8 != 0).then(|| u32_at(header, 8));
+    let run = find(data, &["moof", "traf", "trun"]);
+    let flags = u32_at(run, 0);
+    let fields = [0x100, 0x200, 0x400, 0x800].iter().filter(|field| flags & **field != 0).count();
+    let field = |sample: u32, field: usize| u32_at(run, 12 + 4 * (sample as usize * fields + field));
+    let duration = |sample| shared.unwrap_or_else(|| field(sample, 0));
+    let samples = 0..u32_at(run, 4);
+    let time = find(data, &["moof", "traf", "tfdt"]);
+    (
+        u64::from(u32_at(time, 4)) << 32 | u64::from(u32_at(time, 8)),
+        samples.clone().map(duration).collect(),
+        samples.map(|sample| field(sample, usize::from(shared.is_none()))).collect(),
+    )
+}
+
 fn sample(dts: i64, composition_offset: i32, keyframe: bool, data: &'static [u8]) -> Sample {
     Sample { dts, composition_offset, keyframe, data: Bytes::from_static(data) }
 }
