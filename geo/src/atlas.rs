@@ -1,6 +1,6 @@
 //! The operator's regions: where each is, and which one serves a country or a continent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nearcast_api::Region;
 use nearcast_api::node::{Location, Spec};
@@ -18,10 +18,15 @@ pub struct Atlas {
 
 impl Atlas {
     /// # Errors
-    /// When a location is not on Earth.
+    /// When a region is listed twice or its location is not on Earth.
     pub fn new(config: &Config) -> Result<Self, Error> {
         let mut atlas = Self::default();
-        for (id, region) in &config.regions {
+        let mut seen = BTreeSet::new();
+        for region in &config.regions {
+            let id = &region.id;
+            if !seen.insert(id) {
+                return Err(Error::TwiceListed { region: id.clone() });
+            }
             if let Some(location) = region.location {
                 if !is_on_earth(location) {
                     return Err(Error::Location { region: id.clone() });

@@ -14,9 +14,11 @@ pub enum Error {
         #[source]
         source: maxminddb::MaxMindDbError,
     },
-    /// A network is listed for a region that has no entry of its own.
-    #[error("{what} names the region {region}, which is not listed: add [geo.regions.{region}]")]
-    UnknownRegion { what: String, region: nearcast_api::Region },
+    /// The default is none of the regions.
+    #[error("geo.default_region is {region}, which is not listed: add it to geo.regions")]
+    UnknownRegion { region: nearcast_api::Region },
+    #[error("the region {region} is listed twice in geo.regions: put its networks in one entry")]
+    TwiceListed { region: nearcast_api::Region },
     /// A latitude or longitude that is not on Earth.
     #[error(
         "the location of region {region} is not on Earth: latitude is -90 to 90, longitude -180 to 180 (degrees)"

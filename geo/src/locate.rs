@@ -26,24 +26,22 @@ pub struct Located {
 
 impl Locator {
     /// # Errors
-    /// When a network or the default names a region that is not listed, or a region is not on Earth.
+    /// When the default region is not listed, a region is listed twice or is not on Earth.
     pub fn new(config: &Config, database: Option<Database>) -> Result<Self, Error> {
-        let known = |what: String, region: &Region| match config.regions.contains_key(region) {
-            true => Ok(()),
-            false => Err(Error::UnknownRegion { what, region: region.clone() }),
+        let mut ids = config.regions.iter().map(|region| &region.id);
+        let default_region = match &config.default_region {
+            None => ids.next().cloned(),
+            Some(region) if ids.any(|id| id == region) => Some(region.clone()),
+            Some(region) => return Err(Error::UnknownRegion { region: region.clone() }),
         };
-        for (network, region) in &config.networks {
-            known(format!("the network {network}"), region)?;
-        }
-        if let Some(region) = &config.default_region {
-            known("default_region".to_owned(), region)?;
-        }
+        let listed = |region: &crate::Region| {
+            let id = region.id.clone();
+            region.networks.clone().into_iter().map(move |network| (network, id.clone()))
+        };
         Ok(Self {
-            networks: Networks::new(
-                config.networks.iter().map(|(network, region)| (*network, region.clone())),
-            ),
+            networks: Networks::new(config.regions.iter().flat_map(listed)),
             database,
-            default_region: config.default_region.clone(),
+            default_region,
             atlas: Atlas::new(config)?,
         })
     }
@@ -105,8 +103,9 @@ mod tests {
 
     #[test]
     fn the_table_goes_before_the_database_and_the_longer_look_is_the_scope() {
-        let networks = [("203.0.113.128/26".parse().unwrap(), "eu".parse().unwrap())].into();
-        let config = Config { networks, ..Config::default() };
+        let mut config = Config::default();
+        config.regions[0].networks = vec!["203.0.113.128/26".parse().unwrap()];
+        config.regions[1].networks.clear();
         let database = Database::parse(PLACES.to_vec()).unwrap();
         let locator = Locator::new(&config, Some(database)).unwrap();
         assert_eq!(region_and_scope(&locator, "203.0.113.129"), (Some("eu".into()), 26));
@@ -118,14 +117,25 @@ mod tests {
     }
 
     #[test]
-    fn a_region_that_is_not_listed_is_refused() {
-        let mut config = Config::default();
-        config.networks.insert("192.0.2.0/24".parse().unwrap(), "mars".parse().unwrap());
+    fn a_table_that_cannot_be_meant_is_refused() {
+        let mut config = Config { default_region: "mars".parse().ok(), ..Config::default() };
         let error = Locator::new(&config, None).unwrap_err().to_string();
-        assert!(error.contains("192.0.2.0/24") && error.contains("[geo.regions.mars]"), "{error}");
+        assert!(error.contains("mars") && error.contains("geo.regions"), "{error}");
 
-        let mut config = Config::default();
-        config.regions.values_mut().for_each(|region| region.location.as_mut().unwrap().latitude = 91.0);
+        config = Config::default();
+        config.regions[1].id = "eu".parse().unwrap();
+        assert!(matches!(Locator::new(&config, None), Err(Error::TwiceListed { .. })));
+
+        config = Config::default();
+        config.regions[0].location.as_mut().unwrap().latitude = 91.0;
         assert!(matches!(Locator::new(&config, None), Err(Error::Location { .. })));
+    }
+
+    #[test]
+    fn the_default_is_the_region_that_is_named_or_the_first() {
+        let config = Config { default_region: "us".parse().ok(), ..Config::default() };
+        assert_eq!(region_and_scope(&Locator::new(&config, None).unwrap(), "127.0.0.1").0, Some("us".into()));
+        let config = Config { regions: Vec::new(), ..Config::default() };
+        assert_eq!(region_and_scope(&Locator::new(&config, None).unwrap(), "127.0.0.1"), (None, 0));
     }
 }
