@@ -1,1 +1,4 @@
-//! Placeholder
+pub mod error;
+pub mod fleet;
+pub mod keys;
+pub mod store;
