@@ -78,6 +78,10 @@ pub enum Error {
     WrongToken,
     #[error("a node's token cannot do this: use the admin token")]
     NotAdmin,
+    #[error("`ip` steers somebody else and needs the admin token: send it, or leave `ip` out")]
+    NotAdminForIp,
+    #[error("the web pages were not built: run `make web`, then build and start nearcast-control again")]
+    NoPages,
     #[error("there is nothing at this path: GET /api/v1/openapi.json describes what there is")]
     NoSuchPath,
     #[error("this path does not take {0}: the Allow header lists what it takes")]

@@ -1,5 +1,6 @@
 //! Which node should serve a place: health, region, distance, then an even spread.
 
+use std::borrow::Borrow;
 use std::net::IpAddr;
 
 use nearcast_api::node::Status;
@@ -10,8 +11,8 @@ use crate::{Atlas, Place, distance_km};
 
 /// Nodes worth using, best first.
 #[derive(Debug, Clone)]
-pub struct Ranked<'a> {
-    pub nodes: Vec<&'a Node>,
+pub struct Ranked<'a, T = Node> {
+    pub nodes: Vec<&'a T>,
     costs: Vec<Cost>,
 }
 
@@ -30,15 +31,16 @@ impl Atlas {
     /// none, those that are down (fail open). Among these the viewer's region goes first, then the nearest; equals are
     /// ordered by rendezvous hash of `key` (see [`spread_key`]) and node id, so each gets its share of the viewers and
     /// losing one moves only its own.
-    pub fn rank<'a>(
+    pub fn rank<'a, T: Borrow<Node>>(
         &self,
         viewer: &Place,
         key: u64,
-        nodes: impl IntoIterator<Item = &'a Node>,
-    ) -> Ranked<'a> {
+        nodes: impl IntoIterator<Item = &'a T>,
+    ) -> Ranked<'a, T> {
         let mut best = u8::MAX;
-        let mut ranked: Vec<(Cost, u64, &Node)> = Vec::new();
-        for node in nodes {
+        let mut ranked: Vec<(Cost, u64, &T)> = Vec::new();
+        for candidate in nodes {
+            let node = candidate.borrow();
             let class = class(node.status);
             if class > best {
                 continue;
@@ -48,9 +50,9 @@ impl Atlas {
                 ranked.clear();
             }
             let score = mix(key ^ fnv1a(node.spec.id.as_str().as_bytes()));
-            ranked.push((self.cost(viewer, node), score, node));
+            ranked.push((self.cost(viewer, node), score, candidate));
         }
-        ranked.sort_unstable_by(|a, b| (a.0, b.1, &a.2.spec.id).cmp(&(b.0, a.1, &b.2.spec.id)));
+        ranked.sort_unstable_by(|a, b| (a.0, b.1, &a.2.borrow().spec.id).cmp(&(b.0, a.1, &b.2.borrow().spec.id)));
         Ranked {
             costs: ranked.iter().map(|(cost, ..)| *cost).collect(),
             nodes: ranked.into_iter().map(|(.., node)| node).collect(),
@@ -68,7 +70,7 @@ impl Atlas {
     }
 }
 
-impl Ranked<'_> {
+impl<T> Ranked<'_, T> {
     /// True when the key, not only the place, decided which nodes are the first `count`, or their order.
     pub fn spread(&self, count: usize) -> bool {
         self.costs.windows(2).take(count).any(|pair| pair[0] == pair[1])
