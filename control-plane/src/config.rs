@@ -123,7 +123,9 @@ impl daemon::Config for Config {
             return Err("`roles` is empty: use [\"api\", \"dns\"], or one of them".to_owned());
         }
         if self.has(Role::Api) && self.http.listen.is_none() && self.http.plain_listen.is_none() {
-            return Err("the role api has nowhere to listen: set `http.listen` or `http.plain_listen`".to_owned());
+            return Err(
+                "the role api has nowhere to listen: set `http.listen` or `http.plain_listen`".to_owned()
+            );
         }
         if !self.has(Role::Api) {
             self.node.check()?;

@@ -26,8 +26,8 @@ use tokio::sync::watch;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 
-pub use handler::fuzz;
 use handler::Handler;
+pub use handler::fuzz;
 use zone::Zone;
 
 /// `[dns]`
@@ -59,6 +59,7 @@ const NAME_SERVER: &str = "ns";
 #[derive(Debug)]
 pub struct Server {
     config: Config,
+    zone: String,
     address: SocketAddr,
     tcp: TcpListener,
     udp: Vec<UdpSocket>,
@@ -81,7 +82,10 @@ impl Config {
     /// One line on what cannot work.
     pub fn check(&self, zone: &str) -> Result<(), String> {
         if !(5..=30).contains(&self.ttl) {
-            return Err(format!("dns.ttl is {}: use 5 to 30 seconds, so that viewers leave a dead edge soon", self.ttl));
+            return Err(format!(
+                "dns.ttl is {}: use 5 to 30 seconds, so that viewers leave a dead edge soon",
+                self.ttl
+            ));
         }
         if !(1..=8).contains(&self.answers) {
             return Err(format!("dns.answers is {}: use 1 to 8", self.answers));
@@ -96,21 +100,24 @@ impl Config {
 
     fn name_servers(&self, zone: &Name) -> Result<Vec<Name>> {
         if self.name_servers.is_empty() {
-            return Ok(vec![zone.prepend_label(NAME_SERVER).map_err(|_| not_a_name("zone", &zone.to_string()))?]);
+            return Ok(vec![
+                zone.prepend_label(NAME_SERVER).map_err(|_| not_a_name("zone", &zone.to_string()))?,
+            ]);
         }
         self.name_servers.iter().map(|name| parse_name("dns.name_servers", name)).collect()
     }
 }
 
 impl Server {
-    /// Binds TCP and as many UDP sockets as configured.
+    /// Binds TCP and as many UDP sockets as configured, for `zone` until a snapshot says otherwise.
     ///
     /// # Errors
     /// The address is in use or not ours.
-    pub async fn bind(config: &Config) -> Result<Self> {
+    pub async fn bind(config: &Config, zone: &str) -> Result<Self> {
         let failed = |transport, address| move |source| Error::ListenDns { address, transport, source };
         // TCP first: the UDP sockets share their port, so only TCP notices that another process has it.
-        let (tcp, first) = bind_pair(config.listen).await.map_err(|(what, source)| failed(what, config.listen)(source))?;
+        let (tcp, first) =
+            bind_pair(config.listen).await.map_err(|(what, source)| failed(what, config.listen)(source))?;
         let address = tcp.local_addr().map_err(failed("tcp", config.listen))?;
         let count = match config.sockets {
             0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_SOCKETS)),
@@ -120,7 +127,7 @@ impl Server {
         for _ in 1..count {
             udp.push(bind_udp(address).map_err(failed("udp", address))?);
         }
-        Ok(Self { config: config.clone(), address, tcp, udp })
+        Ok(Self { config: config.clone(), zone: zone.to_owned(), address, tcp, udp })
     }
 
     /// Where it is bound; the real port when the configured one was 0.
@@ -136,7 +143,10 @@ impl Server {
         metrics: Metrics,
         daemon: &Daemon,
     ) -> Result<()> {
-        let first = Zone::compile(&snapshots.borrow_and_update(), &self.config)?;
+        let mut first = Snapshot::clone(&snapshots.borrow_and_update());
+        // A process that has not heard from the control plane yet knows no nodes, but its zone.
+        first.zone = self.zone;
+        let first = Zone::compile(&first, &self.config)?;
         let zone = Arc::new(ArcSwap::from_pointee(first));
         let handler = Handler { zone: zone.clone(), locator, answers: self.config.answers, metrics };
 

@@ -119,3 +119,6 @@ async fn count(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
     shared.metrics.api_requests.get_or_create(&labels).inc();
     response
 }
+
+#[cfg(test)]
+mod tests;

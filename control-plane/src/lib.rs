@@ -16,6 +16,9 @@ pub mod steer;
 pub mod store;
 pub mod tokens;
 
+#[cfg(test)]
+mod testing;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -23,7 +26,7 @@ use nearcast_api::node::{Heartbeat, Role as NodeRole, Spec};
 use nearcast_api::snapshot::Snapshot;
 use nearcast_geo::{Database, Locator};
 use nearcast_service::daemon::Daemon;
-use nearcast_service::{control, http as service_http, load, ops};
+use nearcast_service::{control, http as service_http, load};
 use tokio::sync::watch;
 
 pub use config::{Config, Role};
@@ -40,10 +43,9 @@ pub struct Running {
     pub plain: Option<SocketAddr>,
     pub secure: Option<SocketAddr>,
     pub dns: Option<SocketAddr>,
-    pub ops: Option<SocketAddr>,
 }
 
-/// Binds everything, starts the configured roles and returns; they end with the daemon's drain.
+/// Binds everything but the ops port (the daemon's own), starts the configured roles and returns; they end with the daemon's drain.
 ///
 /// # Errors
 /// Anything that keeps it from starting: an address in use, an unusable data directory, a damaged geo database.
@@ -55,19 +57,18 @@ pub async fn run(config: Config, daemon: Daemon) -> Result<Running> {
         false => None,
     };
     let dns = match config.has(Role::Dns) {
-        true => Some(dns::Server::bind(&config.dns).await?),
+        true => Some(dns::Server::bind(&config.dns, &config.zone).await?),
         false => None,
     };
     let running = Running {
         plain: server.as_ref().and_then(service_http::Server::plain_address),
         secure: server.as_ref().and_then(service_http::Server::secure_address),
         dns: dns.as_ref().map(dns::Server::address),
-        ops: ops::serve(&config.ops, &daemon).await?,
     };
 
     let snapshots = match server {
         Some(server) => serve_api(&config, server, locator.clone(), &metrics, &daemon).await?,
-        None => follow(&config, &daemon).await?,
+        None => follow(&config, &daemon)?,
     };
     if let Some(dns) = dns {
         dns.serve(snapshots, locator, metrics, &daemon)?;
@@ -102,12 +103,13 @@ async fn serve_api(
 }
 
 /// Only the role `dns`: a node like any other, with the snapshots of another process.
-async fn follow(config: &Config, daemon: &Daemon) -> Result<watch::Receiver<Arc<Snapshot>>> {
+fn follow(config: &Config, daemon: &Daemon) -> Result<watch::Receiver<Arc<Snapshot>>> {
     let mut control = config.control.clone();
     if control.snapshot.as_os_str().is_empty() {
         control.snapshot = config.data_dir.join("snapshot.json");
     }
-    let invalid = |error: nearcast_api::id::InvalidId| Error::Invalid { field: "[node]", problem: error.to_string() };
+    let invalid =
+        |error: nearcast_api::id::InvalidId| Error::Invalid { field: "[node]", problem: error.to_string() };
     let spec = Spec {
         id: config.node.id.parse().map_err(invalid)?,
         role: NodeRole::Control,
@@ -122,8 +124,8 @@ async fn follow(config: &Config, daemon: &Daemon) -> Result<watch::Receiver<Arc<
         let load = nearcast_api::node::Load { cpu: sampler.cpu(), ..Default::default() };
         Heartbeat { load, ..Heartbeat::default() }
     };
-    let client = control::Client::start(&control, spec, heartbeat, daemon).await?;
-    Ok(client.subscribe())
+    let client = control::Client::start(&control, spec, heartbeat, daemon)?;
+    Ok(client.watch())
 }
 
 fn locator(config: &nearcast_geo::Config) -> Result<Locator> {

@@ -9,11 +9,18 @@ use nearcast_api::steer::{Edge, Steering};
 use nearcast_geo::{Locator, spread_key};
 
 /// The answer for a viewer at `address`; `None` for a channel that does not exist.
-pub fn steer(snapshot: &Snapshot, locator: &Locator, channel: &ChannelId, address: IpAddr) -> Option<Steering> {
+pub fn steer(
+    snapshot: &Snapshot,
+    locator: &Locator,
+    channel: &ChannelId,
+    address: IpAddr,
+) -> Option<Steering> {
     let live = snapshot.channels.get(channel)?.live.is_some();
-    let reachable = |node: &&nearcast_api::snapshot::Node| node.spec.role == Role::Edge && !node.spec.urls.is_empty();
+    let reachable =
+        |node: &&nearcast_api::snapshot::Node| node.spec.role == Role::Edge && !node.spec.urls.is_empty();
     let place = locator.locate(address).place;
-    let ranked = locator.atlas().rank(&place, spread_key(address).0, snapshot.nodes.values().filter(reachable));
+    let ranked =
+        locator.atlas().rank(&place, spread_key(address).0, snapshot.nodes.values().filter(reachable));
     let edge = |node: &nearcast_api::snapshot::Node| Edge {
         node: node.spec.id.clone(),
         region: node.spec.region.clone(),
@@ -57,7 +64,8 @@ mod tests {
     #[test]
     fn a_viewer_gets_its_own_regions_edge_first_and_no_origin() {
         let up = Status::Up;
-        let snapshot = snapshot(&[("eu-1", Role::Edge, up), ("us-1", Role::Edge, up), ("eu-o", Role::Origin, up)]);
+        let snapshot =
+            snapshot(&[("eu-1", Role::Edge, up), ("us-1", Role::Edge, up), ("eu-o", Role::Origin, up)]);
         assert_eq!(edges(&snapshot, "198.51.100.1"), ["https://eu-1.example", "https://us-1.example"]);
         assert_eq!(edges(&snapshot, "203.0.113.1"), ["https://us-1.example", "https://eu-1.example"]);
     }

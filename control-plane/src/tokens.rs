@@ -42,7 +42,10 @@ impl Config {
     pub fn check(&self) -> Result<(), String> {
         for (key, token) in [("api.admin_token", &self.admin_token), ("api.node_token", &self.node_token)] {
             if !token.is_empty() && !is_usable(token) {
-                return Err(format!("{key} is not usable: use at least {} visible ASCII characters", keys::SHORTEST));
+                return Err(format!(
+                    "{key} is not usable: use at least {} visible ASCII characters",
+                    keys::SHORTEST
+                ));
             }
         }
         Ok(())
@@ -55,12 +58,16 @@ impl Tokens {
     /// # Errors
     /// A token's file cannot be read or written, or holds no token.
     pub fn load(config: &Config, data_dir: &Path) -> Result<Self> {
-        fs::create_dir_all(data_dir).map_err(|source| Error::DataDir { path: data_dir.to_owned(), source })?;
+        fs::create_dir_all(data_dir)
+            .map_err(|source| Error::DataDir { path: data_dir.to_owned(), source })?;
         let token = |configured: &str, file: &str| match configured {
             "" => kept(&data_dir.join(file)),
             configured => Ok(configured.to_owned()),
         };
-        Ok(Self { admin: token(&config.admin_token, "admin-token")?, node: token(&config.node_token, "node-token")? })
+        Ok(Self {
+            admin: token(&config.admin_token, "admin-token")?,
+            node: token(&config.node_token, "node-token")?,
+        })
     }
 
     /// What `token` opens, if anything.
@@ -91,7 +98,11 @@ fn kept(path: &Path) -> Result<String> {
     let token = keys::random();
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     file.and_then(|mut file| file.write_all(format!("{token}\n").as_bytes())).map_err(failed)?;
-    tracing::info!(token, "made a new token and keep it in {}; this is the only time it is shown", path.display());
+    tracing::info!(
+        token,
+        "made a new token and keep it in {}; this is the only time it is shown",
+        path.display()
+    );
     Ok(token)
 }
 

@@ -30,7 +30,11 @@ pub(super) struct Handler {
 
 #[async_trait]
 impl RequestHandler for Handler {
-    async fn handle_request<R: ResponseHandler, T: Time>(&self, request: &Request, mut to: R) -> ResponseInfo {
+    async fn handle_request<R: ResponseHandler, T: Time>(
+        &self,
+        request: &Request,
+        mut to: R,
+    ) -> ResponseInfo {
         let zone = self.zone.load();
         let (reply, edns) = reply(&zone, &self.locator, self.answers, request);
         self.count(request, reply.code);
@@ -65,7 +69,12 @@ impl Handler {
 }
 
 /// Decides the answer, and the EDNS record that goes with it when the request had one.
-fn reply<'z>(zone: &'z Zone, locator: &Locator, answers: usize, request: &Request) -> (Reply<'z>, Option<Edns>) {
+fn reply<'z>(
+    zone: &'z Zone,
+    locator: &Locator,
+    answers: usize,
+    request: &Request,
+) -> (Reply<'z>, Option<Edns>) {
     let asked = request.edns.as_ref();
     let mut edns = asked.map(|asked| {
         let mut edns = Edns::new();
@@ -108,7 +117,8 @@ fn message<'q, 'z: 'q>(
     metadata.response_code = reply.code;
     metadata.authoritative = reply.authoritative;
     let builder = MessageResponseBuilder::new(&request.queries, edns);
-    let (answers, authority, additional) = (reply.answers.clone(), reply.authority.clone(), reply.additional.clone());
+    let (answers, authority, additional) =
+        (reply.answers.clone(), reply.authority.clone(), reply.additional.clone());
     builder.build(metadata, answers, authority, std::iter::empty(), additional)
 }
 

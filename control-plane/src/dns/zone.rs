@@ -66,7 +66,8 @@ impl Zone {
         for (label, role) in [(EDGE, Role::Edge), (INGEST, Role::Origin)] {
             let name = child(label)?;
             let of_role = snapshot.nodes.values().filter(|node| node.spec.role == role);
-            let host = |node: &Node| Host { records: Records::of(&name, node, config.ttl), node: node.clone() };
+            let host =
+                |node: &Node| Host { records: Records::of(&name, node, config.ttl), node: node.clone() };
             names.insert(LowerName::from(&name), Entry::Pool(of_role.map(host).collect()));
         }
         let glue = Records::at(&own, &config.addresses, STABLE_TTL);

@@ -29,7 +29,8 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
-        path.map(|path| Self(path.0)).map_err(|error: PathRejection| Error::BadRequest(short(&error.body_text())))
+        path.map(|path| Self(path.0))
+            .map_err(|error: PathRejection| Error::BadRequest(short(&error.body_text())))
     }
 }
 
@@ -38,7 +39,9 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Query<T
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
-        query.map(|query| Self(query.0)).map_err(|error: QueryRejection| Error::BadRequest(short(&error.body_text())))
+        query
+            .map(|query| Self(query.0))
+            .map_err(|error: QueryRejection| Error::BadRequest(short(&error.body_text())))
     }
 }
 
@@ -78,9 +81,17 @@ async fn read(request: Request, max: usize) -> Result<Bytes, Error> {
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     match axum::Json::<T>::from_bytes(body) {
         Ok(axum::Json(value)) => Ok(value),
-        Err(error @ JsonRejection::JsonDataError(_)) => Err(Error::BadBody(short(&error.body_text()))),
-        Err(error) => Err(Error::BadRequest(short(&error.body_text()))),
+        Err(error @ JsonRejection::JsonDataError(_)) => Err(Error::BadBody(reason(&error))),
+        Err(error) => Err(Error::BadRequest(reason(&error))),
     }
+}
+
+/// Where in the body and why: `title: invalid type: integer `5`, expected a string at line 1 column 10`.
+fn reason(error: &JsonRejection) -> String {
+    let text = error.body_text();
+    let reason =
+        text.strip_prefix("Failed to deserialize the JSON body into the target type: ").unwrap_or(&text);
+    short(&format!("the body does not fit: {reason}"))
 }
 
 /// What is wrong with a text for people, if anything.

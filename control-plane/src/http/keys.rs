@@ -127,7 +127,8 @@ fn check(key: String) -> Result<String> {
     if (keys::SHORTEST..=keys::LONGEST).contains(&key.len()) && key.bytes().all(safe) {
         return Ok(key);
     }
-    let problem = format!("use {} to {} of A-Z a-z 0-9 - _ . ~, or leave it out", keys::SHORTEST, keys::LONGEST);
+    let problem =
+        format!("use {} to {} of A-Z a-z 0-9 - _ . ~, or leave it out", keys::SHORTEST, keys::LONGEST);
     Err(Error::Invalid { field: "key", problem })
 }
 

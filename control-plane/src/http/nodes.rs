@@ -158,10 +158,14 @@ fn check(spec: &Spec) -> Result<()> {
     let mut seen = BTreeMap::new();
     for url in &spec.urls {
         let usable = url.parse::<http::Uri>().is_ok_and(|uri| {
-            matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+            matches!(uri.scheme_str(), Some("http" | "https"))
+                && uri.host().is_some_and(|host| !host.is_empty())
         });
         if !usable || url.ends_with('/') || url.len() > MAX_URL {
-            return invalid("urls", "use http://HOST:PORT or https://HOST:PORT, without a slash at the end".to_owned());
+            return invalid(
+                "urls",
+                "use http://HOST:PORT or https://HOST:PORT, without a slash at the end".to_owned(),
+            );
         }
         if seen.insert(url, ()).is_some() {
             return invalid("urls", "one is listed twice".to_owned());
@@ -171,7 +175,10 @@ fn check(spec: &Spec) -> Result<()> {
         return invalid("urls and addresses", format!("at most {MAX_LIST} of each"));
     }
     if spec.addresses.iter().any(|address| address.is_unspecified() || address.is_multicast()) {
-        return invalid("addresses", "name addresses that others can reach, not 0.0.0.0 or a multicast group".to_owned());
+        return invalid(
+            "addresses",
+            "name addresses that others can reach, not 0.0.0.0 or a multicast group".to_owned(),
+        );
     }
     if spec.version.len() > MAX_VERSION {
         return invalid("version", format!("at most {MAX_VERSION} bytes"));

@@ -15,7 +15,11 @@ use super::Shared;
 pub(super) fn base() -> utoipa::openapi::OpenApi {
     let mut document = Base::openapi();
     let components = document.components.get_or_insert_default();
-    let bearer = |text| SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(text)).build());
+    let bearer = |text| {
+        SecurityScheme::Http(
+            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(text)).build(),
+        )
+    };
     components.add_security_scheme("admin", bearer("The admin token: everything."));
     components.add_security_scheme("node", bearer("A node's token: register, heartbeat, snapshot."));
     document

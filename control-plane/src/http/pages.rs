@@ -3,7 +3,8 @@
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use rust_embed::{EmbeddedFile, RustEmbed};
@@ -47,7 +48,9 @@ fn answer(name: &str, file: EmbeddedFile, asked: &HeaderMap) -> Response {
     let hash = file.metadata.sha256_hash();
     let etag = format!("\"{}\"", hash[..16].iter().map(|byte| format!("{byte:02x}")).collect::<String>());
     let matches = |value: &HeaderValue| {
-        value.to_str().is_ok_and(|text| text.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag))
+        value
+            .to_str()
+            .is_ok_and(|text| text.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag))
     };
     let mut response = match asked.get_all(IF_NONE_MATCH).iter().any(matches) {
         true => StatusCode::NOT_MODIFIED.into_response(),

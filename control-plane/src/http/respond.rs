@@ -11,7 +11,8 @@ use crate::error::Error;
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = status(&self);
-        if status.is_server_error() {
+        // Pages that were not built are the caller's to see; the rest is the operator's.
+        if status.is_server_error() && !matches!(self, Self::NoPages) {
             tracing::error!("cannot answer a request: {}", Chain(&self));
         }
         let title = status.canonical_reason().unwrap_or("Failure").to_owned();
@@ -31,9 +32,13 @@ impl IntoResponse for Error {
 
 fn status(error: &Error) -> StatusCode {
     match error {
-        Error::NoChannel(_) | Error::NoKey { .. } | Error::NoNode(_) | Error::NoSuchPath => StatusCode::NOT_FOUND,
+        Error::NoChannel(_) | Error::NoKey { .. } | Error::NoNode(_) | Error::NoSuchPath => {
+            StatusCode::NOT_FOUND
+        }
         Error::ChannelExists(_) | Error::KeyTaken => StatusCode::CONFLICT,
-        Error::Invalid { .. } | Error::OtherNode { .. } | Error::BadBody(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        Error::Invalid { .. } | Error::OtherNode { .. } | Error::BadBody(_) => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
         Error::BadRequest(_) => StatusCode::BAD_REQUEST,
         Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Error::TooSlow => StatusCode::REQUEST_TIMEOUT,

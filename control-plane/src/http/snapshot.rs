@@ -10,13 +10,12 @@ use http::StatusCode;
 use nearcast_api::Problem;
 use nearcast_api::snapshot::Update;
 use serde::Deserialize;
-use utoipa::IntoParams;
 
 use super::auth::Node;
 use super::{Shared, extract};
 
 /// What the node has, and its patience.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 pub(super) struct Query {
     /// The version the node has; 0 or left out for none.
     #[serde(default)]

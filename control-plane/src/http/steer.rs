@@ -13,7 +13,6 @@ use nearcast_api::steer::Steering;
 use nearcast_api::{ChannelId, Problem};
 use nearcast_service::http::Peer;
 use serde::Deserialize;
-use utoipa::IntoParams;
 
 use super::auth::MaybeAdmin;
 use super::{Shared, extract};
@@ -21,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::steer;
 
 /// Options of a steering call.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 pub(super) struct Query {
     /// Steer this address instead of the caller's; needs the admin token.
     #[param(value_type = Option<String>)]
@@ -48,7 +47,8 @@ pub(super) async fn show(
         None => client(peer.address.ip(), &headers, &shared.trusted_proxies),
     };
     let snapshot = shared.plane.subscribe().borrow().clone();
-    let steering = steer::steer(&snapshot, &shared.locator, &channel, address).ok_or(Error::NoChannel(channel))?;
+    let steering =
+        steer::steer(&snapshot, &shared.locator, &channel, address).ok_or(Error::NoChannel(channel))?;
     let headers = [(CACHE_CONTROL, "no-store"), (ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
     Ok((headers, Json(steering)).into_response())
 }

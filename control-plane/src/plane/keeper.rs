@@ -15,7 +15,12 @@ use crate::metrics::Metrics;
 use crate::store::Store;
 
 /// Runs until draining begins. A store that does not take a write is one warning, and is asked again with the next change.
-pub(super) async fn run(store: Store, mut snapshots: watch::Receiver<Arc<Snapshot>>, metrics: Metrics, drain: Drain) {
+pub(super) async fn run(
+    store: Store,
+    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    metrics: Metrics,
+    drain: Drain,
+) {
     let first = snapshots.borrow_and_update().clone();
     metrics.observe(&first);
     let mut keeper = Keeper { store, down: down(&first), live: live(&first), ceiling: first.version };
