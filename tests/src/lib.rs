@@ -1,1 +1,3 @@
-//! Placeholder
+//! The harness of the system tests.
+pub mod client;
+pub mod player;
