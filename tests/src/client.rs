@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{HeaderMap, Request, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Empty};
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
@@ -33,9 +33,11 @@ pub struct Client {
     drivers: Mutex<JoinSet<()>>,
 }
 
+type H1 = http1::SendRequest<Full<Bytes>>;
+
 enum Kind {
-    H1(Mutex<Vec<http1::SendRequest<Empty<Bytes>>>>),
-    H2(http2::SendRequest<Empty<Bytes>>),
+    H1(Mutex<Vec<H1>>),
+    H2(http2::SendRequest<Full<Bytes>>),
     H3(h3::client::SendRequest<h3_quinn::OpenStreams, Bytes>, quinn::Endpoint),
 }
 
@@ -76,36 +78,39 @@ impl Client {
 
     /// Gets `path` (with its query) and reads the whole answer, whatever its status.
     pub async fn get(&self, path: &str) -> Result<Reply> {
-        self.get_with(path, &[]).await
+        self.send(Method::GET, path, &[], Bytes::new()).await
     }
 
-    /// The same with request headers.
-    pub async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Result<Reply> {
-        let reply = match &self.kind {
-            Kind::H1(idle) => self.get_h1(idle, path, headers).await,
-            Kind::H2(send) => {
-                let request = self.request(path, headers, true)?;
-                let start = Instant::now();
-                let response = send.clone().send_request(request).await?;
-                read(start, response).await
-            }
-            Kind::H3(send, _) => get_h3(send.clone(), self.request(path, headers, true)?.map(|_| ())).await,
-        };
-        reply.with_context(|| format!("GET {path} at {}", self.base))
-    }
-
-    async fn get_h1(
+    /// Any request, with headers and a body.
+    pub async fn send(
         &self,
-        idle: &Mutex<Vec<http1::SendRequest<Empty<Bytes>>>>,
+        method: Method,
         path: &str,
         headers: &[(&str, &str)],
+        body: Bytes,
     ) -> Result<Reply> {
+        let what = format!("{method} {path} at {}", self.base);
+        let request = self.request(method, path, headers, body)?;
+        let reply = match &self.kind {
+            Kind::H1(idle) => self.send_h1(idle, request).await,
+            Kind::H2(send) => {
+                let start = Instant::now();
+                match send.clone().send_request(request).await {
+                    Ok(response) => read(start, response).await,
+                    Err(error) => Err(error.into()),
+                }
+            }
+            Kind::H3(send, _) => send_h3(send.clone(), request).await,
+        };
+        reply.context(what)
+    }
+
+    async fn send_h1(&self, idle: &Mutex<Vec<H1>>, request: Request<Full<Bytes>>) -> Result<Reply> {
         let waiting = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut send = match waiting {
             Some(send) if !send.is_closed() => send,
             _ => self.connect_h1().await?,
         };
-        let request = self.request(path, headers, false)?;
         let start = Instant::now();
         let response = send.send_request(request).await?;
         let reply = read(start, response).await?;
@@ -115,7 +120,7 @@ impl Client {
         Ok(reply)
     }
 
-    async fn connect_h1(&self) -> Result<http1::SendRequest<Empty<Bytes>>> {
+    async fn connect_h1(&self) -> Result<H1> {
         let tcp = TcpStream::connect(self.address).await?;
         tcp.set_nodelay(true)?;
         let mut drivers = JoinSet::new();
@@ -135,17 +140,27 @@ impl Client {
         Ok(send)
     }
 
-    fn request(&self, path: &str, headers: &[(&str, &str)], absolute: bool) -> Result<Request<Empty<Bytes>>> {
-        let base = self.base.to_string();
-        let base = base.trim_end_matches('/');
-        let mut request = Request::get(if absolute { format!("{base}{path}") } else { path.to_owned() });
-        if !absolute && let Some(authority) = self.base.authority() {
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>> {
+        let authority = self.base.authority().context("a base URL needs a host")?;
+        // HTTP/1.1 names the host in a header, the others in the target.
+        let target = match self.kind {
+            Kind::H1(_) => path.to_owned(),
+            Kind::H2(_) | Kind::H3(..) => format!("https://{authority}{path}"),
+        };
+        let mut request = Request::builder().method(method).uri(target);
+        if matches!(self.kind, Kind::H1(_)) {
             request = request.header("host", authority.as_str());
         }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        Ok(request.body(Empty::new())?)
+        Ok(request.body(Full::new(body))?)
     }
 }
 
@@ -186,12 +201,17 @@ async fn read(start: Instant, response: http::Response<hyper::body::Incoming>) -
     Ok(Reply { status: parts.status, headers: parts.headers, body, first_byte, total })
 }
 
-async fn get_h3(
+async fn send_h3(
     mut send: h3::client::SendRequest<h3_quinn::OpenStreams, Bytes>,
-    request: Request<()>,
+    request: Request<Full<Bytes>>,
 ) -> Result<Reply> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
     let start = Instant::now();
-    let mut stream = send.send_request(request).await?;
+    let mut stream = send.send_request(Request::from_parts(parts, ())).await?;
+    if !body.is_empty() {
+        stream.send_data(body).await?;
+    }
     stream.finish().await?;
     let response = stream.recv_response().await?;
     let first_byte = start.elapsed();
@@ -214,7 +234,7 @@ async fn h2(
     host: &str,
     tls: &Arc<rustls::ClientConfig>,
     drivers: &mut JoinSet<()>,
-) -> Result<http2::SendRequest<Empty<Bytes>>> {
+) -> Result<http2::SendRequest<Full<Bytes>>> {
     let tcp = TcpStream::connect(address).await?;
     tcp.set_nodelay(true)?;
     let stream = handshake(tcp, host, tls).await?;
