@@ -36,6 +36,10 @@ impl Feed {
             height / 12
         );
         let video = format!("testsrc2=size={width}x{height}:rate=30,{clock},{filter}");
+        // What a viewer of that size gets elsewhere: 2.5 Mbit/s for 720 lines.
+        let kbits = height * height / 200;
+        let (rate, max, buffer) =
+            (format!("{kbits}k"), format!("{}k", kbits * 6 / 5), format!("{}k", kbits / 2));
         let audio = format!("aevalsrc=exprs='{tone}|{tone}':s=48000");
         Self {
             inputs: words(&["-re", "-f", "lavfi", "-i", &video, "-re", "-f", "lavfi", "-i", &audio]),
@@ -56,11 +60,11 @@ impl Feed {
                 "-sc_threshold",
                 "0",
                 "-b:v",
-                "2500k",
+                &rate,
                 "-maxrate",
-                "3000k",
+                &max,
                 "-bufsize",
-                "1500k",
+                &buffer,
             ]),
             audio: words(&["-c:a", "aac", "-b:a", "128k"]),
         }

@@ -4,6 +4,7 @@
 //! wrong together.
 
 mod boxes;
+mod crowd;
 mod evolution;
 mod findings;
 mod follow;
@@ -15,6 +16,7 @@ mod tests;
 use anyhow::{Context as _, Result, ensure};
 
 pub use boxes::{Fragment, Init};
+pub use crowd::crowd;
 pub use findings::Findings;
 pub use follow::{Followed, Until, follow};
 pub use playlist::{Audio, Control, Media, Multivariant, Part, Report, Segment, Variant};

@@ -1,7 +1,7 @@
 //! The configuration file of each program of a world.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::layout::{Edge, Layout};
 use crate::certificate::Certificate;
@@ -11,6 +11,8 @@ pub(super) struct Common<'a> {
     pub(super) layout: &'a Layout,
     /// Folder of the world's state.
     pub(super) data: &'a Path,
+    /// Programs whose state is elsewhere.
+    pub(super) state: &'a [(&'static str, &'static str)],
     /// Bearer token of the admin API.
     pub(super) admin_token: &'a str,
     /// Bearer token of nodes.
@@ -19,9 +21,16 @@ pub(super) struct Common<'a> {
     pub(super) certificate: Option<&'a Certificate>,
 }
 
+impl Common<'_> {
+    fn folder(&self, name: &str) -> PathBuf {
+        let elsewhere = self.state.iter().find(|(of, _)| *of == name);
+        elsewhere.map_or_else(|| self.data.join(name), |(_, folder)| folder.into())
+    }
+}
+
 /// `nearcast-control`'s.
 pub(super) fn control(common: &Common<'_>) -> String {
-    let Common { layout, data, admin_token, node_token, .. } = common;
+    let Common { layout, admin_token, node_token, .. } = common;
     let mut text = format!(
         "zone = {:?}\n\
          data_dir = {:?}\n\
@@ -29,7 +38,7 @@ pub(super) fn control(common: &Common<'_>) -> String {
          [dns]\nlisten = \"{}\"\n\
          [ops]\nlisten = \"{}\"\n",
         layout.zone,
-        data.join("control"),
+        common.folder("control"),
         layout.control,
         layout.dns,
         layout.control_ops,
@@ -49,7 +58,7 @@ pub(super) fn origin(common: &Common<'_>) -> String {
          [rtmp]\nlisten = \"{}\"\n\
          [ops]\nlisten = \"{}\"\n",
         node(common, "origin-1"),
-        origin.http,
+        origin.url,
         origin.http,
         origin.rtmp,
         origin.ops,
@@ -80,7 +89,7 @@ pub(super) fn edge(common: &Common<'_>, edge: &Edge) -> String {
 fn node(common: &Common<'_>, name: &str) -> String {
     format!(
         "data_dir = {:?}\n[control]\nurl = \"http://{}\"\ntoken = {:?}\n",
-        common.data.join(name),
+        common.folder(name),
         common.layout.control,
         common.node_token,
     )

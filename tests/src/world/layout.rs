@@ -24,6 +24,8 @@ pub struct Layout {
 #[derive(Debug, Clone)]
 pub struct Origin {
     pub http: SocketAddr,
+    /// Where edges are told to find it: `http`, or a proxy before it.
+    pub url: SocketAddr,
     pub rtmp: SocketAddr,
     pub ops: SocketAddr,
 }
@@ -51,7 +53,7 @@ impl Layout {
             control: local(8080),
             control_ops: local(9901),
             dns: local(5300),
-            origin: Origin { http: local(8600), rtmp: local(1935), ops: local(9902) },
+            origin: Origin { http: local(8600), url: local(8600), rtmp: local(1935), ops: local(9902) },
             edges: vec![edge("eu-1", 8443, 8081, 9903), edge("us-1", 9443, 9081, 9904)],
         }
     }
@@ -66,7 +68,10 @@ impl Layout {
             control: local(next()?),
             control_ops: local(next()?),
             dns: local(next()?),
-            origin: Origin { http: local(next()?), rtmp: local(next()?), ops: local(next()?) },
+            origin: {
+                let http = local(next()?);
+                Origin { http, url: http, rtmp: local(next()?), ops: local(next()?) }
+            },
         })
     }
 

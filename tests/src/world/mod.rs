@@ -17,6 +17,7 @@ use crate::dns::{self, Answer};
 use crate::metrics::Samples;
 use crate::ports::Ports;
 use crate::process::{Process, Program, http_status};
+use crate::proxy::Proxy;
 use crate::publisher::Feed;
 
 /// A control plane, an origin and edges that run. Dropping it kills them all.
@@ -30,6 +31,8 @@ pub struct World {
     pub origin: Process,
     /// In the layout's order.
     pub edges: Vec<Process>,
+    /// Counts what edges ask of the origin, when the world was built with [`Builder::counted`].
+    pub proxy: Option<Proxy>,
     admin_token: String,
     _ports: Option<Ports>,
 }
@@ -41,12 +44,21 @@ pub struct Builder {
     edges: Vec<&'static str>,
     wrapper: Vec<(&'static str, Vec<&'static str>)>,
     settings: Vec<(&'static str, String)>,
+    state: Vec<(&'static str, &'static str)>,
+    counted: bool,
 }
 
 impl World {
     /// A world of two edges, `eu-1` and `us-1`. Its folder is `target/system/{name}`, made anew.
     pub fn builder(name: &str) -> Builder {
-        Builder { name: name.into(), edges: vec!["eu-1", "us-1"], wrapper: Vec::new(), settings: Vec::new() }
+        Builder {
+            name: name.into(),
+            edges: vec!["eu-1", "us-1"],
+            wrapper: Vec::new(),
+            settings: Vec::new(),
+            state: Vec::new(),
+            counted: false,
+        }
     }
 
     /// An operator's client.
@@ -163,10 +175,24 @@ impl Builder {
         self
     }
 
+    /// Puts a counting proxy between edges and origin.
+    #[must_use]
+    pub fn counted(mut self) -> Self {
+        self.counted = true;
+        self
+    }
+
     /// Runs one program under other words: `taskset -c 0`.
     #[must_use]
     pub fn under(mut self, program: &'static str, words: &[&'static str]) -> Self {
         self.wrapper.push((program, words.to_vec()));
+        self
+    }
+
+    /// Keeps one program's state in `folder`.
+    #[must_use]
+    pub fn state(mut self, program: &'static str, folder: &'static str) -> Self {
+        self.state.push((program, folder));
         self
     }
 
@@ -187,7 +213,10 @@ impl Builder {
         let certificate =
             Certificate::create(&folder, &["127.0.0.1", "127.0.0.2", "localhost", "edge.nearcast.test"])?;
         let ports = Ports::claim()?;
-        let layout = Layout::on(&ports, &self.edges)?;
+        let mut layout = Layout::on(&ports, &self.edges)?;
+        if self.counted {
+            layout.origin.url.set_port(ports.take()?);
+        }
         self.start_in(layout, &folder, Some(certificate), Some(ports)).await
     }
 
@@ -206,10 +235,13 @@ impl Builder {
         let common = config::Common {
             layout: &layout,
             data: &folder.join("data"),
+            state: &self.state,
             admin_token: ADMIN_TOKEN,
             node_token: NODE_TOKEN,
             certificate: certificate.as_ref(),
         };
+        let Origin { http, url, .. } = layout.origin;
+        let proxy = if url == http { None } else { Some(Proxy::start(url, http).await?) };
         let mut control = self.spawn("nearcast-control", "control", &config::control(&common), folder)?;
         let mut origin = self.spawn("nearcast-origin", "origin-1", &config::origin(&common), folder)?;
         let edges = layout
@@ -224,7 +256,7 @@ impl Builder {
         }
         let admin_token = ADMIN_TOKEN.to_owned();
         let folder = folder.to_owned();
-        Ok(World { layout, folder, certificate, control, origin, edges, admin_token, _ports: ports })
+        Ok(World { layout, folder, certificate, control, origin, edges, proxy, admin_token, _ports: ports })
     }
 
     fn spawn(&self, program: &str, name: &str, config: &str, folder: &Path) -> Result<Process> {
