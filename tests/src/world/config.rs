@@ -21,21 +21,14 @@ pub(super) struct Common<'a> {
     pub(super) certificate: Option<&'a Certificate>,
 }
 
-impl Common<'_> {
-    fn folder(&self, name: &str) -> PathBuf {
-        let elsewhere = self.state.iter().find(|(of, _)| *of == name);
-        elsewhere.map_or_else(|| self.data.join(name), |(_, folder)| folder.into())
-    }
-}
-
 /// `nearcast-control`'s.
 pub(super) fn control(common: &Common<'_>) -> String {
     let Common { layout, admin_token, node_token, .. } = common;
     let mut text = format!(
-        "zone = {:?}\n\
-         data_dir = {:?}\n\
-         [api]\nlisten = \"{}\"\nadmin_token = {admin_token:?}\nnode_token = {node_token:?}\n\
-         [dns]\nlisten = \"{}\"\n\
+        "zone = {:?}\ndata_dir = {:?}\n\
+         [http]\nplain_listen = \"{}\"\n\
+         [api]\nadmin_token = {admin_token:?}\nnode_token = {node_token:?}\n\
+         [dns]\nlisten = [\"{}\"]\n\
          [ops]\nlisten = \"{}\"\n",
         layout.zone,
         common.folder("control"),
@@ -43,8 +36,12 @@ pub(super) fn control(common: &Common<'_>) -> String {
         layout.dns,
         layout.control_ops,
     );
-    for edge in &layout.edges {
-        let _ = write!(text, "[[geo.networks]]\nnetwork = {:?}\nregion = {:?}\n", edge.clients, edge.region);
+    for Edge { region, clients, location: (latitude, longitude), .. } in &layout.edges {
+        let _ = write!(
+            text,
+            "[[geo.regions]]\nid = {region:?}\nnetworks = [{clients:?}]\n\
+             location = {{ latitude = {latitude:?}, longitude = {longitude:?} }}\n"
+        );
     }
     text
 }
@@ -53,44 +50,49 @@ pub(super) fn control(common: &Common<'_>) -> String {
 pub(super) fn origin(common: &Common<'_>) -> String {
     let origin = &common.layout.origin;
     format!(
-        "{}[node]\nid = \"origin-1\"\nregion = \"eu\"\naddresses = [\"127.0.0.1\"]\nurls = [\"http://{}\"]\n\
+        "[node]\nid = \"origin-1\"\nregion = \"eu\"\naddresses = [\"127.0.0.1\"]\nurls = [\"http://{}\"]\n\
          [http]\nplain_listen = \"{}\"\n\
          [rtmp]\nlisten = \"{}\"\n\
-         [ops]\nlisten = \"{}\"\n",
-        node(common, "origin-1"),
+         [ops]\nlisten = \"{}\"\n{}",
         origin.url,
         origin.http,
         origin.rtmp,
         origin.ops,
+        control_client(common, "origin-1"),
     )
 }
 
 /// One `nearcast-edge`'s.
 pub(super) fn edge(common: &Common<'_>, edge: &Edge) -> String {
     let Edge { name, region, location: (latitude, longitude), https, plain, ops, .. } = edge;
-    let mut text = format!(
-        "{}[node]\nid = {name:?}\nregion = {region:?}\naddresses = [\"{}\"]\n\
-         urls = [\"https://{https}\", \"http://{plain}\"]\n\
-         location = {{ latitude = {latitude}, longitude = {longitude} }}\n\
-         [http]\nlisten = \"{https}\"\nplain_listen = \"{plain}\"\n\
-         [ops]\nlisten = \"{ops}\"\n",
-        node(common, name),
-        https.ip(),
-    );
-    let _ = match common.certificate {
-        Some(tls) => {
-            write!(text, "[tls]\ncertificate = {:?}\nkey = {:?}\n", tls.certificate, tls.key)
-        }
-        None => write!(text, "[tls]\nnames = [\"localhost\", \"{}\"]\n", https.ip()),
+    let tls = match common.certificate {
+        Some(tls) => format!("certificate = {:?}\nkey = {:?}", tls.certificate, tls.key),
+        None => format!("names = [\"localhost\", \"{}\"]", https.ip()),
     };
-    text
+    format!(
+        "[node]\nid = {name:?}\nregion = {region:?}\naddresses = [\"{}\"]\n\
+         urls = [\"https://{https}\", \"http://{plain}\"]\n\
+         latitude = \"{latitude}\"\nlongitude = \"{longitude}\"\n\
+         [http]\nlisten = \"{https}\"\nplain_listen = \"{plain}\"\n\
+         [tls]\n{tls}\n\
+         [ops]\nlisten = \"{ops}\"\n{}",
+        https.ip(),
+        control_client(common, name),
+    )
 }
 
-fn node(common: &Common<'_>, name: &str) -> String {
+fn control_client(common: &Common<'_>, name: &str) -> String {
     format!(
-        "data_dir = {:?}\n[control]\nurl = \"http://{}\"\ntoken = {:?}\n",
-        common.folder(name),
+        "[control]\nurl = \"http://{}\"\ntoken = {:?}\nsnapshot = {:?}\n",
         common.layout.control,
         common.node_token,
+        common.folder(name).join("snapshot.json"),
     )
+}
+
+impl Common<'_> {
+    fn folder(&self, name: &str) -> PathBuf {
+        let elsewhere = self.state.iter().find(|(of, _)| *of == name);
+        elsewhere.map_or_else(|| self.data.join(name), |(_, folder)| folder.into())
+    }
 }
