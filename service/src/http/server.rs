@@ -1,0 +1,235 @@
+//! Listeners of one daemon: bound first, then served until the drain.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use http::HeaderValue;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+
+use super::answer::{Answerer, Metrics};
+use super::connection::Connections;
+use super::{Config, Handler, listen};
+use crate::backoff::Backoff;
+use crate::daemon::Daemon;
+use crate::drain::Drain;
+use crate::log::Chain;
+use crate::tls::{self, Tls};
+use crate::{Error, Result};
+
+/// Bound listeners that nobody is served on yet.
+#[derive(Debug)]
+pub struct Server {
+    config: Config,
+    metrics: Metrics,
+    drain: Drain,
+    plain: Option<TcpListener>,
+    secure: Option<Secure>,
+}
+
+#[derive(Debug)]
+struct Secure {
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Tls,
+}
+
+impl Server {
+    /// Binds what the configuration names and loads the certificate if one is needed.
+    ///
+    /// # Errors
+    /// An address is in use or not ours, or the certificate is unusable; see [`Error`].
+    pub async fn bind(config: &Config, tls: &tls::Config, daemon: &Daemon) -> Result<Self> {
+        Self::bind_with(config, tls, Metrics::register(&daemon.metrics), daemon, KEYS).await
+    }
+
+    /// As [`Server::bind`], for a second server of the same daemon whose numbers are not shown.
+    pub(crate) async fn bind_plain_unseen(
+        address: SocketAddr,
+        key: &'static str,
+        daemon: &Daemon,
+    ) -> Result<Self> {
+        let config = Config { plain_listen: Some(address), ..Config::default() };
+        let unseen = Metrics::register(&crate::metrics::Registry::new());
+        Self::bind_with(&config, &tls::Config::default(), unseen, daemon, [key, key]).await
+    }
+
+    async fn bind_with(
+        config: &Config,
+        tls: &tls::Config,
+        metrics: Metrics,
+        daemon: &Daemon,
+        keys: [&'static str; 2],
+    ) -> Result<Self> {
+        let plain = match config.plain_listen {
+            Some(address) => Some(listen::tcp(address, keys[0]).await?),
+            None => None,
+        };
+        let secure = match config.listen {
+            Some(address) => {
+                let listener = listen::tcp(address, keys[1]).await?;
+                let address = local(&listener, address, keys[1])?;
+                let tls = Tls::load(tls)?;
+                tls.watch(daemon);
+                Some(Secure { listener, address, tls })
+            }
+            None => None,
+        };
+        Ok(Self { config: config.clone(), metrics, drain: daemon.drain.clone(), plain, secure })
+    }
+
+    /// Where HTTPS is served; the real port when the configured one was 0.
+    pub fn secure_address(&self) -> Option<SocketAddr> {
+        self.secure.as_ref().map(|secure| secure.address)
+    }
+
+    /// Where plain HTTP is served; the real port when the configured one was 0.
+    pub fn plain_address(&self) -> Option<SocketAddr> {
+        self.plain.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// The certificate in use, where HTTPS is served.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.secure.as_ref().map(|secure| &secure.tls)
+    }
+
+    /// What this server counts, shared with the registry.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Starts serving and returns. Draining lets requests finish and tells clients to go elsewhere: GOAWAY on
+    /// HTTP/2 and HTTP/3, `Connection: close` on HTTP/1.1.
+    pub fn serve<H: Handler>(self, handler: H) -> Result<()> {
+        let Self { config, metrics, drain, plain, secure } = self;
+        let alt_svc = secure.as_ref().filter(|_| config.h3).and_then(alt_svc);
+        let answerer =
+            Arc::new(Answerer { handler, alt_svc, metrics: metrics.clone(), drain: drain.clone() });
+        let connections = Arc::new(Connections::new(answerer.clone(), config.idle_timeout(), drain.clone()));
+        let door = Door { permits: Arc::new(Semaphore::new(config.max_connections)), metrics, drain };
+
+        if let Some(listener) = plain {
+            let connections = connections.clone();
+            let door = door.clone();
+            door.drain.clone().spawn(
+                "plain listener",
+                door.accept(listener, move |stream, peer| {
+                    let connections = connections.clone();
+                    async move { connections.plain(stream, peer).await }
+                }),
+            );
+        }
+        if let Some(Secure { listener, tls, .. }) = secure {
+            let acceptor = TlsAcceptor::from(Arc::new(tls.server_config(&[b"h2", b"http/1.1"])?));
+            door.drain.clone().spawn(
+                "TLS listener",
+                door.accept(listener, move |stream, peer| {
+                    let (connections, acceptor) = (connections.clone(), acceptor.clone());
+                    async move { connections.secure(stream, peer, acceptor).await }
+                }),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Lets connections in, as many as configured.
+#[derive(Clone)]
+pub(super) struct Door {
+    permits: Arc<Semaphore>,
+    pub(super) metrics: Metrics,
+    pub(super) drain: Drain,
+}
+
+/// A connection's place; counted while it lives.
+pub(super) struct Place {
+    metrics: Metrics,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Door {
+    /// A place for one more connection, or `None` (and counted) when full.
+    pub(super) fn enter(&self) -> Option<Place> {
+        match self.permits.clone().try_acquire_owned() {
+            Ok(permit) => {
+                self.metrics.connections.inc();
+                Some(Place { metrics: self.metrics.clone(), _permit: permit })
+            }
+            Err(_) => {
+                self.metrics.rejected_connections.inc();
+                None
+            }
+        }
+    }
+
+    async fn accept<S, F>(self, listener: TcpListener, serve: S)
+    where
+        S: Fn(TcpStream, SocketAddr) -> F,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
+        let mut failing = false;
+        while let Some(accepted) = self.drain.unless_draining(listener.accept()).await {
+            match accepted {
+                Ok((stream, peer)) => {
+                    (failing, _) = (false, backoff.reset());
+                    self.take(stream, peer, &serve);
+                }
+                Err(error) if listen::is_connections_own(&error) => {}
+                Err(error) => {
+                    self.metrics.failed_accepts.inc();
+                    if !failing {
+                        tracing::warn!(
+                            "cannot accept connections, trying on: {}; is the open file limit high enough?",
+                            Chain(&error)
+                        );
+                    }
+                    failing = true;
+                    // Out of files: the ones that are open must get their turn to close.
+                    tokio::time::sleep(backoff.delay()).await;
+                }
+            }
+        }
+        // These clients were told by the kernel that they are connected: closing the listener would reset them.
+        while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
+            self.take(stream, peer, &serve);
+        }
+    }
+
+    fn take<S, F>(&self, stream: TcpStream, peer: SocketAddr, serve: &S)
+    where
+        S: Fn(TcpStream, SocketAddr) -> F,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let Some(place) = self.enter() else { return };
+        if let Err(error) = listen::tune(&stream) {
+            return tracing::debug!(%peer, "a connection broke before it began: {}", Chain(&error));
+        }
+        let served = serve(stream, peer);
+        self.drain.spawn("HTTP connection", async move {
+            served.await;
+            drop(place);
+        });
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.metrics.connections.dec();
+    }
+}
+
+/// The configuration keys of the plain and the secure listener.
+const KEYS: [&str; 2] = ["http.plain_listen", "http.listen"];
+
+fn local(listener: &TcpListener, address: SocketAddr, key: &'static str) -> Result<SocketAddr> {
+    listener.local_addr().map_err(|source| Error::Listen { address, transport: "tcp", key, source })
+}
+
+/// RFC 7838: the same host, this UDP port, for a day.
+fn alt_svc(secure: &Secure) -> Option<HeaderValue> {
+    HeaderValue::try_from(format!("h3=\":{}\"; ma=86400", secure.address.port())).ok()
+}
