@@ -34,11 +34,9 @@ impl Admin {
         Ok(answer["key"].as_str().context("the answer has no key")?.to_owned())
     }
 
-    /// Gives a channel this stream key.
-    pub async fn set_key(&self, channel: &str, key: &str) -> Result<()> {
-        let reply =
-            self.send(Method::POST, &format!("/channels/{channel}/keys"), &json!({ "key": key })).await?;
-        reply.expect(201).map(|_| ()).with_context(|| format!("setting a key of {channel}"))
+    /// True when there is such a resource.
+    pub async fn exists(&self, path: &str) -> Result<bool> {
+        Ok(self.call(Method::GET, path, Bytes::new()).await?.status != 404)
     }
 
     /// Gets a resource as JSON.

@@ -156,6 +156,11 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Waits for it to end, however long that takes; says how.
+    pub async fn exit(&mut self) -> String {
+        self.child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string())
+    }
+
     /// Waits for it to end by itself.
     pub async fn ended(&mut self, limit: Duration) -> Result<ExitStatus> {
         let status = timeout(limit, self.child.wait()).await;

@@ -46,6 +46,7 @@ pub struct Builder {
     settings: Vec<(&'static str, String)>,
     state: Vec<(&'static str, &'static str)>,
     counted: bool,
+    progress: fn(&str),
 }
 
 impl World {
@@ -58,12 +59,18 @@ impl World {
             settings: Vec::new(),
             state: Vec::new(),
             counted: false,
+            progress: |_| {},
         }
     }
 
     /// An operator's client.
     pub async fn admin(&self) -> Result<Admin> {
         Admin::connect(&format!("http://{}", self.layout.control), &self.admin_token).await
+    }
+
+    /// The bearer token of the API.
+    pub fn admin_token(&self) -> &str {
+        &self.admin_token
     }
 
     /// Creates a channel and returns its stream key.
@@ -175,6 +182,13 @@ impl Builder {
         self
     }
 
+    /// Is told the name of every program that has become ready.
+    #[must_use]
+    pub fn progress(mut self, progress: fn(&str)) -> Self {
+        self.progress = progress;
+        self
+    }
+
     /// Puts a counting proxy between edges and origin.
     #[must_use]
     pub fn counted(mut self) -> Self {
@@ -249,10 +263,13 @@ impl Builder {
             .iter()
             .map(|edge| self.spawn("nearcast-edge", edge.name, &config::edge(&common, edge), folder));
         let mut edges: Vec<Process> = edges.collect::<Result<_>>()?;
-        control.ready(layout.control_ops).await?;
-        origin.ready(layout.origin.ops).await?;
-        for (process, edge) in edges.iter_mut().zip(&layout.edges) {
-            process.ready(edge.ops).await?;
+        let ops = [layout.control_ops, layout.origin.ops]
+            .into_iter()
+            .chain(layout.edges.iter().map(|edge| edge.ops));
+        let all = [&mut control, &mut origin].into_iter().chain(&mut edges);
+        for (process, ops) in all.zip(ops) {
+            process.ready(ops).await?;
+            (self.progress)(process.name());
         }
         let admin_token = ADMIN_TOKEN.to_owned();
         let folder = folder.to_owned();
