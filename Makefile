@@ -51,7 +51,7 @@ bench-edge: ## Measure what one edge core serves over H1, H2 and H3
 	@WITH_BENCHES=1 scripts/setup
 	@scripts/web build
 	cargo build --release --locked --workspace --bins
-	$(TARGET)/release/bench-edge
+	taskset --cpu-list 1 $(TARGET)/release/bench-edge
 
 clean: ## Remove everything that was built, and the state of make run
 	cargo clean

@@ -2,24 +2,10 @@
 //
 // usage: node watch.mjs '{"url", "seconds", "screenshot", "profile", "flags": [..]}'
 
-import { chromium } from "playwright-core";
+import { launch } from "./launch.mjs";
 
 const { url, seconds, screenshot, profile, flags } = JSON.parse(process.argv[2]);
-const browser = await chromium.launchPersistentContext(profile, {
-  executablePath: "/usr/bin/chromium",
-  headless: true,
-  viewport: { width: 1280, height: 900 },
-  args: [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-    ...flags,
-  ],
-});
+const browser = await launch(profile, flags);
 
 const complaints = [];
 try {
