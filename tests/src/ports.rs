@@ -45,3 +45,17 @@ fn free(port: u16) -> bool {
 const FIRST: u16 = 20_000;
 const SIZE: u16 = 24;
 const BLOCKS: u16 = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_claims_never_share_a_port() {
+        let (one, two) = (Ports::claim().unwrap(), Ports::claim().unwrap());
+        let of = |ports: &Ports| (0..SIZE).map(|_| ports.take().unwrap()).collect::<Vec<_>>();
+        let (first, second) = (of(&one), of(&two));
+        assert!(first.iter().all(|port| !second.contains(port)));
+        assert!(one.take().is_err(), "a block has an end");
+    }
+}

@@ -90,3 +90,64 @@ fn number<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     let text = String::deserialize(from)?;
     text.parse().map_err(serde::de::Error::custom)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn make(file: &Path, input: &str, offset: &str, codec: &[&str]) {
+        let mut command = Command::new("ffmpeg");
+        command.args([
+            "-v",
+            "error",
+            "-y",
+            "-f",
+            "lavfi",
+            "-i",
+            input,
+            "-t",
+            "5",
+            "-output_ts_offset",
+            offset,
+        ]);
+        command
+            .args(codec)
+            .args(["-movflags", "+frag_keyframe+empty_moov+default_base_moof+frag_discont"])
+            .arg(file);
+        assert!(command.status().await.unwrap().success());
+    }
+
+    #[tokio::test]
+    async fn flashes_and_beeps_are_found_where_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let (picture, sound) = (folder.path().join("v.mp4"), folder.path().join("a.mp4"));
+        let flash = "testsrc2=size=160x90:rate=30,\
+                     drawbox=w=iw:h=ih:color=white:t=fill:enable='lt(mod(t,2),0.1)'";
+        make(&picture, flash, "100", &["-c:v", "libx264", "-preset", "ultrafast"]).await;
+        let tone = "aevalsrc=exprs='0.7*sin(2*PI*880*t)*lt(mod(t,2),0.1)':s=48000";
+        make(&sound, tone, "100.1", &["-c:a", "aac"]).await;
+
+        assert_eq!(decode(&picture).await.unwrap().nb_read_frames, 150);
+        let (flashes, beeps) = (flashes(&picture).await.unwrap(), beeps(&sound).await.unwrap());
+        // An encoder begins with silence of its own, so the sound's first beep has an onset.
+        assert_eq!((flashes.len(), beeps.len()), (2, 3), "{flashes:?} {beeps:?}");
+        for (index, (flash, beep)) in flashes.iter().zip(&beeps[1..]).enumerate() {
+            let expected = 102.0 + 2.0 * index as f64;
+            assert!((flash - expected).abs() < 0.002, "{flashes:?}");
+            // 100 ms late, as it was made; the encoder's own delay is 21 ms.
+            assert!((beep - expected - 0.1).abs() < 0.03, "{beeps:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_broken_file_does_not_decode() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("v.mp4");
+        make(&file, "testsrc2=size=160x90:rate=30", "0", &["-c:v", "libx264"]).await;
+        let mut bytes = std::fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle..middle + 2000].fill(0);
+        std::fs::write(&file, bytes).unwrap();
+        assert!(decode(&file).await.is_err());
+    }
+}

@@ -234,3 +234,37 @@ pub fn bin_dir() -> Result<PathBuf> {
 const POLL: Duration = Duration::from_millis(25);
 /// A busy machine of two cores starts a debug build in two or three seconds.
 const START_LIMIT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_dropped_process_is_gone_with_its_children() {
+        let logs = tempfile::tempdir().unwrap();
+        let mut process =
+            Program::system("sh").args(["-c", "sleep 60 & echo $!; wait"]).start(logs.path()).unwrap();
+        let file = process.log_path().to_owned();
+        let child = async || std::fs::read_to_string(&file).is_ok_and(|text| text.ends_with('\n'));
+        process.until("started", child).await.unwrap();
+        let child: i32 = process.log().trim().parse().unwrap();
+        let mut parent = process;
+        parent.kill().await.unwrap();
+        drop(parent);
+        // A killed process may stay a zombie of init's for a moment: it runs no more.
+        let state = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        assert!(state.is_empty() || state.contains(") Z"), "{state}");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_ends_early_is_quoted() {
+        let logs = tempfile::tempdir().unwrap();
+        let words = "echo no such luck; exit 3";
+        let mut process = Program::system("sh").named("luck").args(["-c", words]).start(logs.path()).unwrap();
+        let error = process.until("ready", async || false).await.unwrap_err().to_string();
+        assert!(
+            error.contains("luck ended with exit status: 3") && error.contains("no such luck"),
+            "{error}"
+        );
+    }
+}

@@ -180,3 +180,39 @@ fn be32(data: &[u8], at: usize) -> Result<u32> {
     let bytes = data.get(at..at + 4).context("a box is too short")?;
     Ok(u32::from_be_bytes(bytes.try_into()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// One second of 25 pictures, as FFmpeg's muxer writes it.
+    fn ffmpeg_fragment() -> Vec<u8> {
+        let output = Command::new("ffmpeg")
+            .args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=size=64x36:rate=25", "-t", "1"])
+            .args(["-c:v", "libx264", "-g", "25", "-video_track_timescale", "90000", "-f", "mp4"])
+            .args(["-movflags", "+frag_keyframe+empty_moov+default_base_moof+skip_trailer", "pipe:1"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    }
+
+    #[test]
+    fn boxes_that_ffmpeg_wrote_are_understood() {
+        let file = ffmpeg_fragment();
+        let at = file.windows(4).position(|kind| kind == b"moof").unwrap() - 4;
+        let (head, media) = file.split_at(at);
+        let init = Init::parse(head).unwrap();
+        assert_eq!(init, Init { track: 1, timescale: 90_000, video: true });
+        let fragment = Fragment::parse(media, &init).unwrap();
+        assert_eq!((fragment.samples, fragment.duration, fragment.decode_time), (25, 90_000, 0));
+        assert!(fragment.starts_with_sync);
+
+        assert!(Fragment::parse(&media[..media.len() - 1], &init).is_err(), "cut off");
+        let other = Init { track: 2, ..init };
+        assert!(Fragment::parse(media, &other).is_err(), "another track");
+        assert!(Init::parse(media).is_err(), "media is no init section");
+    }
+}
