@@ -18,6 +18,8 @@ use crate::client::{Client, Reply};
 pub enum Until {
     /// So many whole segments, from the first that begins while watching.
     Segments(usize),
+    /// One delta update was applied: there is none before the playlist is six target durations long.
+    Delta,
     /// The playlist ends.
     Ended,
 }
@@ -47,6 +49,7 @@ pub async fn follow(client: &Client, rendition: &Rendition, until: Until) -> Res
         session.advance().await.with_context(|| format!("following {}", rendition.path))?;
         let done = match until {
             Until::Segments(count) => session.recorded(first).count() >= count,
+            Until::Delta => session.deltas > 0,
             Until::Ended => false,
         };
         if done || session.list.ended {

@@ -28,7 +28,7 @@ pub(super) fn control(common: &Common<'_>) -> String {
         "zone = {:?}\ndata_dir = {:?}\n\
          [http]\nplain_listen = \"{}\"\n\
          [api]\nadmin_token = {admin_token:?}\nnode_token = {node_token:?}\n\
-         [dns]\nlisten = [\"{}\"]\n\
+         [dns]\nlisten = \"{}\"\n\
          [ops]\nlisten = \"{}\"\n",
         layout.zone,
         common.folder("control"),
