@@ -21,7 +21,7 @@ impl Store {
     /// A store that holds up to `budget` bytes, its own overhead included. `bytes` shows what it holds.
     pub fn new(budget: u64, bytes: Gauge) -> Self {
         let left = bytes.clone();
-        let objects = Cache::builder()
+        let objects = Cache::<Box<str>, Arc<Object>>::builder()
             .max_capacity(budget)
             .eviction_policy(EvictionPolicy::lru())
             .weigher(|key, object| u32::try_from(weight(key, object)).unwrap_or(u32::MAX))
