@@ -28,8 +28,6 @@ pub enum Error {
     SelfSigned { names: Vec<String>, source: rcgen::Error },
     #[error("the TLS configuration has no cipher suite that QUIC can start with")]
     QuicTls(#[source] quinn::crypto::rustls::NoInitialCipherSuite),
-    #[error("cannot read the system's DNS configuration; is /etc/resolv.conf in order?")]
-    Resolver(#[source] hickory_resolver::net::NetError),
     #[error("{url:?} is not a base URL: use http://HOST:PORT or https://HOST:PORT")]
     BaseUrl { url: String },
     #[error("cannot start the runtime")]

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{ALT_SVC, CONNECTION, CONTENT_LENGTH, DATE};
 use http::{HeaderValue, Method, StatusCode};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use prometheus_client::encoding::EncodeLabelSet;
 
 use super::{Body, BoxError, Handler, Peer, Protocol, Request, Response};

@@ -15,8 +15,31 @@ pub(super) async fn tcp(address: SocketAddr, key: &'static str) -> Result<TcpLis
     listener.map_err(|source| Error::Listen { address, transport: "tcp", key, source })
 }
 
+/// Binds TCP and, when `with_udp`, UDP at the same port. Port 0 is one that is free in both.
+pub(super) async fn pair(
+    address: SocketAddr,
+    with_udp: bool,
+    key: &'static str,
+) -> Result<(TcpListener, Option<UdpSocket>)> {
+    let mut tries = if address.port() == 0 { FREE_PORT_TRIES } else { 1 };
+    loop {
+        let listener = tcp(address, key).await?;
+        if !with_udp {
+            return Ok((listener, None));
+        }
+        let local = listener.local_addr();
+        let local = local.map_err(|source| Error::Listen { address, transport: "tcp", key, source })?;
+        tries -= 1;
+        match udp(local, key) {
+            Ok(socket) => return Ok((listener, Some(socket))),
+            Err(_) if tries > 0 => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// Binds UDP with buffers that hold a burst of QUIC packets.
-pub(super) fn udp(address: SocketAddr, key: &'static str) -> Result<UdpSocket> {
+fn udp(address: SocketAddr, key: &'static str) -> Result<UdpSocket> {
     let bind = || {
         let socket = UdpSocket::bind(address)?;
         socket.set_nonblocking(true)?;
@@ -37,11 +60,19 @@ pub(super) fn tune(stream: &TcpStream) -> io::Result<()> {
     options.set_tcp_user_timeout(Some(STALLED))
 }
 
+/// An IPv4 address as such, also where a socket for both families shows it inside an IPv6 one.
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
 /// True for failures of the one connection, not of the listener.
 pub(super) fn is_connections_own(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
+
+/// The kernel gives ports that are free in TCP; in UDP nearly all are.
+const FREE_PORT_TRIES: u32 = 16;
 
 /// 4 MiB: 30 ms at 1 Gb/s, ten times the default ("QUIC on the Highway", arXiv 2309.16395).
 const UDP_BUFFER: usize = 4 << 20;

@@ -3,6 +3,7 @@
 mod answer;
 mod body;
 mod connection;
+mod h3;
 mod listen;
 mod server;
 

@@ -1,6 +1,6 @@
 //! Listeners of one daemon: bound first, then served until the drain.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +12,13 @@ use tokio_rustls::TlsAcceptor;
 
 use super::answer::{Answerer, Metrics};
 use super::connection::Connections;
+use super::h3::Http3;
 use super::{Config, Handler, listen};
 use crate::backoff::Backoff;
 use crate::daemon::Daemon;
 use crate::drain::Drain;
 use crate::log::Chain;
+use crate::quic;
 use crate::tls::{self, Tls};
 use crate::{Error, Result};
 
@@ -35,6 +37,8 @@ struct Secure {
     listener: TcpListener,
     address: SocketAddr,
     tls: Tls,
+    /// For QUIC, at the same port; none when HTTP/3 is off.
+    datagrams: Option<UdpSocket>,
 }
 
 impl Server {
@@ -70,11 +74,11 @@ impl Server {
         };
         let secure = match config.listen {
             Some(address) => {
-                let listener = listen::tcp(address, keys[1]).await?;
+                let (listener, datagrams) = listen::pair(address, config.h3, keys[1]).await?;
                 let address = local(&listener, address, keys[1])?;
                 let tls = Tls::load(tls)?;
                 tls.watch(daemon);
-                Some(Secure { listener, address, tls })
+                Some(Secure { listener, address, tls, datagrams })
             }
             None => None,
         };
@@ -105,11 +109,11 @@ impl Server {
     /// HTTP/2 and HTTP/3, `Connection: close` on HTTP/1.1.
     pub fn serve<H: Handler>(self, handler: H) -> Result<()> {
         let Self { config, metrics, drain, plain, secure } = self;
-        let alt_svc = secure.as_ref().filter(|_| config.h3).and_then(alt_svc);
+        let alt_svc = secure.as_ref().filter(|secure| secure.datagrams.is_some()).and_then(alt_svc);
         let answerer =
             Arc::new(Answerer { handler, alt_svc, metrics: metrics.clone(), drain: drain.clone() });
         let connections = Arc::new(Connections::new(answerer.clone(), config.idle_timeout(), drain.clone()));
-        let door = Door { permits: Arc::new(Semaphore::new(config.max_connections)), metrics, drain };
+        let door = Door::new(config.max_connections, metrics, drain);
 
         if let Some(listener) = plain {
             let connections = connections.clone();
@@ -122,8 +126,13 @@ impl Server {
                 }),
             );
         }
-        if let Some(Secure { listener, tls, .. }) = secure {
+        if let Some(Secure { listener, address, tls, datagrams }) = secure {
             let acceptor = TlsAcceptor::from(Arc::new(tls.server_config(&[b"h2", b"http/1.1"])?));
+            if let Some(socket) = datagrams {
+                let endpoint = endpoint(socket, address, &tls)?;
+                let http3 = Http3 { answerer, door: door.clone(), idle_timeout: config.idle_timeout() };
+                door.drain.spawn("QUIC listener", Arc::new(http3).serve(endpoint));
+            }
             door.drain.clone().spawn(
                 "TLS listener",
                 door.accept(listener, move |stream, peer| {
@@ -140,6 +149,8 @@ impl Server {
 #[derive(Clone)]
 pub(super) struct Door {
     permits: Arc<Semaphore>,
+    /// How many there are when nobody is in.
+    capacity: usize,
     pub(super) metrics: Metrics,
     pub(super) drain: Drain,
 }
@@ -151,6 +162,16 @@ pub(super) struct Place {
 }
 
 impl Door {
+    fn new(capacity: usize, metrics: Metrics, drain: Drain) -> Self {
+        let capacity = capacity.min(Semaphore::MAX_PERMITS);
+        Self { permits: Arc::new(Semaphore::new(capacity)), capacity, metrics, drain }
+    }
+
+    /// True when more than half of the places are taken.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.permits.available_permits() < self.capacity / 2
+    }
+
     /// A place for one more connection, or `None` (and counted) when full.
     pub(super) fn enter(&self) -> Option<Place> {
         match self.permits.clone().try_acquire_owned() {
@@ -208,7 +229,7 @@ impl Door {
         if let Err(error) = listen::tune(&stream) {
             return tracing::debug!(%peer, "a connection broke before it began: {}", Chain(&error));
         }
-        let served = serve(stream, peer);
+        let served = serve(stream, listen::canonical(peer));
         self.drain.spawn("HTTP connection", async move {
             served.await;
             drop(place);
@@ -224,6 +245,13 @@ impl Drop for Place {
 
 /// The configuration keys of the plain and the secure listener.
 const KEYS: [&str; 2] = ["http.plain_listen", "http.listen"];
+
+fn endpoint(socket: UdpSocket, address: SocketAddr, tls: &Tls) -> Result<quinn::Endpoint> {
+    let config = quic::server_config(tls.server_config(&[b"h3"])?)?;
+    let runtime = Arc::new(quinn::TokioRuntime);
+    let endpoint = quinn::Endpoint::new(quinn::EndpointConfig::default(), Some(config), socket, runtime);
+    endpoint.map_err(|source| Error::Listen { address, transport: "udp", key: KEYS[1], source })
+}
 
 fn local(listener: &TcpListener, address: SocketAddr, key: &'static str) -> Result<SocketAddr> {
     listener.local_addr().map_err(|source| Error::Listen { address, transport: "tcp", key, source })

@@ -1,0 +1,135 @@
+//! One call of the control plane's API: a deadline, a bounded answer, and failures in words.
+
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::uri::Scheme;
+use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use nearcast_api::Problem;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::client::{Http, RequestError};
+use crate::http::{Body, ReadError, read_limited};
+use crate::{Error, Result};
+
+/// Where the API is and what opens it.
+#[derive(Debug, Clone)]
+pub(super) struct Api {
+    /// Without a trailing slash.
+    base: String,
+    authorization: Option<HeaderValue>,
+    http: Http,
+}
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CallError {
+    #[error("cannot reach {base}")]
+    Unreachable { base: String, source: RequestError },
+    #[error("{base} did not answer within {} s", deadline.as_secs())]
+    TimedOut { base: String, deadline: Duration },
+    #[error("{base} answered {status}: {detail}")]
+    Refused { base: String, status: StatusCode, detail: String },
+    #[error("the answer of {base} broke off")]
+    Broken { base: String, source: ReadError },
+    #[error("the answer of {base} is not what this version understands; are both the same version?")]
+    NotUnderstood { base: String, source: serde_json::Error },
+}
+
+impl Api {
+    pub(super) fn new(url: &str, token: &str, http: Http) -> Result<Self> {
+        let wrong = || Error::BaseUrl { url: url.to_owned() };
+        let base = url.trim_end_matches('/');
+        let uri: Uri = base.parse().map_err(|_| wrong())?;
+        let known = uri.scheme() == Some(&Scheme::HTTP) || uri.scheme() == Some(&Scheme::HTTPS);
+        if !known || uri.host().is_none_or(str::is_empty) || uri.query().is_some() {
+            return Err(wrong());
+        }
+        let authorization = match token {
+            "" => None,
+            token => {
+                let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
+                    Error::ConfigCheck("`control.token` has characters that no header may have".into())
+                })?;
+                value.set_sensitive(true);
+                Some(value)
+            }
+        };
+        Ok(Self { base: base.to_owned(), authorization, http })
+    }
+
+    /// Calls `{base}/api/v1{path}`. 204 gives `None`.
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&(impl Serialize + Sync)>,
+        deadline: Duration,
+    ) -> Result<Option<T>, CallError> {
+        let request = self.request(method, path, body)?;
+        let answered = tokio::time::timeout(deadline, self.exchange(request)).await;
+        let (status, bytes) =
+            answered.map_err(|_| CallError::TimedOut { base: self.base.clone(), deadline })??;
+        if status == StatusCode::NO_CONTENT || (status.is_success() && bytes.is_empty()) {
+            return Ok(None);
+        }
+        if !status.is_success() {
+            let problem: Option<Problem> = serde_json::from_slice(&bytes).ok();
+            let detail = problem.map_or_else(|| "no reason given".to_owned(), |problem| problem.detail);
+            return Err(CallError::Refused { base: self.base.clone(), status, detail });
+        }
+        serde_json::from_slice(&bytes).map(Some).map_err(|source| self.not_understood(source))
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&(impl Serialize + Sync)>,
+    ) -> Result<Request<Body>, CallError> {
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = method;
+        // The base was checked and paths are made of ids.
+        *request.uri_mut() = format!("{}/api/v1{path}", self.base).parse().unwrap_or_default();
+        if let Some(body) = body {
+            let json = serde_json::to_vec(body).map_err(|source| self.not_understood(source))?;
+            *request.body_mut() = json.into();
+            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if let Some(authorization) = &self.authorization {
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        }
+        Ok(request)
+    }
+
+    async fn exchange(&self, request: Request<Body>) -> Result<(StatusCode, bytes::Bytes), CallError> {
+        let base = || self.base.clone();
+        let response = self.http.request(request).await;
+        let response = response.map_err(|source| CallError::Unreachable { base: base(), source })?;
+        let status = response.status();
+        let read = read_limited(response.into_body(), MAX_ANSWER).await;
+        let bytes = read.map_err(|source| CallError::Broken { base: base(), source })?;
+        Ok((status, bytes))
+    }
+
+    fn not_understood(&self, source: serde_json::Error) -> CallError {
+        CallError::NotUnderstood { base: self.base.clone(), source }
+    }
+}
+
+impl CallError {
+    /// The status, when the control plane did answer.
+    pub(super) fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            Self::Unreachable { .. }
+            | Self::TimedOut { .. }
+            | Self::Broken { .. }
+            | Self::NotUnderstood { .. } => None,
+        }
+    }
+}
+
+/// A snapshot of 100,000 channels at 500 bytes each, with room.
+const MAX_ANSWER: usize = 128 << 20;

@@ -1,0 +1,120 @@
+//! The task that tells the control plane who this node is and how it is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use nearcast_api::node::{Heartbeat, HeartbeatAck, Spec};
+use serde::de::IgnoredAny;
+use tokio::sync::Notify;
+use tokio::time::MissedTickBehavior;
+
+use super::call::{Api, CallError};
+use crate::backoff::Backoff;
+use crate::drain::Drain;
+use crate::log::Chain;
+
+/// Registers, then sends a heartbeat every second, and at once when nudged, until draining begins; the last
+/// one says so.
+pub(super) async fn run(
+    api: Api,
+    spec: Spec,
+    mut heartbeat: impl FnMut() -> Heartbeat + Send + 'static,
+    nudge: Arc<Notify>,
+    drain: Drain,
+) {
+    let mut link = Link::default();
+    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+    while !drain.is_draining() {
+        let session = session(&api, &spec, &mut heartbeat, &nudge, &drain, &mut link, &mut backoff);
+        let Err(error) = session.await else { break };
+        if error.status() == Some(StatusCode::NOT_FOUND) {
+            tracing::info!(node = %spec.id, "the control plane does not know this node: registering again");
+            continue;
+        }
+        link.down(&error);
+        drain.unless_draining(tokio::time::sleep(backoff.delay())).await;
+    }
+    let last = Heartbeat { draining: true, ..heartbeat() };
+    if let Err(error) = beat(&api, &spec, &last, FAREWELL).await {
+        tracing::debug!("the control plane did not hear that this node drains: {}", Chain(&error));
+    }
+}
+
+/// From registration to the first failure, or `Ok` when draining begins.
+async fn session(
+    api: &Api,
+    spec: &Spec,
+    heartbeat: &mut (impl FnMut() -> Heartbeat + Send),
+    nudge: &Notify,
+    drain: &Drain,
+    link: &mut Link,
+    backoff: &mut Backoff,
+) -> Result<(), CallError> {
+    let path = path(spec);
+    let registered = api.call::<IgnoredAny>(Method::PUT, &path, Some(spec), DEADLINE);
+    let Some(registered) = drain.unless_draining(registered).await else { return Ok(()) };
+    registered?;
+    let mut ticks = tokio::time::interval(INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut due = async || {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = nudge.notified() => {}
+        }
+    };
+    while drain.unless_draining(due()).await.is_some() {
+        beat(api, spec, &heartbeat(), DEADLINE).await?;
+        link.up();
+        backoff.reset();
+    }
+    Ok(())
+}
+
+async fn beat(api: &Api, spec: &Spec, heartbeat: &Heartbeat, deadline: Duration) -> Result<(), CallError> {
+    let path = format!("{}/heartbeat", path(spec));
+    api.call::<HeartbeatAck>(Method::POST, &path, Some(heartbeat), deadline).await.map(drop)
+}
+
+fn path(spec: &Spec) -> String {
+    format!("/nodes/{}", spec.id)
+}
+
+/// Says once that the control plane went away, and once that it is back.
+#[derive(Default)]
+struct Link {
+    down: bool,
+}
+
+impl Link {
+    fn up(&mut self) {
+        if std::mem::take(&mut self.down) {
+            tracing::info!("the control plane is back");
+        }
+    }
+
+    fn down(&mut self, error: &CallError) {
+        if std::mem::replace(&mut self.down, true) {
+            return tracing::debug!("the control plane is still away: {}", Chain(error));
+        }
+        match error.status() {
+            Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                tracing::warn!(
+                    "the control plane refuses this node, is `control.token` right? {}",
+                    Chain(error)
+                );
+            }
+            _ => {
+                tracing::warn!("the control plane is away, going on with the last snapshot: {}", Chain(error))
+            }
+        }
+    }
+}
+
+/// A node is down after five missed ones.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+const DEADLINE: Duration = Duration::from_secs(3);
+
+/// A drain must not wait for a control plane that is away.
+const FAREWELL: Duration = Duration::from_secs(1);

@@ -1,0 +1,111 @@
+//! A node's side of the control plane: it registers, sends heartbeats, and lives from the last snapshot.
+//!
+//! ```text
+//! heartbeat task:  PUT node -> POST heartbeat every second -> 404? PUT node again -> ...
+//! snapshot task:   disk -> GET snapshot?since=V&wait=25 -> apply -> disk -> watchers -> ...
+//! ```
+
+mod call;
+mod heartbeat;
+mod store;
+mod updates;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use nearcast_api::node;
+use nearcast_api::snapshot::Snapshot;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, watch};
+
+use crate::Result;
+use crate::client::{self, Http};
+use crate::daemon::Daemon;
+
+use call::Api;
+use store::Store;
+
+/// `[control]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Base URL of the control plane; empty to live from the snapshot file alone.
+    pub url: String,
+    /// What the node shows the control plane.
+    pub token: String,
+    /// Where the last snapshot is kept; empty to keep it in memory only.
+    pub snapshot: PathBuf,
+    /// PEM file of the authorities to trust when `url` is `https://`; empty for the system's.
+    pub ca: PathBuf,
+}
+
+/// The running client. Clones are the same client.
+#[derive(Debug, Clone)]
+pub struct Client {
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+    nudge: Arc<Notify>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            url: "http://127.0.0.1:8080".into(),
+            token: String::new(),
+            snapshot: PathBuf::new(),
+            ca: PathBuf::new(),
+        }
+    }
+}
+
+impl Client {
+    /// Reads the snapshot on disk and starts the two tasks; never waits for the control plane.
+    ///
+    /// `heartbeat` is asked every second and must be quick; `draining` is set for it while the daemon drains.
+    /// The daemon is not ready before there is a first snapshot, from disk or network.
+    ///
+    /// # Errors
+    /// `url` is not a base URL or `ca` is unusable.
+    pub fn start(
+        config: &Config,
+        spec: node::Spec,
+        heartbeat: impl FnMut() -> node::Heartbeat + Send + 'static,
+        daemon: &Daemon,
+    ) -> Result<Self> {
+        let store = Store::new(config.snapshot.clone());
+        let stored = store.load();
+        let known = stored.is_some();
+        let (sender, receiver) = watch::channel(Arc::new(stored.unwrap_or_default()));
+        let client = Self { snapshot: receiver, nudge: Arc::default() };
+        if config.url.is_empty() {
+            return Ok(client);
+        }
+        let http = Http::new(&client::Config { ca: config.ca.clone(), ..client::Config::default() })?;
+        let api = Api::new(&config.url, &config.token, http)?;
+        let first = (!known).then(|| daemon.ready.hold());
+        let beats = heartbeat::run(api.clone(), spec, heartbeat, client.nudge.clone(), daemon.drain.clone());
+        daemon.drain.spawn("heartbeats", beats);
+        let drain = daemon.drain.clone();
+        daemon.drain.spawn("snapshots", async move {
+            drain.unless_draining(updates::run(api, store, sender, first)).await;
+        });
+        Ok(client)
+    }
+
+    /// The newest snapshot; version 0 and empty before the first.
+    pub fn current(&self) -> Arc<Snapshot> {
+        self.snapshot.borrow().clone()
+    }
+
+    /// Sends a heartbeat now: what it tells has changed, and others wait to hear it.
+    pub fn nudge(&self) {
+        self.nudge.notify_one();
+    }
+
+    /// Tells of every new snapshot.
+    pub fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshot.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests;
