@@ -2,6 +2,15 @@
 //! CMAF parts and segments, and those become HLS playlists.
 
 pub mod codec;
+mod cursor;
+pub mod error;
+pub mod flv;
 pub mod frame;
+pub mod hls;
+#[cfg(test)]
+mod mutation;
+pub mod path;
+pub mod rtmp;
 
+pub use error::{Error, Result};
 pub use frame::{Config, Frame, Track};

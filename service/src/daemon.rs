@@ -200,3 +200,6 @@ fn failed(name: &str, error: &(dyn std::error::Error + 'static)) -> ExitCode {
 fn text(value: OsString) -> Option<String> {
     value.into_string().ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,3 +59,40 @@ fn answer(request: &Request, daemon: &Daemon) -> Response {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::client::{self, Http};
+
+    async fn get(base: &str, path: &str) -> (u16, Bytes) {
+        let request = http::Request::get(format!("{base}{path}")).body(Body::empty()).unwrap();
+        let response = Http::new(&client::Config::default()).unwrap().request(request).await.unwrap();
+        (response.status().as_u16(), response.into_body().collect().await.unwrap().to_bytes())
+    }
+
+    #[tokio::test]
+    async fn operators_see_health_readiness_and_metrics() {
+        let daemon = Daemon::new();
+        let hold = daemon.ready.hold();
+        let config = Config { listen: "127.0.0.1:0".parse().ok() };
+        let base = format!("http://{}", serve(&config, &daemon).await.unwrap().unwrap());
+        assert_eq!(get(&base, "/healthz").await, (200, "ok\n".into()));
+        assert_eq!(get(&base, "/readyz").await, (503, "starting\n".into()));
+        drop(hold);
+        assert_eq!(get(&base, "/readyz").await, (200, "ready\n".into()));
+        daemon.metrics.register("x", "A counter", metrics::Counter::<u64>::default());
+        let (status, text) = get(&base, "/metrics").await;
+        assert_eq!((status, text.ends_with(b"# EOF\n")), (200, true));
+        assert!(String::from_utf8_lossy(&text).contains("nearcast_x_total 0"));
+        assert_eq!(get(&base, "/").await.0, 404);
+    }
+
+    #[tokio::test]
+    async fn no_address_is_no_port() {
+        assert_eq!(serve(&Config::default(), &Daemon::new()).await.unwrap(), None);
+    }
+}

@@ -228,6 +228,39 @@ mod tests {
         assert_eq!(tls.spki(), second);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn changed_files_and_a_hangup_are_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let stamp = |config: &Config, seconds| {
+            let file = std::fs::File::options().append(true).open(&config.key).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+            let file = std::fs::File::options().append(true).open(&config.certificate).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+        };
+        stamp(&write(dir.path(), "a.test"), 1);
+        let daemon = Daemon::new();
+        let tls = Tls::load(&write(dir.path(), "a.test")).unwrap();
+        tls.watch(&daemon);
+        let change_from = async |old: &str| {
+            while tls.spki() == old {
+                tokio::time::sleep(POLL).await;
+            }
+            tls.spki()
+        };
+        let first = tls.spki();
+        tokio::time::sleep(POLL * 2).await;
+        stamp(&write(dir.path(), "b.test"), 2);
+        let second = change_from(&first).await;
+
+        stamp(&write(dir.path(), "c.test"), 2);
+        let told =
+            std::process::Command::new("kill").args(["-HUP", &std::process::id().to_string()]).status();
+        assert!(told.unwrap().success());
+        assert_ne!(change_from(&second).await, first);
+        daemon.drain.begin();
+        daemon.drain.wait(POLL).await.unwrap();
+    }
+
     #[test]
     fn a_key_of_another_certificate_is_refused() {
         let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

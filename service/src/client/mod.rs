@@ -115,3 +115,51 @@ fn roots(config: &Config) -> Result<RootCertStore> {
 /// Debian and Alpine; Fedora and its kin; SUSE.
 const SYSTEM_BUNDLES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD as BASE64;
+
+    use super::*;
+    use crate::daemon::Daemon;
+    use crate::http::{Response, Server};
+    use crate::log::Chain;
+
+    #[tokio::test]
+    async fn a_name_is_resolved_and_its_certificate_checked() {
+        let daemon = Daemon::new();
+        let listen =
+            crate::http::Config { listen: "127.0.0.1:0".parse().ok(), h3: false, ..Default::default() };
+        let server = Server::bind(&listen, &tls::Config::default(), &daemon).await.unwrap();
+        let port = server.secure_address().unwrap().port();
+        let certificate = BASE64.encode(server.tls().unwrap().certificate().unwrap());
+        server.serve(|_| async { Response::new("ok".into()) }).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let ca = dir.path().join("ca.pem");
+        std::fs::write(
+            &ca,
+            format!("-----BEGIN CERTIFICATE-----\n{certificate}\n-----END CERTIFICATE-----\n"),
+        )
+        .unwrap();
+
+        let get = async |config: &Config| {
+            let uri = format!("https://localhost:{port}/");
+            let request = http::Request::get(uri).body(Body::empty()).unwrap();
+            Http::new(config).unwrap().request(request).await
+        };
+        let response = get(&Config { ca, ..Config::default() }).await.unwrap();
+        assert_eq!((response.status().as_u16(), response.version()), (200, http::Version::HTTP_2));
+        let refused = get(&Config::default()).await.unwrap_err();
+        assert!(Chain(&refused).to_string().contains("invalid peer certificate"), "{}", Chain(&refused));
+    }
+
+    #[tokio::test]
+    async fn a_file_without_authorities_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let ca = dir.path().join("empty.pem");
+        std::fs::write(&ca, "").unwrap();
+        let error = Http::new(&Config { ca, ..Config::default() }).unwrap_err().to_string();
+        assert!(error.contains("empty.pem") && error.contains("`ca`"), "{error}");
+    }
+}

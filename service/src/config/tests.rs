@@ -68,7 +68,9 @@ fn the_environment_wins_over_the_file() {
 
 #[test]
 fn every_mistake_names_the_place_the_key_and_what_is_right() {
-    let cases: &[(&str, &[(&str, &str)], &[&str])] = &[
+    /// File, environment, and what the message must hold.
+    type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
+    let cases: &[Case] = &[
         ("[http]\nlisen = \"x\"\n", &[], &["sample.toml:2: `lisen`", "unknown field", "`listen`"]),
         ("\n[htp]\n", &[], &["sample.toml:2", "unknown field `htp`", "`http`"]),
         ("[http]\nlimit = \"many\"\n", &[], &["sample.toml:2: `limit`", "expected u32"]),

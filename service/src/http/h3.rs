@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::answer::{Answerer, Counted};
 use super::connection::MAX_HEADERS;
 use super::server::Door;
-use super::{BoxError, Handler, Peer, Protocol, RequestBody};
+use super::{BoxError, Handler, Peer, Protocol, RequestBody, listen};
 use crate::log::Chain;
 use crate::quic::{self, Payload, Priority};
 
@@ -55,7 +55,7 @@ impl<H: Handler> Http3<H> {
     }
 
     async fn connection(self: Arc<Self>, incoming: quinn::Incoming) {
-        let address = incoming.remote_address();
+        let address = listen::canonical(incoming.remote_address());
         let connection = match incoming.await {
             Ok(connection) => connection,
             Err(error) => {
@@ -66,10 +66,11 @@ impl<H: Handler> Http3<H> {
         let peer = Peer { address, protocol: Protocol::H3, secure: true };
         let gone = CancellationToken::new();
         let _cancels_requests = gone.clone().drop_guard();
-        if let Err(error) = self.requests(connection, peer, gone).await {
-            if !error.is_h3_no_error() {
+        match self.requests(connection, peer, gone).await {
+            Err(error) if !error.is_h3_no_error() => {
                 tracing::debug!(%address, "an HTTP/3 connection broke: {}", Chain(&error));
             }
+            _ => {}
         }
     }
 

@@ -60,6 +60,11 @@ pub(super) fn tune(stream: &TcpStream) -> io::Result<()> {
     options.set_tcp_user_timeout(Some(STALLED))
 }
 
+/// An IPv4 address as such, also where a socket for both families shows it inside an IPv6 one.
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
 /// True for failures of the one connection, not of the listener.
 pub(super) fn is_connections_own(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};

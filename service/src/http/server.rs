@@ -229,7 +229,7 @@ impl Door {
         if let Err(error) = listen::tune(&stream) {
             return tracing::debug!(%peer, "a connection broke before it began: {}", Chain(&error));
         }
-        let served = serve(stream, peer);
+        let served = serve(stream, listen::canonical(peer));
         self.drain.spawn("HTTP connection", async move {
             served.await;
             drop(place);

@@ -6,6 +6,7 @@ mod limits;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use harness::{Answer, World, text};
@@ -67,6 +68,29 @@ async fn one_handler_answers_all_three_protocols() {
             format!("nearcast_http_requests_total{{protocol=\"{}\",status=\"2xx\"}} 1", protocol.as_str());
         assert!(metrics.contains(&line), "{line} is not in {metrics}");
     }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_has_only_http1_gets_it_over_tls_too() {
+    let world = World::start(echo).await;
+    let mut tls = crate::client::client_config(world.roots.clone()).unwrap();
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let tcp = tokio::net::TcpStream::connect(world.secure).await.unwrap();
+    let name = rustls_pki_types::ServerName::try_from("localhost").unwrap();
+    let mut stream =
+        tokio_rustls::TlsConnector::from(std::sync::Arc::new(tls)).connect(name, tcp).await.unwrap();
+    assert_eq!(
+        stream.get_ref().1.negotiated_cipher_suite().unwrap().suite(),
+        rustls::CipherSuite::TLS13_AES_128_GCM_SHA256
+    );
+    stream.write_all(b"GET /tls HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(
+        answer.contains("x-secure: yes") && answer.contains("alt-svc: ") && answer.ends_with("h1 /tls"),
+        "{answer}"
+    );
     world.stop().await;
 }
 

@@ -21,6 +21,7 @@ pub(crate) struct World {
     pub metrics: Metrics,
     pub plain: SocketAddr,
     pub secure: SocketAddr,
+    pub roots: RootCertStore,
     http: Http,
     pub h3: h3::client::SendRequest<OpenStreams, Payload>,
     h3_driver: JoinHandle<h3::error::ConnectionError>,
@@ -59,7 +60,7 @@ impl World {
         let http = Http::with_roots(&client::Config::default(), roots.clone()).unwrap();
         let endpoint = client_endpoint(&roots);
         let (h3, h3_driver) = connect(&endpoint, secure).await;
-        Self { daemon, metrics, plain, secure, http, h3, h3_driver, endpoint }
+        Self { daemon, metrics, plain, secure, roots, http, h3, h3_driver, endpoint }
     }
 
     pub(crate) async fn get(&self, protocol: Protocol, path: &str) -> Result<Answer, BoxError> {

@@ -1,0 +1,268 @@
+//! The names of live resources, the same at origin and edge: `/live/...` paths to [`Resource`] and back.
+
+use std::fmt;
+
+/// A name under `/live/`. Borrowed from the path it was parsed from; two different paths never parse to
+/// the same resource, so either can be a cache key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Resource<'a> {
+    /// `/live/{channel}/index.m3u8`: the renditions of the channel's current broadcast.
+    Multivariant { channel: &'a str },
+    /// `/live/{channel}/{broadcast}/{rendition}/media.m3u8`: one rendition's playlist.
+    Media { channel: &'a str, broadcast: &'a str, rendition: &'a str },
+    /// `.../init.mp4`: what a decoder needs before the first frame.
+    Init { channel: &'a str, broadcast: &'a str, rendition: &'a str },
+    /// `.../{msn}.m4s`: one whole segment.
+    Segment { channel: &'a str, broadcast: &'a str, rendition: &'a str, msn: u64 },
+    /// `.../{msn}.{part}.m4s`: one part of a segment.
+    Part { channel: &'a str, broadcast: &'a str, rendition: &'a str, msn: u64, part: u32 },
+}
+
+/// The last component of a rendition's path: what a playlist calls a resource in its relative URIs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum File {
+    /// `media.m3u8`
+    Media,
+    /// `init.mp4`
+    Init,
+    /// `{msn}.m4s`
+    Segment { msn: u64 },
+    /// `{msn}.{part}.m4s`
+    Part { msn: u64, part: u32 },
+}
+
+/// A path that names nothing here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    #[error("the path does not begin with /live/")]
+    Prefix,
+    #[error("the path has a component that is not 1 to 63 of a-z, 0-9, '-' and '_', or has too many of them")]
+    Name,
+    #[error(
+        "the path does not end in index.m3u8, media.m3u8, init.mp4, {{msn}}.m4s or {{msn}}.{{part}}.m4s \
+         at its depth"
+    )]
+    File,
+}
+
+impl<'a> Resource<'a> {
+    /// Reads an absolute path without query. Exactly one spelling of each resource is accepted: no
+    /// percent-encoding, no empty or dotted component, no leading zeros.
+    pub fn parse(path: &'a str) -> Result<Self, Invalid> {
+        let rest = path.strip_prefix("/live/").ok_or(Invalid::Prefix)?;
+        let mut components = rest.split('/');
+        let channel = name(components.next())?;
+        let second = components.next().ok_or(Invalid::File)?;
+        let Some(rendition) = components.next() else {
+            return if second == INDEX { Ok(Self::Multivariant { channel }) } else { Err(Invalid::File) };
+        };
+        let broadcast = name(Some(second))?;
+        let rendition = name(Some(rendition))?;
+        let file = File::parse(components.next().ok_or(Invalid::File)?)?;
+        match components.next() {
+            None => Ok(Self::of(channel, broadcast, rendition, file)),
+            Some(_) => Err(Invalid::Name),
+        }
+    }
+
+    /// The resource that a rendition's playlist calls `file`.
+    pub fn of(channel: &'a str, broadcast: &'a str, rendition: &'a str, file: File) -> Self {
+        match file {
+            File::Media => Self::Media { channel, broadcast, rendition },
+            File::Init => Self::Init { channel, broadcast, rendition },
+            File::Segment { msn } => Self::Segment { channel, broadcast, rendition, msn },
+            File::Part { msn, part } => Self::Part { channel, broadcast, rendition, msn, part },
+        }
+    }
+
+    /// The channel whose resource this is.
+    pub fn channel(&self) -> &'a str {
+        match *self {
+            Self::Multivariant { channel }
+            | Self::Media { channel, .. }
+            | Self::Init { channel, .. }
+            | Self::Segment { channel, .. }
+            | Self::Part { channel, .. } => channel,
+        }
+    }
+
+    /// Broadcast, rendition and file, but for the multivariant playlist, which stands above them.
+    pub fn within(&self) -> Option<(&'a str, &'a str, File)> {
+        match *self {
+            Self::Multivariant { .. } => None,
+            Self::Media { broadcast, rendition, .. } => Some((broadcast, rendition, File::Media)),
+            Self::Init { broadcast, rendition, .. } => Some((broadcast, rendition, File::Init)),
+            Self::Segment { broadcast, rendition, msn, .. } => {
+                Some((broadcast, rendition, File::Segment { msn }))
+            }
+            Self::Part { broadcast, rendition, msn, part, .. } => {
+                Some((broadcast, rendition, File::Part { msn, part }))
+            }
+        }
+    }
+
+    /// True for what never changes once it exists and may be cached for a year.
+    pub fn is_immutable(&self) -> bool {
+        match self {
+            Self::Multivariant { .. } | Self::Media { .. } => false,
+            Self::Init { .. } | Self::Segment { .. } | Self::Part { .. } => true,
+        }
+    }
+}
+
+impl fmt::Display for Resource<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.within() {
+            None => write!(f, "/live/{}/{INDEX}", self.channel()),
+            Some((broadcast, rendition, file)) => {
+                write!(f, "/live/{}/{broadcast}/{rendition}/{file}", self.channel())
+            }
+        }
+    }
+}
+
+impl File {
+    /// Reads a path's last component.
+    pub fn parse(file: &str) -> Result<Self, Invalid> {
+        match file {
+            "media.m3u8" => return Ok(Self::Media),
+            "init.mp4" => return Ok(Self::Init),
+            _ => {}
+        }
+        let stem = file.strip_suffix(".m4s").ok_or(Invalid::File)?;
+        Ok(match stem.split_once('.') {
+            None => Self::Segment { msn: number(stem)? },
+            Some((msn, part)) => Self::Part {
+                msn: number(msn)?,
+                part: number(part)?.try_into().map_err(|_out_of_range| Invalid::File)?,
+            },
+        })
+    }
+}
+
+impl fmt::Display for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Media => f.write_str("media.m3u8"),
+            Self::Init => f.write_str("init.mp4"),
+            Self::Segment { msn } => write!(f, "{msn}.m4s"),
+            Self::Part { msn, part } => write!(f, "{msn}.{part}.m4s"),
+        }
+    }
+}
+
+/// The same rule as the control plane's for channels, broadcasts and renditions.
+fn name(component: Option<&str>) -> Result<&str, Invalid> {
+    let component = component.ok_or(Invalid::Name)?;
+    let bytes = component.as_bytes();
+    let letter = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let valid = bytes.len() <= MAX_NAME
+        && bytes.first().is_some_and(letter)
+        && bytes.iter().all(|b| letter(b) || matches!(b, b'-' | b'_'));
+    valid.then_some(component).ok_or(Invalid::Name)
+}
+
+/// Digits only, and no second spelling of a number.
+fn number(digits: &str) -> Result<u64, Invalid> {
+    let canonical = digits == "0" || !digits.starts_with(['0', '+']);
+    if !canonical {
+        return Err(Invalid::File);
+    }
+    digits.parse().map_err(|_not_a_number| Invalid::File)
+}
+
+const INDEX: &str = "index.m3u8";
+
+/// As long as a DNS label, like every other name of the house.
+const MAX_NAME: usize = 63;
+
+/// Fuzz body: whatever parses is spelled in exactly one way.
+pub fn fuzz(data: &[u8]) {
+    let Ok(path) = std::str::from_utf8(data) else { return };
+    if let Ok(resource) = Resource::parse(path) {
+        assert_eq!(resource.to_string(), path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const GOOD: [&str; 7] = [
+        "/live/demo/index.m3u8",
+        "/live/demo/b1/source/media.m3u8",
+        "/live/demo/b1/audio/init.mp4",
+        "/live/demo/b1/480p/0.m4s",
+        "/live/demo/b1/480p/18446744073709551615.m4s",
+        "/live/demo/b1/480p/0.0.m4s",
+        "/live/0-_/1/x/7.4294967295.m4s",
+    ];
+
+    const BAD: [&str; 30] = [
+        "",
+        "/",
+        "/live",
+        "/live/",
+        "/live/demo",
+        "/live/demo/",
+        "/live//index.m3u8",
+        "live/demo/index.m3u8",
+        "/live/demo/index.m3u8/",
+        "/live/demo/index.m3u8?x",
+        "/live/Demo/index.m3u8",
+        "/live/d%65mo/index.m3u8",
+        "/live/../index.m3u8",
+        "/live/-d/index.m3u8",
+        "/live/demo/media.m3u8",
+        "/live/demo/b/media.m3u8",
+        "/live/demo/b/r/index.m3u8",
+        "/live/demo/b//media.m3u8",
+        "/live/demo/b/r/media.m3u8/x",
+        "/live/demo/b/r/01.m4s",
+        "/live/demo/b/r/00.m4s",
+        "/live/demo/b/r/+1.m4s",
+        "/live/demo/b/r/-1.m4s",
+        "/live/demo/b/r/.m4s",
+        "/live/demo/b/r/1..m4s",
+        "/live/demo/b/r/1.2.3.m4s",
+        "/live/demo/b/r/18446744073709551616.m4s",
+        "/live/demo/b/r/1.4294967296.m4s",
+        "/live/demo/b/r/1.01.m4s",
+        "/live/demo/b/r/1.mp4",
+    ];
+
+    #[test]
+    fn each_resource_has_one_spelling() {
+        for path in GOOD {
+            assert_eq!(Resource::parse(path).unwrap().to_string(), path);
+        }
+        for path in BAD {
+            assert!(Resource::parse(path).is_err(), "{path}");
+        }
+        let long = format!("/live/{}/index.m3u8", "x".repeat(64));
+        assert_eq!(Resource::parse(&long), Err(Invalid::Name));
+    }
+
+    #[test]
+    fn a_part_says_where_it_belongs() {
+        let part = Resource::parse("/live/demo/b1/480p/12.3.m4s").unwrap();
+        assert_eq!(part.channel(), "demo");
+        assert_eq!(part.within(), Some(("b1", "480p", File::Part { msn: 12, part: 3 })));
+        assert!(part.is_immutable());
+        assert!(!Resource::parse("/live/demo/index.m3u8").unwrap().is_immutable());
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics_and_nothing_has_two_spellings(
+            seed in 0..GOOD.len(), at in any::<usize>(), bytes in proptest::collection::vec(any::<u8>(), 0..4),
+        ) {
+            let mut path = GOOD[seed].as_bytes().to_vec();
+            let at = at % path.len();
+            path.splice(at..at, bytes);
+            fuzz(&path);
+        }
+    }
+}
