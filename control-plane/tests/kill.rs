@@ -1,5 +1,7 @@
 //! The process itself: killed in the middle of its work, started again, told to stop.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers may panic; clippy only knows the tests themselves")]
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
