@@ -1,16 +1,21 @@
-//! The media path without IO or a clock: what a publisher sends becomes frames ([`codec`]), frames become
-//! CMAF parts and segments, and those become HLS playlists.
+//! The media path without IO or a clock: what a publisher sends ([`rtmp`], [`flv`]) becomes frames ([`codec`]),
+//! frames become CMAF parts and segments ([`package`], [`fmp4`]), and those become playlists ([`hls`]) under
+//! names that origin and edge share ([`path`]).
 
 pub mod codec;
 mod cursor;
 pub mod error;
 pub mod flv;
+pub mod fmp4;
 pub mod frame;
 pub mod hls;
 #[cfg(test)]
 mod mutation;
+pub mod package;
 pub mod path;
 pub mod rtmp;
+mod segment;
+mod window;
 
 pub use error::{Error, Result};
 pub use frame::{Config, Frame, Track};

@@ -1,1 +1,69 @@
-//! Placeholder
+//! The origin: one publisher in, every rendition out.
+//!
+//! ```text
+//! publisher -> ingest -> package -> serve -> edges
+//!                 \-> transcode -^
+//! ```
+//!
+//! [`run`] binds, starts the control-plane client, puts the parts together and serves until the drain: then
+//! publishers are sent away, their broadcasts end, and requests finish.
+
+pub mod config;
+pub mod error;
+mod fleet;
+pub mod ingest;
+pub mod metrics;
+pub mod package;
+pub mod serve;
+pub mod transcode;
+
+use std::net::SocketAddr;
+
+use nearcast_service::control;
+use nearcast_service::daemon::Daemon;
+use nearcast_service::http::Server;
+
+pub use config::Config;
+pub use error::{Error, Result};
+
+use ingest::Ingest;
+use metrics::Metrics;
+use package::Channels;
+use serve::Live;
+
+/// Where a started origin listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    pub rtmp: SocketAddr,
+    pub plain: Option<SocketAddr>,
+    pub secure: Option<SocketAddr>,
+}
+
+/// Starts an origin and returns; it serves until `daemon` drains.
+///
+/// # Errors
+/// An address cannot be bound, a certificate is unusable, or the control plane's URL is none.
+pub async fn run(config: Config, daemon: Daemon) -> Result<Addresses> {
+    let server = Server::bind(&config.http, &config.tls, &daemon).await?;
+    let ingest = Ingest::bind(&config.rtmp).await?;
+    let (plain, secure) = (server.plain_address(), server.secure_address());
+    let addresses = Addresses { rtmp: ingest.address(), plain, secure };
+
+    let metrics = Metrics::register(&daemon.metrics);
+    let drain = daemon.drain.clone();
+    let channels = Channels::new(config.package, config.transcode, metrics.clone(), drain.clone());
+    let heartbeat = fleet::heartbeat(channels.clone(), server.metrics().sent_bytes.clone());
+    let control = control::Client::start(&config.control, config.node.spec(), heartbeat, &daemon)?;
+
+    drain.spawn("announcer", fleet::announce(channels.clone(), control.clone(), drain.clone()));
+    server.serve(Live::new(channels.clone(), metrics.serve))?;
+    ingest.serve(control, channels, metrics.ingest, &drain);
+    tracing::info!(
+        node = %config.node.id,
+        rtmp = %addresses.rtmp,
+        http = addresses.plain.map(tracing::field::display),
+        https = addresses.secure.map(tracing::field::display),
+        "taking publishers and serving edges"
+    );
+    Ok(addresses)
+}

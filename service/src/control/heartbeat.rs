@@ -1,10 +1,12 @@
 //! The task that tells the control plane who this node is and how it is.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
 use nearcast_api::node::{Heartbeat, HeartbeatAck, Spec};
 use serde::de::IgnoredAny;
+use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 
 use super::call::{Api, CallError};
@@ -12,17 +14,19 @@ use crate::backoff::Backoff;
 use crate::drain::Drain;
 use crate::log::Chain;
 
-/// Registers, then sends a heartbeat every second until draining begins; the last one says so.
+/// Registers, then sends a heartbeat every second, and at once when nudged, until draining begins; the last
+/// one says so.
 pub(super) async fn run(
     api: Api,
     spec: Spec,
     mut heartbeat: impl FnMut() -> Heartbeat + Send + 'static,
+    nudge: Arc<Notify>,
     drain: Drain,
 ) {
     let mut link = Link::default();
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
     while !drain.is_draining() {
-        let session = session(&api, &spec, &mut heartbeat, &drain, &mut link, &mut backoff);
+        let session = session(&api, &spec, &mut heartbeat, &nudge, &drain, &mut link, &mut backoff);
         let Err(error) = session.await else { break };
         if error.status() == Some(StatusCode::NOT_FOUND) {
             tracing::info!(node = %spec.id, "the control plane does not know this node: registering again");
@@ -42,6 +46,7 @@ async fn session(
     api: &Api,
     spec: &Spec,
     heartbeat: &mut (impl FnMut() -> Heartbeat + Send),
+    nudge: &Notify,
     drain: &Drain,
     link: &mut Link,
     backoff: &mut Backoff,
@@ -52,7 +57,13 @@ async fn session(
     registered?;
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while drain.unless_draining(ticks.tick()).await.is_some() {
+    let mut due = async || {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = nudge.notified() => {}
+        }
+    };
+    while drain.unless_draining(due()).await.is_some() {
         beat(api, spec, &heartbeat(), DEADLINE).await?;
         link.up();
         backoff.reset();

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use nearcast_api::node;
 use nearcast_api::snapshot::Snapshot;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::Result;
 use crate::client::{self, Http};
@@ -43,6 +43,7 @@ pub struct Config {
 #[derive(Debug, Clone)]
 pub struct Client {
     snapshot: watch::Receiver<Arc<Snapshot>>,
+    nudge: Arc<Notify>,
 }
 
 impl Default for Config {
@@ -74,14 +75,15 @@ impl Client {
         let stored = store.load();
         let known = stored.is_some();
         let (sender, receiver) = watch::channel(Arc::new(stored.unwrap_or_default()));
-        let client = Self { snapshot: receiver };
+        let client = Self { snapshot: receiver, nudge: Arc::default() };
         if config.url.is_empty() {
             return Ok(client);
         }
         let http = Http::new(&client::Config { ca: config.ca.clone(), ..client::Config::default() })?;
         let api = Api::new(&config.url, &config.token, http)?;
         let first = (!known).then(|| daemon.ready.hold());
-        daemon.drain.spawn("heartbeats", heartbeat::run(api.clone(), spec, heartbeat, daemon.drain.clone()));
+        let beats = heartbeat::run(api.clone(), spec, heartbeat, client.nudge.clone(), daemon.drain.clone());
+        daemon.drain.spawn("heartbeats", beats);
         let drain = daemon.drain.clone();
         daemon.drain.spawn("snapshots", async move {
             drain.unless_draining(updates::run(api, store, sender, first)).await;
@@ -92,6 +94,11 @@ impl Client {
     /// The newest snapshot; version 0 and empty before the first.
     pub fn current(&self) -> Arc<Snapshot> {
         self.snapshot.borrow().clone()
+    }
+
+    /// Sends a heartbeat now: what it tells has changed, and others wait to hear it.
+    pub fn nudge(&self) {
+        self.nudge.notify_one();
     }
 
     /// Tells of every new snapshot.

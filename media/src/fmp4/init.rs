@@ -1,0 +1,178 @@
+//! The init segment: what a decoder must know before the first fragment (CMAF header, ISO/IEC 23000-19 §7.3.1).
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::boxes::{write, write_full};
+use super::{TRACK_ID, timescale};
+use crate::Config;
+use crate::codec::{aac, avc};
+
+/// `ftyp` and `moov` for a file of one track.
+pub fn init_segment(config: &Config) -> Bytes {
+    let mut out = BytesMut::with_capacity(1024);
+    write(&mut out, b"ftyp", |out| {
+        out.put_slice(b"iso6");
+        out.put_u32(0);
+        out.put_slice(b"iso6cmfc");
+        out.put_slice(match config {
+            Config::Avc(_) => b"avc1",
+            Config::Aac(_) => b"mp41",
+        });
+    });
+    write(&mut out, b"moov", |out| {
+        movie_header(out);
+        write(out, b"trak", |out| track(out, config));
+        write(out, b"mvex", |out| {
+            write_full(out, b"trex", 0, 0, |out| {
+                out.put_u32(TRACK_ID);
+                out.put_u32(1);
+                // Every fragment says duration, size and flags itself.
+                out.put_bytes(0, 12);
+            });
+        });
+    });
+    out.freeze()
+}
+
+fn movie_header(out: &mut BytesMut) {
+    write_full(out, b"mvhd", 0, 0, |out| {
+        out.put_bytes(0, 8);
+        out.put_u32(1000);
+        out.put_u32(0);
+        out.put_u32(0x0001_0000);
+        out.put_u16(0x0100);
+        out.put_bytes(0, 10);
+        matrix(out);
+        out.put_bytes(0, 24);
+        out.put_u32(TRACK_ID + 1);
+    });
+}
+
+fn track(out: &mut BytesMut, config: &Config) {
+    let (width, height, volume) = match config {
+        Config::Avc(video) => (video.width, video.height, 0),
+        Config::Aac(_) => (0, 0, 0x0100),
+    };
+    // Enabled and in the movie.
+    write_full(out, b"tkhd", 0, 3, |out| {
+        out.put_bytes(0, 8);
+        out.put_u32(TRACK_ID);
+        out.put_bytes(0, 4 + 4 + 8 + 2 + 2);
+        out.put_u16(volume);
+        out.put_u16(0);
+        matrix(out);
+        out.put_u32(width << 16);
+        out.put_u32(height << 16);
+    });
+    write(out, b"mdia", |out| {
+        write_full(out, b"mdhd", 0, 0, |out| {
+            out.put_bytes(0, 8);
+            out.put_u32(timescale(config));
+            out.put_u32(0);
+            out.put_u16(UNDETERMINED);
+            out.put_u16(0);
+        });
+        let (handler, name): (&[u8; 4], &[u8]) = match config {
+            Config::Avc(_) => (b"vide", b"video\0"),
+            Config::Aac(_) => (b"soun", b"audio\0"),
+        };
+        write_full(out, b"hdlr", 0, 0, |out| {
+            out.put_u32(0);
+            out.put_slice(handler);
+            out.put_bytes(0, 12);
+            out.put_slice(name);
+        });
+        write(out, b"minf", |out| media_information(out, config));
+    });
+}
+
+fn media_information(out: &mut BytesMut, config: &Config) {
+    match config {
+        Config::Avc(_) => write_full(out, b"vmhd", 0, 1, |out| out.put_bytes(0, 8)),
+        Config::Aac(_) => write_full(out, b"smhd", 0, 0, |out| out.put_bytes(0, 4)),
+    }
+    write(out, b"dinf", |out| {
+        write_full(out, b"dref", 0, 0, |out| {
+            out.put_u32(1);
+            // The media is in this file.
+            write_full(out, b"url ", 0, 1, |_| {});
+        });
+    });
+    write(out, b"stbl", |out| {
+        write_full(out, b"stsd", 0, 0, |out| {
+            out.put_u32(1);
+            match config {
+                Config::Avc(video) => avc_entry(out, video),
+                Config::Aac(audio) => aac_entry(out, audio),
+            }
+        });
+        // No samples here: they are all in fragments.
+        for table in [b"stts", b"stsc", b"stco"] {
+            write_full(out, table, 0, 0, |out| out.put_u32(0));
+        }
+        write_full(out, b"stsz", 0, 0, |out| out.put_u64(0));
+    });
+}
+
+/// ISO/IEC 14496-15 §5.4.2. Aspect ratio and colour are in the sequence parameter set, inside `avcC`.
+fn avc_entry(out: &mut BytesMut, config: &avc::Config) {
+    let side = |pixels: u32| u16::try_from(pixels).unwrap_or(u16::MAX);
+    write(out, b"avc1", |out| {
+        out.put_bytes(0, 6);
+        out.put_u16(1);
+        out.put_bytes(0, 16);
+        out.put_u16(side(config.width));
+        out.put_u16(side(config.height));
+        // 72 dpi
+        out.put_u32(0x0048_0000);
+        out.put_u32(0x0048_0000);
+        out.put_u32(0);
+        out.put_u16(1);
+        out.put_bytes(0, 32);
+        out.put_u16(24);
+        out.put_u16(0xffff);
+        write(out, b"avcC", |out| out.put_slice(&config.record));
+    });
+}
+
+/// ISO/IEC 14496-14 §5.6.
+fn aac_entry(out: &mut BytesMut, config: &aac::Config) {
+    write(out, b"mp4a", |out| {
+        out.put_bytes(0, 6);
+        out.put_u16(1);
+        out.put_bytes(0, 8);
+        out.put_u16(u16::from(config.channels));
+        out.put_u16(16);
+        out.put_u32(0);
+        // 16.16 fixed point; a rate that does not fit is only in the AudioSpecificConfig.
+        out.put_u32(u16::try_from(config.sample_rate).map_or(0, |rate| u32::from(rate) << 16));
+        write_full(out, b"esds", 0, 0, |out| elementary_stream(out, &config.specific));
+    });
+}
+
+/// ES_Descriptor (ISO/IEC 14496-1 §7.2.6.5).
+fn elementary_stream(out: &mut BytesMut, specific: &[u8]) {
+    let specific_len = u8::try_from(specific.len().min(MAX_SPECIFIC)).unwrap_or(0);
+    let decoder_len = 13 + 2 + specific_len;
+    out.put_slice(&[0x03, 3 + 2 + decoder_len + 3, 0, 0, 0]);
+    // DecoderConfigDescriptor: MPEG-4 audio, an audio stream, no buffer or bit rates stated.
+    out.put_slice(&[0x04, decoder_len, 0x40, 0x15]);
+    out.put_bytes(0, 11);
+    out.put_slice(&[0x05, specific_len]);
+    out.put_slice(&specific[..usize::from(specific_len)]);
+    // SLConfigDescriptor: as in MP4 files.
+    out.put_slice(&[0x06, 1, 2]);
+}
+
+/// The unity matrix.
+fn matrix(out: &mut BytesMut) {
+    for value in [0x0001_0000, 0, 0, 0, 0x0001_0000, 0, 0, 0, 0x4000_0000] {
+        out.put_u32(value);
+    }
+}
+
+/// `und` in packed ISO 639-2/T.
+const UNDETERMINED: u16 = 0x55c4;
+
+/// What lets every descriptor's length fit in seven bits. An AudioSpecificConfig takes some five bytes.
+const MAX_SPECIFIC: usize = 96;

@@ -1,0 +1,118 @@
+use super::*;
+use crate::codec::avc;
+
+/// The boxes of `data`, or `None` where sizes do not add up.
+fn boxes(mut data: &[u8]) -> Option<Vec<(&str, &[u8])>> {
+    let mut found = Vec::new();
+    while !data.is_empty() {
+        let size = u32::from_be_bytes(data.get(..4)?.try_into().ok()?) as usize;
+        found.push((std::str::from_utf8(&data[4..8]).ok()?, data.get(8..size)?));
+        data = &data[size..];
+    }
+    Some(found)
+}
+
+/// The content of the box at a path of names; children of the sample entries start after their fixed fields.
+fn find<'a>(data: &'a [u8], path: &[&str]) -> &'a [u8] {
+    path.iter().fold(data, |data, name| {
+        let (_, content) = boxes(data).unwrap().into_iter().find(|(kind, _)| kind == name).unwrap();
+        let fixed = match *name {
+            "stsd" | "dref" => 8,
+            "avc1" => 78,
+            "mp4a" => 28,
+            _ => 0,
+        };
+        &content[fixed..]
+    })
+}
+
+fn u32_at(data: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes(data[at..at + 4].try_into().unwrap())
+}
+
+/// First decoding time, durations and bytes of a fragment's samples.
+pub(crate) fn read_fragment(data: &[u8]) -> (u64, Vec<u32>, Vec<u32>) {
+    let header = find(data, &["moof", "traf", "tfhd"]);
+    let shared = (u32_at(header, 0) & 8 != 0).then(|| u32_at(header, 8));
+    let run = find(data, &["moof", "traf", "trun"]);
+    let flags = u32_at(run, 0);
+    let fields = [0x100, 0x200, 0x400, 0x800].iter().filter(|field| flags & **field != 0).count();
+    let field = |sample: u32, field: usize| u32_at(run, 12 + 4 * (sample as usize * fields + field));
+    let duration = |sample| shared.unwrap_or_else(|| field(sample, 0));
+    let samples = 0..u32_at(run, 4);
+    let time = find(data, &["moof", "traf", "tfdt"]);
+    (
+        u64::from(u32_at(time, 4)) << 32 | u64::from(u32_at(time, 8)),
+        samples.clone().map(duration).collect(),
+        samples.map(|sample| field(sample, usize::from(shared.is_none()))).collect(),
+    )
+}
+
+fn sample(dts: i64, composition_offset: i32, keyframe: bool, data: &'static [u8]) -> Sample {
+    Sample { dts, composition_offset, keyframe, data: Bytes::from_static(data) }
+}
+
+#[test]
+fn a_video_header_holds_the_configuration_record() {
+    let record = Bytes::from_static(&[1, 0x64, 0, 0x1f, 0xff]);
+    let config = avc::Config { record: record.clone(), width: 1280, height: 720, frame_rate: None };
+    let init = init_segment(&Config::Avc(config));
+    assert_eq!(find(&init, &["moov", "trak", "mdia", "minf", "stbl", "stsd", "avc1", "avcC"]), &record[..]);
+    assert_eq!(u32_at(find(&init, &["moov", "trak", "mdia", "mdhd"]), 12), 90_000);
+    let header = find(&init, &["moov", "trak", "tkhd"]);
+    assert_eq!([u32_at(header, 76) >> 16, u32_at(header, 80) >> 16], [1280, 720]);
+    assert_eq!(u32_at(find(&init, &["moov", "mvex", "trex"]), 4), TRACK_ID);
+    assert_eq!(&find(&init, &["ftyp"])[..4], b"iso6");
+}
+
+#[test]
+fn an_audio_header_holds_the_specific_config_and_counts_in_samples() {
+    let config = aac::Config::parse(&[0x11, 0x90]).unwrap();
+    let init = init_segment(&Config::Aac(config));
+    let descriptor = find(&init, &["moov", "trak", "mdia", "minf", "stbl", "stsd", "mp4a", "esds"]);
+    // The lengths of the nested descriptors reach exactly to the end.
+    assert_eq!(usize::from(descriptor[5]), descriptor.len() - 6);
+    assert!(descriptor.windows(4).any(|bytes| bytes == [0x05, 2, 0x11, 0x90]));
+    assert_eq!(u32_at(find(&init, &["moov", "trak", "mdia", "mdhd"]), 12), 48_000);
+}
+
+#[test]
+fn a_fragment_points_at_its_own_media() {
+    let samples = [
+        (sample(90_000, 3000, true, b"\0\0\0\x02\x65i"), 3000),
+        (sample(93_000, 6000, false, b"\0\0\0\x01\x41"), 3003),
+        (sample(96_003, -10, false, b"\0\0\0\x01\x01"), 3000),
+    ];
+    let fragment = fragment(7, &samples);
+    assert_eq!(u32_at(find(&fragment, &["moof", "mfhd"]), 4), 7);
+    let time = find(&fragment, &["moof", "traf", "tfdt"]);
+    assert_eq!((time[0], u32_at(time, 4), u32_at(time, 8)), (1, 0, 90_000));
+    let run = find(&fragment, &["moof", "traf", "trun"]);
+    assert_eq!((run[0], u32_at(run, 0) & 0xff_ffff, u32_at(run, 4)), (1, 0xf01, 3));
+    let fields: Vec<u32> = (0..12).map(|field| u32_at(run, 12 + 4 * field)).collect();
+    let negative = (-10_i32).cast_unsigned();
+    let sync = 0x0200_0000;
+    let other = 0x0101_0000;
+    assert_eq!(fields, [3000, 6, sync, 3000, 3003, 5, other, 6000, 3000, 5, other, negative]);
+    let media = &fragment[u32_at(run, 8) as usize..];
+    assert_eq!(media, b"\0\0\0\x02\x65i\0\0\0\x01\x41\0\0\0\x01\x01");
+}
+
+#[test]
+fn what_all_samples_share_is_said_once() {
+    let samples = [(sample(0, 0, true, b"abc"), 1024), (sample(1024, 0, true, b"d"), 1024)];
+    let fragment = fragment(1, &samples);
+    let header = find(&fragment, &["moof", "traf", "tfhd"]);
+    assert_eq!(u32_at(header, 0), 0x02_0028);
+    assert_eq!([u32_at(header, 8), u32_at(header, 12)], [1024, 0x0200_0000]);
+    let run = find(&fragment, &["moof", "traf", "trun"]);
+    assert_eq!(u32_at(run, 0) & 0xff_ffff, 0x201);
+    assert_eq!([u32_at(run, 12), u32_at(run, 16)], [3, 1]);
+}
+
+#[test]
+fn a_time_before_zero_and_an_empty_fragment_are_still_well_formed() {
+    let early = fragment(1, &[(sample(-5, 0, true, b""), 1)]);
+    assert_eq!(u32_at(find(&early, &["moof", "traf", "tfdt"]), 8), 0);
+    assert!(boxes(&fragment(1, &[])).is_some());
+}

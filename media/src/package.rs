@@ -1,0 +1,310 @@
+//! A broadcast's packaging: frames of all its renditions in, parts and playlists out.
+
+mod ladder;
+mod rendition;
+mod settings;
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+
+use crate::frame::{Config, Frame};
+use crate::hls::{media, multivariant};
+use crate::segment::leader::{Leader, Shape};
+use crate::segment::{LATEST, LEAD, audio, video_sample};
+use crate::window::Change;
+use rendition::{Rendition, Source};
+pub use settings::Settings;
+
+/// Everything that is packaged of one broadcast.
+///
+/// Feed it frames with [`push`](Self::push); it reads no clock and does no IO. What it refuses it forgets, and
+/// goes on. Memory is bounded by [`Settings`] and the number of renditions.
+#[derive(Debug)]
+pub struct Broadcast {
+    id: String,
+    started_at: u64,
+    settings: Settings,
+    leader: Leader,
+    /// The leader first.
+    renditions: Vec<Rendition>,
+    ended: bool,
+}
+
+/// A rendition to be packaged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// Its name in paths: `source`, `480p`, `audio`.
+    pub name: String,
+    pub config: Config,
+    /// Bits per second that the encoder was asked for; what is measured counts when it is more.
+    pub bandwidth: Option<u64>,
+    /// List it in the multivariant playlist before it has anything to play.
+    pub listed_from_start: bool,
+}
+
+/// What a frame led to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// A segment of the leader begins with this frame: encoders of other renditions must make it an IDR picture.
+    pub starts_segment: bool,
+    /// What is new, in order.
+    pub events: Vec<Event>,
+}
+
+/// Something that can be asked for since the frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    Part {
+        rendition: Arc<str>,
+        msn: u64,
+        part: u32,
+    },
+    /// A segment is whole, or known to be missing.
+    Segment {
+        rendition: Arc<str>,
+        msn: u64,
+    },
+    /// [`Broadcast::playlist`] is another than before.
+    Playlist {
+        rendition: Arc<str>,
+    },
+    /// [`Broadcast::multivariant`] lists other renditions than before.
+    Multivariant,
+}
+
+/// A rendition's playlist at one moment; its text is made when first asked for.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    pub playlist: media::Playlist,
+    text: OnceLock<Bytes>,
+    delta: OnceLock<Bytes>,
+}
+
+/// What a broadcast does not take.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("the broadcast has no rendition {name:?}")]
+    UnknownRendition { name: String },
+    #[error("the broadcast already has a rendition {name:?}")]
+    DuplicateRendition { name: String },
+    #[error("the broadcast has as many renditions as it may: {MAX_RENDITIONS}")]
+    TooManyRenditions,
+    #[error("{name:?} is video, and an audio-only broadcast cannot gain video: begin a new one")]
+    VideoAfterAudio { name: String },
+    #[error("the leading rendition cannot be dropped: end the broadcast")]
+    DropLeader,
+    #[error("the frame's time, {dts} to be shown at {pts}, is impossible in rendition {name:?}")]
+    Time { name: String, dts: i64, pts: i64 },
+    #[error("the broadcast has ended")]
+    Ended,
+}
+
+impl Broadcast {
+    /// A broadcast whose path component is `id` and whose frames' time 0 is `started_at`, in milliseconds since the
+    /// Unix epoch. `leader` decides where segments begin: the publisher's own video, or its audio when there is
+    /// no video.
+    pub fn new(id: impl Into<String>, started_at: u64, settings: Settings, leader: Spec) -> Self {
+        let settings = settings.sane();
+        let source = match &leader.config {
+            Config::Avc(_) => Source::LeadingVideo,
+            Config::Aac(config) => Source::LeadingAudio(audio::Clock::new(config)),
+        };
+        Self {
+            id: id.into(),
+            started_at,
+            settings,
+            leader: Leader::new(settings.rules()),
+            renditions: vec![Rendition::new(leader, source)],
+            ended: false,
+        }
+    }
+
+    /// Adds a rendition that follows the leader: the publisher's audio, or video made of the leader's.
+    pub fn add_rendition(&mut self, spec: Spec) -> Result<(), Error> {
+        let name = &spec.name;
+        if self.ended {
+            return Err(Error::Ended);
+        }
+        if self.find(name).is_some() {
+            return Err(Error::DuplicateRendition { name: name.clone() });
+        }
+        if self.renditions.len() >= MAX_RENDITIONS {
+            return Err(Error::TooManyRenditions);
+        }
+        let source = match (&self.renditions[0].spec.config, &spec.config) {
+            (_, Config::Aac(config)) => Source::Audio(audio::Follower::new(config)),
+            (Config::Avc(_), Config::Avc(_)) => Source::Rung(Default::default()),
+            (Config::Aac(_), Config::Avc(_)) => return Err(Error::VideoAfterAudio { name: name.clone() }),
+        };
+        self.renditions.push(Rendition::new(spec, source));
+        Ok(())
+    }
+
+    /// Takes a rendition away, with all its bytes. It may be added again; segments then go on from the leader's
+    /// numbers, so no name ever means other bytes.
+    pub fn drop_rendition(&mut self, name: &str) -> Result<(), Error> {
+        match self.find(name) {
+            None => Err(Error::UnknownRendition { name: name.to_owned() }),
+            Some(0) => Err(Error::DropLeader),
+            Some(index) => {
+                self.renditions.remove(index);
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes the next frame of a rendition, in decoding order.
+    pub fn push(&mut self, rendition: &str, frame: Frame) -> Result<Outcome, Error> {
+        if self.ended {
+            return Err(Error::Ended);
+        }
+        let unknown = || Error::UnknownRendition { name: rendition.to_owned() };
+        let index = self.find(rendition).ok_or_else(unknown)?;
+        self.renditions[index].check(&frame)?;
+        let was_listed = self.listed();
+        let mut outcome = Outcome::default();
+        let mut actions = Vec::new();
+        match &mut self.renditions[index].source {
+            Source::LeadingVideo => {
+                let sample = video_sample(&frame);
+                outcome.starts_segment = self.leader.push(&frame, sample, &mut actions);
+            }
+            Source::LeadingAudio(clock) => {
+                for (frame, sample) in clock.lead(&frame) {
+                    outcome.starts_segment |= self.leader.push(&frame, sample, &mut actions);
+                }
+            }
+            Source::Audio(follower) => follower.push(frame),
+            Source::Rung(follower) => follower.push(frame),
+        }
+        let events = &mut outcome.events;
+        if let Some(shape) = self.leader.shape() {
+            self.renditions[index].apply(actions, &shape, &self.settings, self.started_at, events);
+            // A follower's frame concerns only itself; the leader's lets the others go on.
+            let concerned = if index == 0 { 1..self.renditions.len() } else { index..index + 1 };
+            self.advance(concerned, &shape, events);
+        }
+        if self.listed() != was_listed {
+            outcome.events.push(Event::Multivariant);
+        }
+        Ok(outcome)
+    }
+
+    /// Ends the broadcast and with it every playlist. Encoders of other renditions must have been drained.
+    pub fn end(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        if std::mem::replace(&mut self.ended, true) {
+            return events;
+        }
+        let was_listed = self.listed();
+        let mut actions = Vec::new();
+        self.leader.finish(&mut actions);
+        if let Some(shape) = self.leader.shape() {
+            self.renditions[0].apply(actions, &shape, &self.settings, self.started_at, &mut events);
+            let (leader, end) = (&self.leader, self.leader.progress().unwrap_or(0));
+            for rendition in &mut self.renditions {
+                let actions = rendition.finish(leader.cuts(), end, &shape);
+                rendition.apply(actions, &shape, &self.settings, self.started_at, &mut events);
+                rendition.end(&mut events);
+            }
+        }
+        if self.listed() != was_listed {
+            events.push(Event::Multivariant);
+        }
+        events
+    }
+
+    /// The renditions to choose from, with URIs relative to `/live/{channel}/`. `None` until the leader has
+    /// something to play.
+    pub fn multivariant(&self) -> Option<multivariant::Playlist> {
+        self.renditions[0].is_available().then(|| ladder::playlist(self))
+    }
+
+    /// A rendition's playlist as it stands. `None` until it has something to play.
+    pub fn playlist(&self, rendition: &str) -> Option<Arc<Snapshot>> {
+        let index = self.find(rendition)?;
+        let reports = || {
+            let others = self.renditions.iter().enumerate().filter(|(other, _)| *other != index);
+            others.filter_map(|(_, other)| other.report()).collect()
+        };
+        self.renditions[index].snapshot(reports)
+    }
+
+    /// A rendition's `init.mp4`.
+    pub fn init(&self, rendition: &str) -> Option<Bytes> {
+        Some(self.renditions[self.find(rendition)?].init.clone())
+    }
+
+    /// The bytes of a part.
+    pub fn part(&self, rendition: &str, msn: u64, part: u32) -> Option<Bytes> {
+        self.renditions[self.find(rendition)?].window()?.part_bytes(msn, part).cloned()
+    }
+
+    /// The bytes of a whole segment: its parts', not copied.
+    pub fn segment(&self, rendition: &str, msn: u64) -> Option<Vec<Bytes>> {
+        Some(self.renditions[self.find(rendition)?].window()?.segment_bytes(msn)?.to_vec())
+    }
+
+    /// The names of its renditions, the leader's first.
+    pub fn renditions(&self) -> impl Iterator<Item = &str> {
+        self.renditions.iter().map(|rendition| &*rendition.name)
+    }
+
+    /// EXT-X-TARGETDURATION of all playlists in seconds, once the first segment has decided it.
+    pub fn target_duration(&self) -> Option<u32> {
+        self.leader.shape().map(|shape| shape.target_duration)
+    }
+
+    fn advance(&mut self, concerned: std::ops::Range<usize>, shape: &Shape, events: &mut Vec<Event>) {
+        let Some(progress) = self.leader.progress() else { return };
+        for rendition in &mut self.renditions[concerned] {
+            let actions = rendition.advance(self.leader.cuts(), progress, shape);
+            rendition.apply(actions, shape, &self.settings, self.started_at, events);
+        }
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        self.renditions.iter().position(|rendition| &*rendition.name == name)
+    }
+
+    /// One bit for each rendition in the multivariant playlist.
+    fn listed(&self) -> u64 {
+        if !self.renditions[0].is_available() {
+            return 0;
+        }
+        self.renditions.iter().fold(0, |bits, rendition| bits << 1 | u64::from(rendition.is_listed()))
+    }
+}
+
+impl Snapshot {
+    pub fn new(playlist: media::Playlist) -> Self {
+        Self { playlist, ..Self::default() }
+    }
+
+    /// The whole playlist as text.
+    pub fn text(&self) -> &Bytes {
+        self.text.get_or_init(|| self.playlist.render().into())
+    }
+
+    /// The answer to `_HLS_skip`.
+    pub fn delta(&self) -> &Bytes {
+        self.delta.get_or_init(|| self.playlist.render_delta().into())
+    }
+}
+
+impl Event {
+    fn of(rendition: &Arc<str>, change: Change) -> Self {
+        let rendition = Arc::clone(rendition);
+        match change {
+            Change::Part { msn, part } => Self::Part { rendition, msn, part },
+            Change::Segment { msn } => Self::Segment { rendition, msn },
+        }
+    }
+}
+
+/// More than any ladder has.
+const MAX_RENDITIONS: usize = 16;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! The multivariant playlist of a broadcast: what each rendition is, from its configuration and what was measured.
+
+use super::Broadcast;
+use super::rendition::Rendition;
+use crate::codec::avc;
+use crate::frame::Config;
+use crate::hls::multivariant::{Audio, Playlist, Variant};
+use crate::path::File;
+use crate::segment::leader::Shape;
+use crate::window::Window;
+
+/// The source first, for players begin with it, then by height. Audio alone is a variant only where there is
+/// nothing else.
+pub(super) fn playlist(broadcast: &Broadcast) -> Playlist {
+    let uri = |rendition: &Rendition| format!("{}/{}/{}", broadcast.id, rendition.name, File::Media);
+    let listed = || broadcast.renditions.iter().filter(|rendition| rendition.is_listed());
+    let independent = |rendition: &Rendition| rendition.window().is_none_or(Window::is_independent);
+    let shape = broadcast.leader.shape();
+
+    let mut audio: Vec<(&Rendition, String)> = Vec::new();
+    let mut video: Vec<(&Rendition, &avc::Config)> = Vec::new();
+    for rendition in listed() {
+        match &rendition.spec.config {
+            Config::Avc(config) => video.push((rendition, config)),
+            Config::Aac(config) => audio.push((rendition, config.codec_string())),
+        }
+    }
+    let variants = if video.is_empty() {
+        let alone = |(rendition, codec): &(&Rendition, String)| Variant {
+            uri: uri(rendition),
+            codecs: Some(codec.clone()),
+            ..bandwidth(&[rendition])
+        };
+        audio.iter().map(alone).collect()
+    } else {
+        video[1..].sort_by_key(|(_, config)| std::cmp::Reverse(config.height));
+        let loudest = audio.iter().max_by_key(|(rendition, _)| peak(rendition));
+        let with_audio = |(rendition, config): &(&Rendition, &avc::Config)| {
+            let together: Vec<_> = [*rendition].into_iter().chain(loudest.map(|(audio, _)| *audio)).collect();
+            let mut codecs = config.codec_string();
+            if let Some((_, codec)) = loudest {
+                codecs = format!("{codecs},{codec}");
+            }
+            Variant {
+                uri: uri(rendition),
+                codecs: Some(codecs),
+                resolution: Some((config.width, config.height)),
+                frame_rate: frame_rate(config, shape),
+                audio: loudest.map(|_| AUDIO_GROUP.to_owned()),
+                ..bandwidth(&together)
+            }
+        };
+        video.iter().map(with_audio).collect()
+    };
+    let group = if video.is_empty() { &[] } else { &audio[..] };
+    Playlist {
+        independent_segments: listed().all(independent),
+        audio: group
+            .iter()
+            .enumerate()
+            .map(|(index, (rendition, _))| Audio {
+                group: AUDIO_GROUP.to_owned(),
+                name: rendition.name.to_string(),
+                uri: Some(uri(rendition)),
+                language: None,
+                default: index == 0,
+                autoselect: true,
+                channels: match &rendition.spec.config {
+                    Config::Aac(config) => Some(u32::from(config.channels)),
+                    Config::Avc(_) => None,
+                },
+            })
+            .collect(),
+        variants,
+    }
+}
+
+/// A variant with the bit rates of what is played together.
+fn bandwidth(renditions: &[&Rendition]) -> Variant {
+    let average = |rendition: &Rendition| match rendition.window().map(|window| window.rate().average()) {
+        Some(measured) if measured > 0 => Some(measured),
+        _ => rendition.spec.bandwidth,
+    };
+    Variant {
+        bandwidth: renditions.iter().map(|rendition| peak(rendition)).sum::<u64>().max(1),
+        average_bandwidth: renditions.iter().map(|rendition| average(rendition)).sum(),
+        ..Variant::default()
+    }
+}
+
+/// The most of what was measured and what the encoder was asked for.
+fn peak(rendition: &Rendition) -> u64 {
+    let measured = rendition.window().map_or(0, |window| window.rate().peak);
+    measured.max(rendition.spec.bandwidth.unwrap_or(0))
+}
+
+/// Frames per 1000 seconds: as the sequence parameter set says, else as measured.
+fn frame_rate(config: &avc::Config, shape: Option<Shape>) -> Option<u32> {
+    let rate = match (config.frame_rate, shape) {
+        (Some((frames, seconds)), _) if seconds > 0 => u64::from(frames) * 1000 / u64::from(seconds),
+        (_, Some(shape)) => {
+            let rate = 1_000_000_000_000 / shape.frame.as_nanos().max(1);
+            u64::try_from(rate).ok()?
+        }
+        _ => return None,
+    };
+    u32::try_from(rate).ok().filter(|rate| *rate > 0)
+}
+
+const AUDIO_GROUP: &str = "audio";

@@ -1,0 +1,145 @@
+//! Video that follows video: a lower rendition, late, whose keyframes are where the leader's segments begin.
+
+use std::collections::VecDeque;
+
+use super::cuts::{Cut, Cuts};
+use super::{Action, Start, duration, video_sample};
+use crate::frame::{CLOCK, Frame};
+
+/// A rendition made from the leader.
+#[derive(Debug, Default)]
+pub(crate) struct Follower {
+    /// Held back until the leader's shape is known.
+    held: VecDeque<Frame>,
+    state: State,
+    /// Decoding time of the newest segment's first frame, and of the newest frame.
+    began: i64,
+    newest: i64,
+}
+
+/// What a broadcast allows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Frames further apart have others missing between them.
+    pub(crate) frame: i64,
+    pub(crate) segment: i64,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Until a keyframe at the beginning of a leader's segment.
+    #[default]
+    Waiting,
+    Running {
+        msn: u64,
+    },
+    /// Frames are missing from this segment on; the rest is dropped until one can be begun.
+    Broken {
+        msn: u64,
+    },
+}
+
+impl Follower {
+    /// Takes a frame in. When the leader does not come, the oldest are dropped.
+    pub(crate) fn push(&mut self, frame: Frame) {
+        if self.held.len() == MAX_HELD {
+            self.held.pop_front();
+        }
+        self.held.push_back(frame);
+    }
+
+    /// Lets out what precedes `progress`, the time up to which `cuts` is complete.
+    pub(crate) fn advance(&mut self, cuts: &Cuts, progress: i64, limits: Limits, out: &mut Vec<Action>) {
+        while let Some(frame) = self.held.pop_front_if(|frame| frame.pts < progress) {
+            self.frame(&frame, cuts, limits, out);
+        }
+    }
+
+    /// Ends the broadcast: what is still held was made of frames that the leader had.
+    pub(crate) fn finish(&mut self, cuts: &Cuts, limits: Limits, out: &mut Vec<Action>) {
+        self.advance(cuts, i64::MAX, limits, out);
+        if self.state != State::Waiting {
+            out.push(Action::Finish);
+        }
+    }
+
+    fn frame(&mut self, frame: &Frame, cuts: &Cuts, limits: Limits, out: &mut Vec<Action>) {
+        let Some(cut) = cuts.at_frame(frame.pts + TOLERANCE) else { return };
+        if let State::Running { msn } = self.state {
+            let next = cuts.get(msn + 1);
+            let jump = next.filter(|next| next.discontinuity && frame.pts + TOLERANCE >= next.previous_end);
+            if jump.is_some() && cut.msn <= msn {
+                // Made of frames that the leader left out.
+                return;
+            }
+            let last = frame.dts - self.newest;
+            // The segment must stay short enough even if nothing comes after this frame.
+            let end = if cut.msn > msn { frame.dts } else { frame.dts + last };
+            let missing = match jump {
+                Some(_) => !frame.keyframe,
+                None => last > limits.frame || end - self.began > limits.segment,
+            };
+            if missing || cut.msn > msn + 1 {
+                out.push(Action::Break);
+                self.state = State::Broken { msn };
+            } else {
+                if jump.is_some() {
+                    out.push(Action::Finish);
+                }
+                let start = (cut.msn > msn).then(|| Start::at(cut, frame.pts, frame.keyframe));
+                self.state = State::Running { msn: cut.msn.max(msn) };
+                self.emit(frame, start, out);
+                return;
+            }
+        }
+        // Decoding can only begin at a keyframe, and a segment only where the leader's does.
+        if !frame.keyframe || frame.pts - cut.pts > TOLERANCE {
+            return;
+        }
+        if let State::Broken { msn } = self.state {
+            if cut.msn <= msn {
+                return;
+            }
+            mend(msn, cut, cuts, out);
+        }
+        self.state = State::Running { msn: cut.msn };
+        self.emit(frame, Some(Start::at(cut, frame.pts, true)), out);
+    }
+
+    fn emit(&mut self, frame: &Frame, start: Option<Start>, out: &mut Vec<Action>) {
+        self.newest = frame.dts;
+        if start.is_some() {
+            self.began = frame.dts;
+        }
+        out.push(Action::Frame(video_sample(frame), start));
+    }
+}
+
+/// Says what is missing from the segment that broke up to `cut`.
+fn mend(broken: u64, cut: &Cut, cuts: &Cuts, out: &mut Vec<Action>) {
+    let total = duration(cuts.length(broken).unwrap_or(0));
+    out.push(Action::Incomplete { total });
+    for missing in (broken + 1..cut.msn).filter_map(|msn| cuts.get(msn)) {
+        let length = cuts.length(missing.msn).unwrap_or(0);
+        out.push(Action::Gap { start: Start::at(missing, missing.time, true), duration: duration(length) });
+    }
+}
+
+impl Start {
+    /// The beginning of a follower's segment where the leader's is `cut`.
+    pub(super) fn at(cut: &Cut, time: i64, independent: bool) -> Self {
+        Self {
+            msn: cut.msn,
+            time,
+            independent,
+            discontinuity: cut.discontinuity,
+            discontinuities: cut.discontinuities,
+        }
+    }
+}
+
+/// Encoders round times to their own time base.
+const TOLERANCE: i64 = CLOCK / 100;
+
+/// Four seconds, as long as the leader's first segment is measured, at 120 frames a second and then some.
+const MAX_HELD: usize = 1024;

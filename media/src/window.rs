@@ -1,0 +1,299 @@
+//! One rendition's live window: the bytes of its parts while they may be asked for, and its playlist.
+
+mod rate;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::frame::CLOCK;
+use crate::hls::delta;
+use crate::hls::media::{Head, Hint, Map, Open, Part, Playlist, Report, Segment, ServerControl};
+use crate::path::File;
+use crate::segment::Start;
+use crate::segment::muxer::{self, Output};
+use rate::Rate;
+
+/// What is kept and listed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// How much media the playlist lists, if the target duration allows it.
+    pub(crate) listed: Duration,
+    /// Bytes beyond which the oldest go, listed or not.
+    pub(crate) bytes: usize,
+}
+
+/// The newest segments of a rendition.
+#[derive(Debug)]
+pub(crate) struct Window {
+    limits: Limits,
+    target_duration: u32,
+    part_target: Duration,
+    /// Of the broadcast, in milliseconds since the Unix epoch.
+    started_at: u64,
+    map: Arc<Map>,
+    /// Whole segments, oldest first: those that have left the playlist, then those in it.
+    whole: VecDeque<Whole>,
+    unlisted: usize,
+    open: Option<Growing>,
+    /// Media sequence number of the segment after those in `whole` and `open`.
+    next_msn: u64,
+    bytes: usize,
+    independent: bool,
+    ended: bool,
+    rate: Rate,
+}
+
+#[derive(Debug)]
+struct Whole {
+    msn: u64,
+    discontinuities: u64,
+    segment: Arc<Segment>,
+    parts: Vec<Bytes>,
+}
+
+#[derive(Debug)]
+struct Growing {
+    start: Start,
+    open: Open,
+    parts: Vec<Bytes>,
+}
+
+/// What an [`Output`] did to the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    Part { msn: u64, part: u32 },
+    Segment { msn: u64 },
+}
+
+impl Window {
+    pub(crate) fn new(limits: Limits, started_at: u64, target_duration: u32, part_target: Duration) -> Self {
+        Self {
+            limits,
+            target_duration,
+            part_target,
+            started_at,
+            map: Arc::new(Map { uri: File::Init.to_string(), byte_range: None }),
+            whole: VecDeque::new(),
+            unlisted: 0,
+            open: None,
+            next_msn: 0,
+            bytes: 0,
+            independent: true,
+            ended: false,
+            rate: Rate::default(),
+        }
+    }
+
+    pub(crate) fn apply(&mut self, output: Output) -> Option<Change> {
+        match output {
+            Output::Start(start) => {
+                self.begin(start);
+                None
+            }
+            Output::Part(part) => self.part(part),
+            Output::End => self.close(None),
+            Output::Incomplete { total } => self.close(Some(total)),
+            Output::Gap { start, duration } => {
+                self.begin(start);
+                self.close(Some(duration))
+            }
+        }
+    }
+
+    /// Nothing will be added.
+    pub(crate) fn end(&mut self) {
+        self.close(None);
+        self.ended = true;
+    }
+
+    /// There is something to list.
+    pub(crate) fn is_available(&self) -> bool {
+        self.whole.len() > self.unlisted || self.open.as_ref().is_some_and(|open| !open.parts.is_empty())
+    }
+
+    /// Every segment so far began with a keyframe.
+    pub(crate) fn is_independent(&self) -> bool {
+        self.independent
+    }
+
+    pub(crate) fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    pub(crate) fn part_bytes(&self, msn: u64, part: u32) -> Option<&Bytes> {
+        let part = usize::try_from(part).ok()?;
+        match &self.open {
+            Some(open) if open.start.msn == msn => open.parts.get(part),
+            _ => self.whole(msn)?.parts.get(part),
+        }
+    }
+
+    /// The bytes of a whole segment, part by part. A segment with a hole has none.
+    pub(crate) fn segment_bytes(&self, msn: u64) -> Option<&[Bytes]> {
+        let whole = self.whole(msn).filter(|whole| !whole.segment.gap)?;
+        Some(&whole.parts)
+    }
+
+    /// Where the playlist ends, for other renditions' reports.
+    pub(crate) fn last(&self) -> Option<(u64, Option<u32>)> {
+        let last = |parts: usize| u32::try_from(parts).ok()?.checked_sub(1);
+        match &self.open {
+            Some(open) if !open.parts.is_empty() => Some((open.start.msn, last(open.parts.len()))),
+            _ => self.whole.back().map(|whole| (whole.msn, last(whole.segment.parts.len()))),
+        }
+    }
+
+    pub(crate) fn playlist(&self, reports: Vec<Report>) -> Playlist {
+        let listed = self.whole.range(self.unlisted..);
+        let first = listed.clone().next().map(|whole| (whole.discontinuities, &whole.segment.head));
+        let first = first.or(self.open.as_ref().map(|open| (open.start.discontinuities, &open.open.head)));
+        let target = u64::from(self.target_duration);
+        Playlist {
+            target_duration: self.target_duration,
+            server_control: ServerControl {
+                can_block_reload: true,
+                can_skip_until: Some(delta::skip_until(self.target_duration)),
+                can_skip_dateranges: false,
+                hold_back: Some(Duration::from_secs(3 * target)),
+                part_hold_back: Some(3 * self.part_target),
+            },
+            part_target: Some(self.part_target),
+            independent_segments: self.independent,
+            media_sequence: self.whole.get(self.unlisted).map_or(self.next_msn, |whole| whole.msn),
+            // The first segment's own tag counts once more when it is read.
+            discontinuity_sequence: first.map_or(0, |(count, head)| count - u64::from(head.discontinuity)),
+            segments: listed.map(|whole| Arc::clone(&whole.segment)).collect(),
+            open: self.open.as_ref().filter(|open| !open.parts.is_empty()).map(|open| open.open.clone()),
+            preload_hint: (!self.ended).then(|| self.hint()),
+            reports: if self.ended { Vec::new() } else { reports },
+            ended: self.ended,
+        }
+    }
+
+    fn hint(&self) -> Hint {
+        let (msn, part) = match &self.open {
+            Some(open) => (open.start.msn, open.parts.len()),
+            None => (self.next_msn, 0),
+        };
+        Hint { uri: part_uri(msn, part), ..Hint::default() }
+    }
+
+    fn begin(&mut self, start: Start) {
+        // A rendition that was away for longer than anybody remembers begins anew.
+        if start.msn != self.next_msn {
+            self.whole.clear();
+            (self.unlisted, self.bytes, self.open) = (0, 0, None);
+        }
+        self.next_msn = start.msn;
+        self.independent &= start.independent;
+        let since_start = start.time.div_euclid(CLOCK / 1000);
+        let head = Head {
+            discontinuity: start.discontinuity,
+            map: Some(Arc::clone(&self.map)),
+            program_date_time: Some(self.started_at.saturating_add_signed(since_start)),
+        };
+        self.open = Some(Growing { start, open: Open { head, parts: Vec::new() }, parts: Vec::new() });
+    }
+
+    fn part(&mut self, part: muxer::Part) -> Option<Change> {
+        let open = self.open.as_mut()?;
+        let (msn, index) = (open.start.msn, open.parts.len());
+        self.bytes += part.data.len();
+        open.parts.push(part.data);
+        open.open.parts.push(Part {
+            duration: part.duration,
+            uri: part_uri(msn, index),
+            independent: part.independent,
+            ..Part::default()
+        });
+        Some(Change::Part { msn, part: u32::try_from(index).ok()? })
+    }
+
+    /// Ends the open segment. Where a lot of `expected` is missing, the rest of it is a gap.
+    fn close(&mut self, expected: Option<Duration>) -> Option<Change> {
+        let Growing { start, mut open, parts } = self.open.take()?;
+        let mut have: Duration = open.parts.iter().map(|part| part.duration).sum();
+        let gap = parts.is_empty() || expected.is_some_and(|expected| have + TOLERANCE < expected);
+        if gap {
+            let expected = expected.unwrap_or(have);
+            while have < expected {
+                let duration = self.part_target.min(expected - have);
+                let uri = part_uri(start.msn, open.parts.len());
+                open.parts.push(Part { duration, uri, gap: true, ..Part::default() });
+                have += duration;
+            }
+        } else {
+            self.rate.add(parts.iter().map(Bytes::len).sum(), have);
+        }
+        let segment = Arc::new(Segment {
+            head: open.head,
+            duration: have,
+            uri: File::Segment { msn: start.msn }.to_string(),
+            byte_range: None,
+            gap,
+            parts: open.parts,
+        });
+        self.next_msn = start.msn.saturating_add(1);
+        let discontinuities = start.discontinuities;
+        self.whole.push_back(Whole { msn: start.msn, discontinuities, segment, parts });
+        self.trim();
+        Some(Change::Segment { msn: start.msn })
+    }
+
+    /// Takes out of the playlist what it need not list, and out of memory what nobody may still ask for.
+    fn trim(&mut self) {
+        let sum = |whole: &mut dyn Iterator<Item = &Whole>| -> Duration {
+            whole.map(|whole| whole.segment.duration).sum()
+        };
+        // More than the skip boundary, or a delta update could never skip anything.
+        let least =
+            delta::skip_until(self.target_duration) + Duration::from_secs(u64::from(self.target_duration));
+        let wanted = self.limits.listed.max(least);
+        let mut listed = sum(&mut self.whole.range(self.unlisted..));
+        while let Some(first) = self.whole.get(self.unlisted)
+            && (listed - first.segment.duration >= wanted || self.whole.len() - self.unlisted > MAX_LISTED)
+        {
+            listed -= first.segment.duration;
+            self.unlisted += 1;
+        }
+        // §6.2.2: what has left the playlist stays for as long as the playlist and the segment last.
+        let mut left = sum(&mut self.whole.range(..self.unlisted));
+        while let Some(first) = self.whole.front()
+            && (self.unlisted > 0 && left > listed + 2 * first.segment.duration
+                || self.bytes > self.limits.bytes)
+            && self.whole.len() > 1
+        {
+            left = left.saturating_sub(first.segment.duration);
+            self.bytes -= first.parts.iter().map(Bytes::len).sum::<usize>();
+            self.unlisted = self.unlisted.saturating_sub(1);
+            self.whole.pop_front();
+        }
+        // Parts are listed near the end only.
+        let mut distance = sum(&mut self.whole.range(self.unlisted..));
+        let near = delta::parts_until(self.target_duration);
+        for whole in self.whole.range_mut(self.unlisted..) {
+            distance = distance.saturating_sub(whole.segment.duration);
+            if distance >= near && !whole.segment.parts.is_empty() {
+                Arc::make_mut(&mut whole.segment).parts = Vec::new();
+            }
+        }
+    }
+
+    fn whole(&self, msn: u64) -> Option<&Whole> {
+        let index = msn.checked_sub(self.whole.front()?.msn)?;
+        self.whole.get(usize::try_from(index).ok()?)
+    }
+}
+
+fn part_uri(msn: u64, part: usize) -> String {
+    File::Part { msn, part: u32::try_from(part).unwrap_or(u32::MAX) }.to_string()
+}
+
+/// Less than this missing at a segment's end is rounding, not a gap.
+const TOLERANCE: Duration = Duration::from_millis(50);
+
+/// A publisher whose segments are single frames must not make playlists that nobody can read.
+const MAX_LISTED: usize = 300;

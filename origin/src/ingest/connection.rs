@@ -1,0 +1,266 @@
+//! One publisher's connection: drives the RTMP session over a socket, and the broadcast behind it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use nearcast_media::{Config, flv, rtmp};
+use nearcast_service::log::Chain;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::tracks::Tracks;
+use super::{Context, access};
+use crate::metrics::{ReasonLabels, TrackLabels};
+use crate::package::{Claim, Feed};
+
+/// A connection and what it publishes.
+pub(super) struct Connection<'a> {
+    context: &'a Context,
+    peer: SocketAddr,
+    session: rtmp::Session,
+    publishing: Option<Publishing>,
+    /// When the connection ends unless something happens.
+    deadline: Instant,
+}
+
+/// From an accepted publish to its end.
+struct Publishing {
+    claim: Claim,
+    demuxer: flv::Demuxer,
+    tracks: Tracks,
+    /// The broadcast, once it has begun.
+    feed: Option<Feed>,
+}
+
+/// Why a connection ends from our side, for the log and the metric.
+struct End {
+    reason: &'static str,
+    detail: String,
+}
+
+impl<'a> Connection<'a> {
+    pub(super) fn new(context: &'a Context, peer: SocketAddr) -> Self {
+        Self {
+            context,
+            peer,
+            session: rtmp::Session::new(rtmp::Limits::default()),
+            publishing: None,
+            deadline: Instant::now() + context.config.handshake_timeout(),
+        }
+    }
+
+    /// Reads until the publisher or we end it.
+    pub(super) async fn run(mut self, mut stream: TcpStream) {
+        // Small answers must not wait for each other.
+        let _only_slower = stream.set_nodelay(true);
+        let ended = match self.context.drain.unless_draining(self.converse(&mut stream)).await {
+            Some(ended) => ended,
+            None => {
+                self.refuse(
+                    "draining",
+                    "NetStream.Publish.Denied",
+                    "this origin shuts down, connect again".into(),
+                );
+                Ok(())
+            }
+        };
+        // The broadcast ends now, whatever the socket still has to do.
+        self.publishing = None;
+        if let Err(End { reason, detail }) = ended {
+            self.context.metrics.failed.get_or_create(&ReasonLabels { reason }).inc();
+            tracing::info!(peer = %self.peer, reason, "a publisher's connection ends: {detail}");
+        }
+        let _peer_is_gone = timeout(FAREWELL, self.part(&mut stream)).await;
+    }
+
+    async fn converse(&mut self, stream: &mut TcpStream) -> Result<(), End> {
+        let mut buffer = BytesMut::with_capacity(READ_SIZE);
+        loop {
+            buffer.clear();
+            let read = timeout_at(self.deadline, stream.read_buf(&mut buffer)).await;
+            match read.map_err(|_| self.too_slow())? {
+                Ok(0) => return Ok(()),
+                Ok(length) => self.context.metrics.received_bytes.inc_by(length as u64),
+                Err(error) => return Err(End { reason: "network", detail: Chain(&error).to_string() }),
+            };
+            let handled = self.session.handle_input(&buffer);
+            // What came before an error counts.
+            self.act().await?;
+            self.answer(stream).await?;
+            handled.map_err(broken)?;
+            if self.session.is_closed() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Does what the session's events ask for.
+    async fn act(&mut self) -> Result<(), End> {
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                rtmp::Event::Connect { app, encoder, .. } => {
+                    tracing::debug!(peer = %self.peer, app, encoder, "a publisher connects");
+                }
+                rtmp::Event::Publish { key, .. } => self.publish(&key)?,
+                rtmp::Event::Video { timestamp_ms, data } => {
+                    self.media("video", timestamp_ms, data, flv::Demuxer::video).await;
+                }
+                rtmp::Event::Audio { timestamp_ms, data } => {
+                    self.media("audio", timestamp_ms, data, flv::Demuxer::audio).await;
+                }
+                rtmp::Event::Metadata(metadata) => {
+                    tracing::debug!(peer = %self.peer, ?metadata, "a publisher describes its stream");
+                }
+                rtmp::Event::Unpublish => {
+                    self.publishing = None;
+                    self.deadline = Instant::now() + self.context.config.handshake_timeout();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, key: &str) -> Result<(), End> {
+        let snapshot = self.context.control.current();
+        let Some(channel) = access::channel(&snapshot, key) else {
+            let advice =
+                "unknown stream key: copy the key of your channel into the encoder, or create a new one";
+            self.refuse("unknown_key", "NetStream.Publish.BadName", advice.into());
+            return Ok(());
+        };
+        match self.context.channels.claim(channel) {
+            Ok(claim) => {
+                tracing::info!(%channel, peer = %self.peer, "a publisher begins");
+                let (demuxer, tracks) = (flv::Demuxer::new(), Tracks::default());
+                self.publishing = Some(Publishing { claim, demuxer, tracks, feed: None });
+                self.deadline = Instant::now() + self.context.config.idle_timeout();
+                self.session.accept_publish().map_err(broken)
+            }
+            Err(busy) => {
+                self.refuse("busy", "NetStream.Publish.BadName", busy.to_string());
+                Ok(())
+            }
+        }
+    }
+
+    /// Hands a message on to the broadcast. A damaged one is left out; a codec we do not carry ends it all.
+    async fn media(
+        &mut self,
+        track: &'static str,
+        timestamp_ms: u32,
+        data: Bytes,
+        demux: fn(&mut flv::Demuxer, u32, Bytes) -> nearcast_media::Result<Option<flv::Event>>,
+    ) {
+        let Some(publishing) = &mut self.publishing else { return };
+        match demux(&mut publishing.demuxer, timestamp_ms, data) {
+            Ok(None) => {}
+            Ok(Some(event)) => {
+                if matches!(event, flv::Event::Frame(..)) {
+                    self.deadline = Instant::now() + self.context.config.idle_timeout();
+                    self.context.metrics.frames.get_or_create(&TrackLabels { track }).inc();
+                }
+                publishing.take(event).await;
+            }
+            Err(error @ nearcast_media::Error::UnsupportedCodec { .. }) => {
+                self.refuse("codec", "NetStream.Publish.Denied", error.to_string());
+            }
+            Err(error) => {
+                self.context.metrics.failed.get_or_create(&ReasonLabels { reason: "damaged_message" }).inc();
+                tracing::debug!(peer = %self.peer, track, "a message is left out: {}", Chain(&error));
+            }
+        }
+    }
+
+    fn refuse(&mut self, reason: &'static str, code: &str, description: String) {
+        self.context.metrics.refused.get_or_create(&ReasonLabels { reason }).inc();
+        tracing::info!(peer = %self.peer, reason, "a publisher is refused: {description}");
+        self.publishing = None;
+        self.session.reject_publish(code, &description);
+    }
+
+    async fn answer(&mut self, stream: &mut TcpStream) -> Result<(), End> {
+        while let Some(output) = self.session.poll_output() {
+            let written = timeout(WRITE, stream.write_all(&output)).await;
+            let gone = |detail| End { reason: "network", detail };
+            let written = written.map_err(|_| gone("it does not read our answers".into()))?;
+            written.map_err(|error| gone(Chain(&error).to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Sends the last answers and waits for the peer to close: closing with input unread would reset the
+    /// connection, and the peer would never see why it was refused.
+    async fn part(&mut self, stream: &mut TcpStream) {
+        if self.answer(stream).await.is_err() || stream.shutdown().await.is_err() {
+            return;
+        }
+        let mut rest = [0; 4096];
+        while let Ok(1..) = stream.read(&mut rest).await {}
+    }
+
+    fn too_slow(&self) -> End {
+        let config = &self.context.config;
+        match self.publishing {
+            Some(_) => End { reason: "idle", detail: format!("no frame for {} s", config.idle_timeout) },
+            None => End {
+                reason: "handshake_timeout",
+                detail: format!("it has not published within {} s", config.handshake_timeout),
+            },
+        }
+    }
+}
+
+impl Publishing {
+    async fn take(&mut self, event: flv::Event) {
+        if let (Some(feed), flv::Event::Config(config)) = (&self.feed, &event) {
+            if !self.renews(feed, config) {
+                return;
+            }
+            // Media names never mean other bytes, so what is decoded otherwise is another broadcast.
+            let (video, audio) = feed.configs();
+            self.tracks = Tracks::known(video, audio);
+            self.feed = None;
+        }
+        match (&mut self.feed, event) {
+            (Some(feed), flv::Event::Frame(track, frame)) => feed.push(track, frame).await,
+            (_, event) => {
+                let Some(start) = self.tracks.push(event) else { return };
+                let backlog = start.backlog;
+                let newest = backlog.iter().map(|(_, frame)| frame.dts).max().unwrap_or(0);
+                let mut feed = self.claim.begin(start.video, start.audio, newest);
+                for (track, frame) in backlog {
+                    feed.push(track, frame).await;
+                }
+                self.feed = Some(feed);
+            }
+        }
+    }
+
+    /// Whether a configuration in the middle of a broadcast begins another one. A track that the broadcast
+    /// began without stays left out.
+    fn renews(&self, feed: &Feed, config: &Config) -> bool {
+        match (config, feed.configs()) {
+            (Config::Avc(new), (Some(old), _)) => *new != old,
+            (Config::Aac(new), (_, Some(old))) => *new != old,
+            _ => {
+                tracing::warn!("a track that begins in the middle of a broadcast is left out");
+                false
+            }
+        }
+    }
+}
+
+fn broken(error: nearcast_media::Error) -> End {
+    End { reason: "protocol", detail: Chain(&error).to_string() }
+}
+
+/// Bytes of one read: several chunks of a video frame, and a bound on what a session is given at once.
+const READ_SIZE: usize = 64 << 10;
+
+/// An encoder that takes no answer for this long has gone.
+const WRITE: Duration = Duration::from_secs(5);
+
+/// For the peer to read why it was refused.
+const FAREWELL: Duration = Duration::from_secs(2);

@@ -1,0 +1,107 @@
+//! What an origin counts.
+
+use nearcast_service::metrics::{Counter, EncodeLabelSet, Family, Gauge, Registry};
+
+nearcast_service::metrics! {
+    /// What arrives from publishers.
+    pub struct Ingest: "ingest" {
+        /// Publishers' connections now open.
+        pub connections: Gauge,
+        /// Connections closed at once because there were too many.
+        pub rejected_connections: Counter,
+        /// Bytes received from publishers.
+        pub received_bytes: Counter,
+        /// Frames received, by track.
+        pub frames: Family<TrackLabels, Counter>,
+        /// Requests to publish that were refused, by reason.
+        pub refused: Family<ReasonLabels, Counter>,
+        /// Connections ended because of what the publisher sent or did not send, by reason.
+        pub failed: Family<ReasonLabels, Counter>,
+    }
+}
+
+nearcast_service::metrics! {
+    /// What the transcode children do.
+    pub struct Transcode: "transcode" {
+        /// Children that ended before their broadcast.
+        pub restarts: Counter,
+        /// Source frames the ladder went without, because the child was behind or away.
+        pub skipped_frames: Counter,
+        /// Pictures a rung went without because the encoders were behind, by rung.
+        pub shed_frames: Family<RungLabels, Counter>,
+        /// Source frames that could not be decoded.
+        pub damaged_frames: Counter,
+    }
+}
+
+nearcast_service::metrics! {
+    /// What is packaged.
+    pub struct Package: "package" {
+        /// Broadcasts now live.
+        pub live: Gauge,
+        /// Broadcasts begun.
+        pub broadcasts: Counter,
+        /// Parts made, all renditions together.
+        pub parts: Counter,
+        /// Frames that could not be packaged, all renditions together.
+        pub rejected_frames: Counter,
+    }
+}
+
+nearcast_service::metrics! {
+    /// What is served.
+    pub struct Serve: "serve" {
+        /// Requests answered, by kind of resource and status.
+        pub requests: Family<RequestLabels, Counter>,
+        /// Requests now waiting for a playlist or a part that does not exist yet.
+        pub blocked: Gauge,
+    }
+}
+
+/// All of them.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    pub ingest: Ingest,
+    pub transcode: Transcode,
+    pub package: Package,
+    pub serve: Serve,
+}
+
+impl Metrics {
+    /// Adds the metrics to the registry; call it once per registry.
+    pub fn register(registry: &Registry) -> Self {
+        Self {
+            ingest: Ingest::register(registry),
+            transcode: Transcode::register(registry),
+            package: Package::register(registry),
+            serve: Serve::register(registry),
+        }
+    }
+}
+
+/// Labels of [`Ingest::frames`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TrackLabels {
+    /// `video` or `audio`
+    pub track: &'static str,
+}
+
+/// Labels of [`Ingest::refused`] and [`Ingest::failed`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReasonLabels {
+    pub reason: &'static str,
+}
+
+/// Labels of [`Transcode::shed_frames`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RungLabels {
+    pub rung: String,
+}
+
+/// Labels of [`Serve::requests`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RequestLabels {
+    /// `multivariant`, `media`, `init`, `segment`, `part` or `other`
+    pub kind: &'static str,
+    pub status: u16,
+}

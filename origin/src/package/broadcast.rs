@@ -1,0 +1,282 @@
+//! One broadcast, shared: the packaging core behind a lock, and a signal for those who wait for what comes next.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use nearcast_api::BroadcastId;
+use nearcast_media::codec::{aac, avc};
+use nearcast_media::frame::CLOCK;
+use nearcast_media::package::{self, Event, Snapshot, Spec};
+use nearcast_media::path::File;
+use nearcast_media::{Config as TrackConfig, Frame, Track};
+use tokio::sync::watch;
+
+use super::{AUDIO, Config, SOURCE};
+use crate::metrics::Package as Metrics;
+use crate::transcode::{Output, Rung};
+
+/// A broadcast that is live, or over and still served.
+pub struct Broadcast {
+    id: BroadcastId,
+    started_at: u64,
+    rungs: Vec<Rung>,
+    metrics: Metrics,
+    state: Mutex<State>,
+    /// Grows with every part, playlist and end.
+    version: watch::Sender<u64>,
+}
+
+/// What a broadcast consists of.
+pub(super) struct Tracks {
+    pub(super) video: Option<avc::Config>,
+    pub(super) audio: Option<aac::Config>,
+    /// The ladder below the video, best first.
+    pub(super) rungs: Vec<Rung>,
+    /// Time of the newest frame that has arrived, in [`CLOCK`] ticks.
+    pub(super) newest: i64,
+}
+
+/// Something one may ask a broadcast for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Media<T> {
+    Ready(T),
+    /// It is the next to come: look again after a change.
+    Expected,
+    /// It never was, is no more, or will not be soon.
+    Unknown,
+}
+
+struct State {
+    core: package::Broadcast,
+    /// The configuration of each rung that has begun.
+    begun: Vec<Option<avc::Config>>,
+    /// When there first was something to play.
+    playable: Option<Instant>,
+    over: bool,
+}
+
+impl Broadcast {
+    /// A broadcast that begins `now`, of a video, an audio or both.
+    pub(super) fn new(
+        id: BroadcastId,
+        now: SystemTime,
+        config: &Config,
+        tracks: Tracks,
+        metrics: Metrics,
+    ) -> Self {
+        let Tracks { video, audio, rungs, newest } = tracks;
+        let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let started_at = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        // The newest frame is what happens now.
+        let zero = started_at.saturating_add_signed(-(newest / (CLOCK / 1000)));
+        let spec = |name: &str, config| Spec {
+            name: name.to_owned(),
+            config,
+            bandwidth: None,
+            listed_from_start: true,
+        };
+        let source = video.map(|config| spec(SOURCE, TrackConfig::Avc(config)));
+        let audio = audio.map(|config| spec(AUDIO, TrackConfig::Aac(config)));
+        let mut specs = source.into_iter().chain(audio);
+        let leader = specs.next().unwrap_or_else(|| unreachable!("a broadcast has a track"));
+        let mut core = package::Broadcast::new(id.as_str(), zero, config.settings(), leader);
+        for spec in specs {
+            // The second of two different names in a new broadcast always fits.
+            let _fits = core.add_rendition(spec);
+        }
+        let state = State { core, begun: vec![None; rungs.len()], playable: None, over: false };
+        Self { id, started_at, rungs, metrics, state: Mutex::new(state), version: watch::Sender::new(0) }
+    }
+
+    pub fn id(&self) -> &BroadcastId {
+        &self.id
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub fn started_at(&self) -> u64 {
+        self.started_at
+    }
+
+    /// True once its publisher has stopped and all is packaged.
+    pub fn is_over(&self) -> bool {
+        self.state().over
+    }
+
+    /// Tells of everything that may turn [`Media::Expected`] into something else.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    /// The target duration of all playlists in seconds; 0 until the first segment has decided it.
+    pub fn target_duration(&self) -> u32 {
+        self.state().core.target_duration().unwrap_or(0)
+    }
+
+    /// The multivariant playlist, once there is something to play and the ladder has begun, or has had its time.
+    pub fn multivariant(&self) -> Media<String> {
+        let state = self.state();
+        let Some(playlist) = state.core.multivariant() else { return state.pending() };
+        // A player reads it once, so a rung that is missing here is missing for good.
+        let complete = state.begun.iter().all(Option::is_some);
+        let waited = state.playable.is_some_and(|since| since.elapsed() > LADDER_DELAY);
+        if complete || waited || state.over { Media::Ready(playlist.render()) } else { Media::Expected }
+    }
+
+    /// A rendition's playlist as it stands.
+    pub fn playlist(&self, rendition: &str) -> Media<Arc<Snapshot>> {
+        let state = self.state();
+        match state.core.playlist(rendition) {
+            Some(snapshot) => Media::Ready(snapshot),
+            None if self.has(&state, rendition) => state.pending(),
+            None => Media::Unknown,
+        }
+    }
+
+    /// A file's bytes, in pieces.
+    pub fn bytes(&self, rendition: &str, file: File) -> Media<Vec<Bytes>> {
+        let state = self.state();
+        let core = &state.core;
+        let found = match file {
+            File::Init => core.init(rendition).map(|init| vec![init]),
+            File::Part { msn, part } => core.part(rendition, msn, part).map(|part| vec![part]),
+            File::Segment { msn } => core.segment(rendition, msn),
+            File::Media => None,
+        };
+        if let Some(found) = found {
+            return Media::Ready(found);
+        }
+        let snapshot = || core.playlist(rendition);
+        let next = match file {
+            File::Init => self.has(&state, rendition),
+            File::Segment { msn } => snapshot().is_some_and(|snapshot| snapshot.playlist.end() == msn),
+            File::Part { .. } => snapshot().is_some_and(|snapshot| {
+                snapshot.playlist.preload_hint.as_ref().is_some_and(|hint| hint.uri == file.to_string())
+            }),
+            File::Media => false,
+        };
+        if next { state.pending() } else { Media::Unknown }
+    }
+
+    /// Packages a frame of the publisher's. True when a segment begins with it.
+    pub(super) fn push(&self, track: Track, frame: Frame) -> bool {
+        let rendition = match track {
+            Track::Video => SOURCE,
+            Track::Audio => AUDIO,
+        };
+        self.package(rendition, frame)
+    }
+
+    /// Packages what the ladder has made.
+    pub(super) fn follow(&self, output: Output) {
+        match output {
+            Output::Config { rung, config } => self.begin(rung, config),
+            Output::Frame { rung, frame } => {
+                let Some(rung) = self.rungs.get(rung) else { return };
+                self.package(rung.name.as_str(), frame);
+            }
+            // The packager sees what is missing by the times of what comes next.
+            Output::Lag { .. } | Output::Lost => {}
+        }
+    }
+
+    /// Ends every playlist.
+    pub(super) fn finish(&self) {
+        let mut state = self.state();
+        let events = state.core.end();
+        state.over = true;
+        drop(state);
+        self.tell(&events);
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    /// A rung has its configuration: at its first child's begin, and again at every other's.
+    fn begin(&self, rung: usize, config: avc::Config) {
+        let mut state = self.state();
+        let State { core, begun, .. } = &mut *state;
+        let (Some(plan), Some(begun)) = (self.rungs.get(rung), begun.get_mut(rung)) else { return };
+        match begun {
+            Some(known) if *known == config => {}
+            Some(_) => {
+                // Its init.mp4 is in caches for a year, so what it does not describe must not be published.
+                tracing::warn!(broadcast = %self.id, rung = %plan.name, "a rung's configuration changed: it ends");
+                let _known = core.drop_rendition(plan.name.as_str());
+            }
+            None => {
+                let spec = Spec {
+                    name: plan.name.to_string(),
+                    config: TrackConfig::Avc(config.clone()),
+                    bandwidth: Some(plan.target.bitrate.into()),
+                    listed_from_start: true,
+                };
+                if let Err(error) = core.add_rendition(spec) {
+                    tracing::warn!(broadcast = %self.id, rung = %plan.name, "a rung is left out: {error}");
+                }
+                *begun = Some(config);
+            }
+        }
+        drop(state);
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    fn package(&self, rendition: &str, frame: Frame) -> bool {
+        let mut state = self.state();
+        let outcome = match state.core.push(rendition, frame) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                self.metrics.rejected_frames.inc();
+                tracing::debug!(broadcast = %self.id, rendition, "a frame is left out: {error}");
+                return false;
+            }
+        };
+        if state.playable.is_none() && state.core.target_duration().is_some() {
+            state.playable = Some(Instant::now());
+        }
+        drop(state);
+        self.tell(&outcome.events);
+        outcome.starts_segment
+    }
+
+    fn tell(&self, events: &[Event]) {
+        if events.is_empty() {
+            return;
+        }
+        let parts = events.iter().filter(|event| matches!(event, Event::Part { .. })).count();
+        self.metrics.parts.inc_by(parts as u64);
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    /// Whether there is, or will be, such a rendition.
+    fn has(&self, state: &State, rendition: &str) -> bool {
+        state.core.renditions().any(|name| name == rendition)
+            || self
+                .rungs
+                .iter()
+                .zip(&state.begun)
+                .any(|(rung, begun)| begun.is_none() && rung.name.as_str() == rendition)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// What is not there yet will come, but for a broadcast that is over.
+    fn pending<T>(&self) -> Media<T> {
+        if self.over { Media::Unknown } else { Media::Expected }
+    }
+}
+
+impl fmt::Debug for Broadcast {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broadcast")
+            .field("id", &self.id)
+            .field("over", &self.is_over())
+            .finish_non_exhaustive()
+    }
+}
+
+/// For the ladder's first frames on a machine that is busy.
+const LADDER_DELAY: Duration = Duration::from_secs(3);

@@ -1,0 +1,103 @@
+//! Broadcasts: frames of all renditions become parts and playlists that requests can wait for.
+
+mod broadcast;
+mod channels;
+mod feed;
+pub mod id;
+
+use std::time::Duration;
+
+use nearcast_media::package::Settings;
+use serde::{Deserialize, Serialize};
+
+pub use broadcast::{Broadcast, Media};
+pub use channels::{Busy, Channels, Claim};
+pub use feed::Feed;
+
+/// The name of the publisher's own video among a broadcast's renditions.
+pub const SOURCE: &str = "source";
+
+/// The name of the publisher's audio.
+pub const AUDIO: &str = "audio";
+
+/// `[package]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Seconds after which a segment ends at the next keyframe: 0.5 to 10. Set the encoder's keyframe interval
+    /// to this, or to a divisor.
+    pub segment: f64,
+    /// Seconds in a part: 0.1 to `segment`. Shorter is nearer to live and costs more requests.
+    pub part: f64,
+    /// Seconds of media in a playlist, at least seven target durations: up to 3600.
+    pub window: f64,
+    /// Seconds between keyframes up to which segments wait for one; beyond, they begin without: `segment` to 20.
+    pub longest_gop: f64,
+    /// Bytes kept of each rendition at most; beyond, the oldest go.
+    pub rendition_bytes: usize,
+    /// Seconds a broadcast can be watched to its end after its publisher has stopped.
+    pub linger: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let settings = Settings::default();
+        Self {
+            segment: settings.segment.as_secs_f64(),
+            part: settings.part.as_secs_f64(),
+            window: settings.window.as_secs_f64(),
+            longest_gop: settings.longest_gop.as_secs_f64(),
+            rendition_bytes: settings.rendition_bytes,
+            linger: 60,
+        }
+    }
+}
+
+impl Config {
+    /// Says what cannot work, if anything.
+    pub fn check(&self) -> Result<(), String> {
+        for (key, value, least, most) in [
+            ("segment", self.segment, 0.5, 10.0),
+            ("part", self.part, 0.1, self.segment),
+            ("window", self.window, 0.0, 3600.0),
+            ("longest_gop", self.longest_gop, self.segment, 20.0),
+        ] {
+            if !(least..=most).contains(&value) {
+                return Err(format!("`package.{key}` must be {least} to {most} seconds"));
+            }
+        }
+        Ok(())
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
+            segment: Duration::from_secs_f64(self.segment),
+            part: Duration::from_secs_f64(self.part),
+            window: Duration::from_secs_f64(self.window),
+            longest_gop: Duration::from_secs_f64(self.longest_gop),
+            rendition_bytes: self.rendition_bytes,
+        }
+    }
+
+    fn linger(&self) -> Duration {
+        Duration::from_secs(self.linger)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_that_do_not_fit_together_are_refused() {
+        let with = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            config.check().unwrap_err()
+        };
+        assert_eq!(Config::default().check(), Ok(()));
+        assert!(with(|config| config.part = 3.0).contains("`package.part` must be 0.1 to 2 seconds"));
+        assert!(with(|config| config.segment = f64::NAN).contains("package.segment"));
+        assert!(with(|config| config.longest_gop = 1.0).contains("package.longest_gop"));
+    }
+}

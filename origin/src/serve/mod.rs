@@ -1,0 +1,177 @@
+//! Media out, over HTTP: playlists that block until they have what was asked for, and bytes that never change.
+
+mod respond;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use http::request::Parts;
+use nearcast_media::hls::request::{self, Directives, Resolve};
+use nearcast_media::path::{File, Resource};
+use nearcast_service::http::{Handler, Request, Response};
+use tokio::time::{Instant, timeout_at};
+
+use crate::metrics::{RequestLabels, Serve as Metrics};
+use crate::package::{Broadcast, Channels, Media};
+use respond::Refusal;
+
+/// Answers everything under `/live/`.
+#[derive(Debug)]
+pub struct Live {
+    channels: Channels,
+    metrics: Metrics,
+}
+
+impl Handler for Live {
+    async fn handle(&self, request: Request) -> Response {
+        let (parts, _body) = request.into_parts();
+        let resource = Resource::parse(parts.uri.path());
+        let kind = resource.as_ref().map_or("other", kind);
+        let response = match (&parts.method, resource) {
+            (&Method::OPTIONS, _) => respond::preflight(),
+            (&(Method::GET | Method::HEAD), Ok(resource)) => self.answer(&resource, &parts).await,
+            (&(Method::GET | Method::HEAD), Err(why)) => Refusal::NoRoute(why).respond(FAILURE_LIFE),
+            _ => Refusal::Method.respond(FAILURE_LIFE),
+        };
+        let labels = RequestLabels { kind, status: response.status().as_u16() };
+        self.metrics.requests.get_or_create(&labels).inc();
+        response
+    }
+}
+
+impl Live {
+    pub fn new(channels: Channels, metrics: Metrics) -> Self {
+        Self { channels, metrics }
+    }
+
+    async fn answer(&self, resource: &Resource<'_>, request: &Parts) -> Response {
+        let channel = resource.channel();
+        let Some((broadcast, rendition, file)) = resource.within() else {
+            return match self.channels.current(channel) {
+                Some(broadcast) => self.multivariant(&broadcast).await,
+                None => Refusal::NotLive.respond(FAILURE_LIFE),
+            };
+        };
+        let Some(broadcast) = self.channels.broadcast(channel, broadcast) else {
+            return Refusal::NoBroadcast.respond(FAILURE_LIFE);
+        };
+        match file {
+            File::Media => self.playlist(&broadcast, rendition, request.uri.query()).await,
+            File::Init | File::Segment { .. } | File::Part { .. } => {
+                match self.media(&broadcast, rendition, file).await {
+                    Ok(chunks) => respond::immutable(rendition, chunks),
+                    Err(refusal) => refusal.respond(FAILURE_LIFE),
+                }
+            }
+        }
+    }
+
+    async fn multivariant(&self, broadcast: &Broadcast) -> Response {
+        match self.wait(broadcast, || look(broadcast.multivariant(), Refusal::NotLive)).await {
+            Ok(text) => respond::playlist(text.into(), life(&Directives::default(), broadcast, true)),
+            Err(refusal) => refusal.respond(FAILURE_LIFE),
+        }
+    }
+
+    async fn playlist(&self, broadcast: &Broadcast, rendition: &str, query: Option<&str>) -> Response {
+        let directives = match Directives::parse(query.unwrap_or_default()) {
+            Ok(directives) => directives,
+            Err(why) => return Refusal::Directives(why).respond(FAILURE_LIFE),
+        };
+        let answer = self.wait(broadcast, || {
+            let snapshot = match look(broadcast.playlist(rendition), Refusal::NoRendition)? {
+                Ok(snapshot) => snapshot,
+                Err(refusal) => return Some(Err(refusal)),
+            };
+            match directives.resolve(&snapshot.playlist) {
+                Resolve::Now => Some(Ok(snapshot)),
+                Resolve::Wait => None,
+                Resolve::BadRequest(why) => Some(Err(Refusal::Directives(why))),
+            }
+        });
+        match answer.await {
+            Ok(snapshot) => {
+                let text = if directives.skip.is_some() { snapshot.delta() } else { snapshot.text() };
+                respond::playlist(text.clone(), life(&directives, broadcast, true))
+            }
+            Err(refusal) => refusal.respond(life(&directives, broadcast, false)),
+        }
+    }
+
+    /// The bytes of a file: at once, or when it is complete, if it is the next to come (§6.2.6).
+    async fn media(&self, broadcast: &Broadcast, rendition: &str, file: File) -> Result<Vec<Bytes>, Refusal> {
+        self.wait(broadcast, || look(broadcast.bytes(rendition, file), Refusal::NoMedia)).await
+    }
+
+    /// Looks again after each change of the broadcast, for three target durations at most (§6.2.5.2).
+    async fn wait<T>(
+        &self,
+        broadcast: &Broadcast,
+        look: impl Fn() -> Option<Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        // Subscribed before the first look, so that no change falls between.
+        let mut changes = broadcast.changes();
+        if let Some(found) = look() {
+            return found;
+        }
+        let limit = match broadcast.target_duration() {
+            0 => START,
+            target => request::hold_limit(target),
+        };
+        let deadline = Instant::now() + limit;
+        let _blocked = Blocked::new(&self.metrics);
+        while let Ok(Ok(())) = timeout_at(deadline, changes.changed()).await {
+            if let Some(found) = look() {
+                return found;
+            }
+        }
+        Err(Refusal::TooLate)
+    }
+}
+
+/// Something to answer, or nothing yet.
+fn look<T>(media: Media<T>, unknown: Refusal) -> Option<Result<T, Refusal>> {
+    match media {
+        Media::Ready(found) => Some(Ok(found)),
+        Media::Expected => None,
+        Media::Unknown => Some(Err(unknown)),
+    }
+}
+
+/// How long an answer may be cached (RFC 8216bis appendix B.1).
+fn life(directives: &Directives, broadcast: &Broadcast, success: bool) -> Duration {
+    Duration::from_millis(directives.max_age_ms(broadcast.target_duration(), success))
+}
+
+/// Counts a request as blocked for as long as it lives, answered or abandoned.
+struct Blocked<'a>(&'a Metrics);
+
+impl<'a> Blocked<'a> {
+    fn new(metrics: &'a Metrics) -> Self {
+        metrics.blocked.inc();
+        Self(metrics)
+    }
+}
+
+impl Drop for Blocked<'_> {
+    fn drop(&mut self) {
+        self.0.blocked.dec();
+    }
+}
+
+fn kind(resource: &Resource<'_>) -> &'static str {
+    match resource {
+        Resource::Multivariant { .. } => "multivariant",
+        Resource::Media { .. } => "media",
+        Resource::Init { .. } => "init",
+        Resource::Segment { .. } => "segment",
+        Resource::Part { .. } => "part",
+    }
+}
+
+/// A 404 may turn into a broadcast at any moment; this is one target duration at the least.
+const FAILURE_LIFE: Duration = Duration::from_secs(1);
+
+/// For the first segment of a broadcast to be measured.
+const START: Duration = Duration::from_secs(8);

@@ -1,0 +1,205 @@
+//! Reads the origin's messages, decodes, and hands pictures to the rungs.
+
+use std::collections::VecDeque;
+use std::io::Read;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use ffmpeg_next::frame;
+
+use super::encode::{Handle, Picture};
+use super::libav::{self, Decoder};
+use super::output::Output;
+use super::shed::Shedder;
+use super::{Error, limit_memory};
+use crate::transcode::wire::{self, Input, Reply, Request, Start};
+
+/// Reads until the end, then lets every rung finish.
+pub(super) fn run(mut input: impl Read) -> Result<(), Error> {
+    let mut buffer = BytesMut::new();
+    let start = match next(&mut input, &mut buffer)? {
+        None | Some(Request::End) => return Ok(()),
+        Some(Request::Start(start)) => start,
+        Some(Request::Frame(_)) => return Err(Error::OutOfOrder),
+    };
+    limit_memory(start.memory_bytes)?;
+    libav::init().map_err(Error::Init)?;
+    let mut pipeline = Pipeline::new(&start)?;
+    let outcome = loop {
+        match next(&mut input, &mut buffer) {
+            Ok(Some(Request::Frame(frame))) => match pipeline.push(&frame) {
+                Ok(()) => {}
+                // Its own reason says more than "stopped".
+                Err(Error::Thread) => break Ok(()),
+                Err(error) => break Err(error),
+            },
+            Ok(Some(Request::Start(_))) => break Err(Error::OutOfOrder),
+            Ok(Some(Request::End) | None) => break pipeline.flush(),
+            Err(error) => break Err(error),
+        }
+    };
+    outcome.and(pipeline.finish())
+}
+
+/// The next message, or nothing at the end of the pipe.
+fn next(input: &mut impl Read, buffer: &mut BytesMut) -> Result<Option<Request>, Error> {
+    loop {
+        if let Some(message) = wire::split(buffer)? {
+            return Ok(Some(Request::decode(message)?));
+        }
+        let filled = buffer.len();
+        buffer.resize(filled + READ_SIZE, 0);
+        let got = input.read(&mut buffer[filled..]).map_err(Error::Read)?;
+        buffer.truncate(filled + got);
+        if got == 0 {
+            return Ok(None);
+        }
+    }
+}
+
+struct Pipeline {
+    decoder: Decoder,
+    rungs: Vec<Handle>,
+    output: Arc<Output>,
+    start: Start,
+    /// Known when the first picture says how big one is.
+    shedder: Option<Shedder>,
+    /// Times of cuts whose picture has not come out of the decoder yet.
+    cuts: VecDeque<i64>,
+    /// A cut has come that no picture carries yet.
+    due: bool,
+    /// Time of the picture before.
+    last: i64,
+    /// Frames left out per rung and not told yet.
+    dropped: Vec<u32>,
+    /// Frames in a row that could not be decoded.
+    undecodable: u32,
+}
+
+impl Pipeline {
+    fn new(start: &Start) -> Result<Self, Error> {
+        let decoder = Decoder::open(&start.record, start.decode_threads).map_err(Error::OpenDecoder)?;
+        Ok(Self {
+            decoder,
+            rungs: Vec::new(),
+            output: Arc::new(Output::new()),
+            start: start.clone(),
+            shedder: None,
+            cuts: VecDeque::new(),
+            due: false,
+            last: i64::MIN,
+            dropped: vec![0; start.rungs.len()],
+            undecodable: 0,
+        })
+    }
+
+    fn push(&mut self, input: &Input) -> Result<(), Error> {
+        if input.cut {
+            if self.cuts.len() == MAX_CUTS {
+                self.cuts.pop_front();
+            }
+            self.cuts.push_back(input.frame.pts);
+        }
+        match self.decoder.send(&input.frame) {
+            Ok(()) => self.undecodable = 0,
+            Err(error) => {
+                self.undecodable += 1;
+                if self.undecodable > MAX_UNDECODABLE {
+                    return Err(Error::Undecodable(self.undecodable, error));
+                }
+                self.output.send(&Reply::Damaged { frames: 1 })?;
+            }
+        }
+        self.drain()
+    }
+
+    /// No more input: gets the last pictures out of the decoder.
+    fn flush(&mut self) -> Result<(), Error> {
+        // A decoder that was never fed has nothing to give back.
+        if self.decoder.finish().is_ok() { self.drain() } else { Ok(()) }
+    }
+
+    fn finish(self) -> Result<(), Error> {
+        self.rungs.into_iter().map(Handle::finish).fold(Ok(()), Result::and)
+    }
+
+    fn drain(&mut self) -> Result<(), Error> {
+        // An error here is the same damage that send reported or will report.
+        while let Ok(Some(picture)) = self.decoder.receive() {
+            if let Some(pts) = picture.pts() {
+                self.spread(picture, pts)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn spread(&mut self, picture: frame::Video, pts: i64) -> Result<(), Error> {
+        // At or after: when the very picture of a cut was damaged, the next one starts the group.
+        while self.cuts.front().is_some_and(|cut| *cut <= pts) {
+            self.cuts.pop_front();
+            self.due = true;
+        }
+        // An encoder takes each moment once.
+        if pts <= self.last {
+            return Ok(());
+        }
+        self.last = pts;
+        let idr = std::mem::take(&mut self.due);
+        if self.shedder.is_none() {
+            self.start_rungs(&picture)?;
+        }
+        let Some(shedder) = &mut self.shedder else { return Err(Error::Thread) };
+        let waiting: Vec<usize> = self.rungs.iter().map(Handle::waiting).collect();
+        let admitted = shedder.admit(&waiting, idr);
+        let picture = Picture { image: Arc::new(picture), pts, idr };
+        for ((rung, admitted), dropped) in self.rungs.iter().zip(admitted).zip(&mut self.dropped) {
+            if !*admitted {
+                *dropped += 1;
+            } else {
+                rung.send(picture.clone())?;
+            }
+        }
+        self.report(idr)
+    }
+
+    fn start_rungs(&mut self, picture: &frame::Video) -> Result<(), Error> {
+        // 4:2:0 at 8 bits; deeper formats are rare and only make the bound a little looser.
+        let bytes = picture.width() as usize * picture.height() as usize * 3 / 2;
+        let capacity = (self.start.queue_bytes as usize / bytes.max(1)).clamp(MIN_QUEUE, MAX_QUEUE);
+        for (index, rung) in self.start.rungs.iter().enumerate() {
+            let (preset, output) = (self.start.preset.clone(), Arc::clone(&self.output));
+            self.rungs.push(Handle::spawn(index as u8, rung.clone(), preset, capacity, output)?);
+        }
+        self.shedder = Some(Shedder::new(self.rungs.len(), capacity));
+        Ok(())
+    }
+
+    /// Tells what was left out, at cuts and twice a second.
+    fn report(&mut self, cut: bool) -> Result<(), Error> {
+        for (index, dropped) in self.dropped.iter_mut().enumerate() {
+            if *dropped > 0 && (cut || *dropped >= REPORT_EVERY) {
+                self.output.send(&Reply::Lag { rung: index as u8, dropped: *dropped })?;
+                *dropped = 0;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The largest read from the pipe; Linux pipes hold this much by default.
+const READ_SIZE: usize = 64 << 10;
+
+/// Two seconds at 30 frames: a loss of signal passes, a stream that is no H.264 does not.
+const MAX_UNDECODABLE: u32 = 60;
+
+/// A decoder holds at most 16 pictures, so more cuts than that wait for nothing.
+const MAX_CUTS: usize = 32;
+
+/// A queue shorter than this would shed at every hiccup of the scheduler.
+const MIN_QUEUE: usize = 8;
+
+/// Two seconds at 30 frames: what waits longer is not live.
+const MAX_QUEUE: usize = 60;
+
+/// Half a second at 30 frames.
+const REPORT_EVERY: u32 = 15;

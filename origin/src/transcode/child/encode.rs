@@ -1,0 +1,179 @@
+//! One rung: a thread that scales shared pictures and encodes them, IDR pictures only where told.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use ffmpeg_next::frame;
+use nearcast_media::codec::avc;
+use nearcast_media::{Frame, frame::CLOCK};
+
+use super::Error;
+use super::libav::{Encoder, Scaler};
+use super::output::Output;
+use crate::transcode::wire::{Reply, Rung};
+
+/// A decoded picture on its way to every rung.
+#[derive(Clone)]
+pub(super) struct Picture {
+    pub(super) image: Arc<frame::Video>,
+    pub(super) pts: i64,
+    pub(super) idr: bool,
+}
+
+/// The decoder's end of a rung's queue.
+pub(super) struct Handle {
+    queue: SyncSender<Picture>,
+    waiting: Arc<AtomicUsize>,
+    thread: JoinHandle<Result<(), Error>>,
+}
+
+impl Handle {
+    /// Starts rung number `index` with a queue of `capacity` pictures.
+    pub(super) fn spawn(
+        index: u8,
+        rung: Rung,
+        preset: String,
+        capacity: usize,
+        output: Arc<Output>,
+    ) -> Result<Self, Error> {
+        let (queue, pictures) = sync_channel(capacity);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&waiting);
+        let name = format!("rung-{}x{}", rung.width, rung.height);
+        // Made in its thread, where its scaler must stay.
+        let run = move || Worker::new(index, rung, preset, output).run(&pictures, &counter);
+        let thread = std::thread::Builder::new().name(name).spawn(run).map_err(Error::Process)?;
+        Ok(Self { queue, waiting, thread })
+    }
+
+    /// Pictures in the queue or being encoded.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Never waits: whoever asks has seen that fewer than the capacity are [`Self::waiting`].
+    pub(super) fn send(&self, picture: Picture) -> Result<(), Error> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.queue.try_send(picture).map_err(|_| Error::Thread)
+    }
+
+    /// Lets the thread finish its queue, and returns how it ended.
+    pub(super) fn finish(self) -> Result<(), Error> {
+        drop(self.queue);
+        self.thread.join().unwrap_or(Err(Error::Thread))
+    }
+}
+
+struct Worker {
+    index: u8,
+    rung: Rung,
+    preset: String,
+    pace: Pace,
+    scaler: Scaler,
+    /// Opened by the first picture, which says the source's colours and pixel shape.
+    encoder: Option<Encoder>,
+    output: Arc<Output>,
+}
+
+impl Worker {
+    fn new(index: u8, rung: Rung, preset: String, output: Arc<Output>) -> Self {
+        let (scaler, pace) = (Scaler::new(rung.width, rung.height), Pace::new(rung.max_fps));
+        Self { index, rung, preset, pace, scaler, encoder: None, output }
+    }
+
+    fn run(&mut self, pictures: &Receiver<Picture>, waiting: &AtomicUsize) -> Result<(), Error> {
+        for picture in pictures {
+            let done = self.encode(&picture);
+            waiting.fetch_sub(1, Ordering::Relaxed);
+            done?;
+        }
+        if let Some(encoder) = &mut self.encoder {
+            encoder.finish().map_err(|source| failed(&self.rung, source))?;
+            drain(encoder, &self.rung, self.index, &self.output)?;
+        }
+        Ok(())
+    }
+
+    fn encode(&mut self, picture: &Picture) -> Result<(), Error> {
+        if !self.pace.due(picture.pts, picture.idr) {
+            return Ok(());
+        }
+        let fail = |source| failed(&self.rung, source);
+        if self.encoder.is_none() {
+            let encoder = Encoder::open(&self.rung, &picture.image, &self.preset).map_err(fail)?;
+            let config = avc::Config::from_annexb(encoder.parameter_sets()).map_err(Error::ParameterSets)?;
+            self.output.send(&Reply::Config { rung: self.index, record: config.record })?;
+            self.encoder = Some(encoder);
+        }
+        let Some(encoder) = &mut self.encoder else { return Err(Error::Thread) };
+        let (width, height) = (picture.image.width(), picture.image.height());
+        let scaled =
+            self.scaler.scale(&picture.image).map_err(|source| Error::Scale { width, height, source })?;
+        encoder.send(scaled, picture.idr).map_err(fail)?;
+        drain(encoder, &self.rung, self.index, &self.output)
+    }
+}
+
+/// Sends what the encoder has ready.
+fn drain(encoder: &mut Encoder, rung: &Rung, index: u8, output: &Output) -> Result<(), Error> {
+    while let Some(packet) = encoder.receive().map_err(|source| failed(rung, source))? {
+        let (Some(data), Some(pts)) = (packet.data(), packet.pts()) else { continue };
+        // Without B-frames pictures are decoded in the order they are shown.
+        let data = avc::from_annexb(data).map_err(Error::Picture)?;
+        let frame = Frame { dts: pts, pts, keyframe: packet.is_key(), data };
+        output.send(&Reply::Frame { rung: index, frame })?;
+    }
+    Ok(())
+}
+
+fn failed(rung: &Rung, source: ffmpeg_next::Error) -> Error {
+    Error::Encode { width: rung.width, height: rung.height, source }
+}
+
+/// Leaves out pictures of a source that is faster than the rung may be.
+struct Pace {
+    interval: i64,
+    next: i64,
+}
+
+impl Pace {
+    fn new(max_fps: u16) -> Self {
+        let interval = if max_fps == 0 { 0 } else { CLOCK / i64::from(max_fps) };
+        Self { interval, next: i64::MIN }
+    }
+
+    fn due(&mut self, pts: i64, idr: bool) -> bool {
+        // A publisher's millisecond clock jitters. Less than half, or twice the pace would slip through.
+        let slack = self.interval / 3;
+        if !idr && pts < self.next.saturating_sub(slack) {
+            return false;
+        }
+        let on_time = pts.abs_diff(self.next) <= slack as u64;
+        self.next = if on_time { self.next } else { pts }.saturating_add(self.interval);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(source_fps: i64, max_fps: u16) -> usize {
+        let mut pace = Pace::new(max_fps);
+        // Whole milliseconds, as RTMP has them.
+        let pts = |n: i64| n * 1000 / source_fps * 90;
+        (0..source_fps * 10).filter(|n| pace.due(pts(*n), n % (source_fps * 2) == 0)).count()
+    }
+
+    #[test]
+    fn a_rung_keeps_its_pace() {
+        assert_eq!(kept(60, 30), 300);
+        assert_eq!(kept(50, 25), 250);
+        assert_eq!(kept(30, 30), 300);
+        assert_eq!(kept(30, 60), 300);
+        assert_eq!(kept(60, 0), 600);
+        assert!((295..=305).contains(&kept(50, 30)), "{}", kept(50, 30));
+    }
+}

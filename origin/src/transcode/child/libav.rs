@@ -1,0 +1,245 @@
+//! The only file that touches libav's pointers: a decoder, a scaler and an encoder with what a live ladder needs.
+#![allow(unsafe_code, reason = "ffmpeg-next has no safe setter for extradata, max_pixels and rc_buffer_size")]
+
+use std::ptr;
+
+use ffmpeg_next::codec::{self, threading};
+use ffmpeg_next::software::scaling;
+use ffmpeg_next::{
+    self as ff, Dictionary, Error, Packet, Rational, color, decoder, encoder, ffi, format, frame,
+};
+use nearcast_media::{Frame, frame::CLOCK};
+
+use crate::transcode::wire;
+
+/// An H.264 decoder without delay of its own.
+pub(super) struct Decoder(decoder::Video);
+
+impl Decoder {
+    /// `record` is an AVCDecoderConfigurationRecord; packets then are length-prefixed.
+    pub(super) fn open(record: &[u8], threads: u16) -> Result<Self, Error> {
+        let mut parameters = codec::Parameters::new();
+        parameters.set_medium(ff::media::Type::Video);
+        parameters.set_id(codec::Id::H264);
+        // SAFETY: `parameters` owns its AVCodecParameters and has no extradata yet. The buffer comes from
+        // av_mallocz with the padding libavcodec asks for, `record.len()` of its bytes are written, and
+        // avcodec_parameters_free releases it with `parameters`.
+        unsafe {
+            let padding = ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize;
+            let buffer: *mut u8 = ffi::av_mallocz(record.len() + padding).cast();
+            if buffer.is_null() {
+                return Err(OUT_OF_MEMORY);
+            }
+            ptr::copy_nonoverlapping(record.as_ptr(), buffer, record.len());
+            let raw = parameters.as_mut_ptr();
+            (*raw).extradata = buffer;
+            (*raw).extradata_size = record.len() as i32;
+        }
+        let mut context = codec::Context::from_parameters(parameters)?;
+        // Frame threads would hold one picture each; slices cost no time.
+        context.set_threading(threading::Config {
+            count: usize::from(threads),
+            ..threading::Config::kind(threading::Type::Slice)
+        });
+        // SAFETY: the context is ours and not open yet; max_pixels is a plain number read at each new size.
+        unsafe { (*context.as_mut_ptr()).max_pixels = MAX_PIXELS }
+        let mut decoder = context.decoder();
+        decoder.set_packet_time_base(Rational(1, CLOCK as i32));
+        Ok(Self(decoder.video()?))
+    }
+
+    /// Takes one access unit. Drain [`Self::receive`] before the next.
+    pub(super) fn send(&mut self, input: &Frame) -> Result<(), Error> {
+        let mut packet = Packet::new(input.data.len());
+        let Some(data) = packet.data_mut().filter(|data| data.len() == input.data.len()) else {
+            return Err(OUT_OF_MEMORY);
+        };
+        data.copy_from_slice(&input.data);
+        packet.set_pts(Some(input.pts));
+        packet.set_dts(Some(input.dts));
+        if input.keyframe {
+            packet.set_flags(codec::packet::Flags::KEY);
+        }
+        self.0.send_packet(&packet)
+    }
+
+    /// No more input: [`Self::receive`] gives what is left.
+    pub(super) fn finish(&mut self) -> Result<(), Error> {
+        self.0.send_eof()
+    }
+
+    /// The next picture in display order, if there is one yet.
+    pub(super) fn receive(&mut self) -> Result<Option<frame::Video>, Error> {
+        let mut picture = frame::Video::empty();
+        some(self.0.receive_frame(&mut picture)).map(|ready| ready.map(|()| picture))
+    }
+}
+
+/// Brings pictures of any size and format to one size in 4:2:0, keeping time.
+///
+/// A scaling context must stay in the thread that made it, so this is made where it is used.
+pub(super) struct Scaler {
+    context: Option<scaling::Context>,
+    output: frame::Video,
+    width: u32,
+    height: u32,
+}
+
+impl Scaler {
+    pub(super) fn new(width: u32, height: u32) -> Self {
+        Self { context: None, output: frame::Video::empty(), width, height }
+    }
+
+    /// The picture at the scaler's size, valid until the next call.
+    pub(super) fn scale(&mut self, input: &frame::Video) -> Result<&mut frame::Video, Error> {
+        let same = |context: &scaling::Context| {
+            let from = context.input();
+            (from.format, from.width, from.height) == (input.format(), input.width(), input.height())
+        };
+        if !self.context.as_ref().is_some_and(same) {
+            let to = (format::Pixel::YUV420P, self.width, self.height, scaling::Flags::BICUBIC);
+            let from = (input.format(), input.width(), input.height());
+            self.context = Some(scaling::Context::get(from.0, from.1, from.2, to.0, to.1, to.2, to.3)?);
+        }
+        let Some(context) = &mut self.context else { return Err(Error::Bug) };
+        // SAFETY: `output` is ours alone. Its buffers exist after alloc or the null check returns, and
+        // av_frame_make_writable leaves it whole or fails.
+        unsafe {
+            if self.output.is_empty() {
+                self.output.alloc(format::Pixel::YUV420P, self.width, self.height);
+                if self.output.is_empty() {
+                    return Err(OUT_OF_MEMORY);
+                }
+            }
+            // The encoder may still hold the last picture.
+            if ffi::av_frame_make_writable(self.output.as_mut_ptr()) < 0 {
+                return Err(OUT_OF_MEMORY);
+            }
+        }
+        context.run(input, &mut self.output)?;
+        self.output.set_pts(input.pts());
+        Ok(&mut self.output)
+    }
+}
+
+/// libx264 for live: no B-frames, no lookahead, IDR pictures only where asked.
+pub(super) struct Encoder(encoder::video::Encoder);
+
+impl Encoder {
+    /// Opens for pictures like `source` scaled to `rung`.
+    pub(super) fn open(rung: &wire::Rung, source: &frame::Video, preset: &str) -> Result<Self, Error> {
+        let codec = encoder::find_by_name("libx264").ok_or(Error::EncoderNotFound)?;
+        let mut context = codec::Context::new_with_codec(codec);
+        // Parameter sets go into the decoder configuration record, not before every IDR picture.
+        context.set_flags(codec::Flags::GLOBAL_HEADER);
+        let mut video = context.encoder().video()?;
+        video.set_width(rung.width);
+        video.set_height(rung.height);
+        video.set_format(format::Pixel::YUV420P);
+        video.set_time_base(Rational(1, CLOCK as i32));
+        // Only rate control's first guess: it follows the real times (force-cfr=0 below).
+        video.set_frame_rate(Some(Rational(30, 1)));
+        video.set_aspect_ratio(aspect_ratio(rung, source));
+        video.set_color_range(range(source));
+        video.set_colorspace(source.color_space());
+        video.set_color_primaries(source.color_primaries());
+        video.set_color_transfer_characteristic(source.color_transfer_characteristic());
+        video.set_bit_rate(rung.bitrate as usize);
+        video.set_max_bit_rate(rung.bitrate as usize);
+        video.set_max_b_frames(0);
+        video.set_gop(KEYFRAMES_ON_REQUEST);
+        // SAFETY: the context is ours and not open yet; rc_buffer_size is a plain number of bits.
+        unsafe { (*video.as_mut_ptr()).rc_buffer_size = i32::try_from(rung.bitrate).unwrap_or(i32::MAX) }
+        let options = [
+            ("preset", preset),
+            ("tune", "zerolatency"),
+            ("profile", "high"),
+            ("forced-idr", "1"),
+            // More would mean slices; the ladder is parallel by rung.
+            ("threads", "1"),
+            ("x264-params", "scenecut=0:open_gop=0:force-cfr=0"),
+        ];
+        Ok(Self(video.open_with(Dictionary::from_iter(options))?))
+    }
+
+    /// SPS and PPS in Annex B form.
+    pub(super) fn parameter_sets(&self) -> &[u8] {
+        // SAFETY: the context is open, so extradata is null or points to extradata_size bytes that live and
+        // stay unchanged as long as the context; the slice borrows it.
+        unsafe {
+            let raw = self.0.as_ptr();
+            match usize::try_from((*raw).extradata_size) {
+                Ok(length) if !(*raw).extradata.is_null() => {
+                    std::slice::from_raw_parts((*raw).extradata, length)
+                }
+                _ => &[],
+            }
+        }
+    }
+
+    /// Takes a picture of the rung's size. Drain [`Self::receive`] before the next.
+    pub(super) fn send(&mut self, picture: &mut frame::Video, idr: bool) -> Result<(), Error> {
+        picture.set_kind(if idr { ff::picture::Type::I } else { ff::picture::Type::None });
+        self.0.send_frame(picture)
+    }
+
+    /// No more input: [`Self::receive`] gives what is left.
+    pub(super) fn finish(&mut self) -> Result<(), Error> {
+        self.0.send_eof()
+    }
+
+    /// The next access unit in Annex B form, if there is one yet.
+    pub(super) fn receive(&mut self) -> Result<Option<Packet>, Error> {
+        let mut packet = Packet::empty();
+        some(self.0.receive_packet(&mut packet)).map(|ready| ready.map(|()| packet))
+    }
+}
+
+/// Prepares the library: the only words it may say are errors, on stderr.
+pub(super) fn init() -> Result<(), Error> {
+    ff::init()?;
+    ff::log::set_level(ff::log::Level::Fatal);
+    Ok(())
+}
+
+/// "Nothing yet" and "nothing more" are answers, not failures.
+fn some<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::Eof | Error::Other { errno: ff::error::EAGAIN }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The shape of one pixel after scaling, so that the whole picture keeps its shape.
+fn aspect_ratio(rung: &wire::Rung, source: &frame::Video) -> Rational {
+    let sar = source.aspect_ratio();
+    let (num, den) = if sar.0 > 0 && sar.1 > 0 { (i64::from(sar.0), i64::from(sar.1)) } else { (1, 1) };
+    let num = num * i64::from(source.width()) * i64::from(rung.height);
+    let den = den * i64::from(source.height()) * i64::from(rung.width);
+    // Sides are rounded to even numbers; a pixel within a percent of square is square.
+    if den == 0 || (num - den).abs() * 100 <= den {
+        return Rational(1, 1);
+    }
+    let (mut to_num, mut to_den) = (1, 1);
+    // SAFETY: av_reduce only writes to the two numbers. H.264 has 16 bits for each.
+    unsafe { ffi::av_reduce(&raw mut to_num, &raw mut to_den, num, den, i64::from(u16::MAX)) };
+    Rational(to_num, to_den)
+}
+
+/// The scaler turns the formats that imply full range into limited range and leaves the others.
+fn range(source: &frame::Video) -> color::Range {
+    use format::Pixel;
+    match source.format() {
+        Pixel::YUVJ420P | Pixel::YUVJ422P | Pixel::YUVJ444P | Pixel::YUVJ440P => color::Range::MPEG,
+        _ => source.color_range(),
+    }
+}
+
+const OUT_OF_MEMORY: Error = Error::Other { errno: ff::error::ENOMEM };
+
+/// 4096x2304, level 5.2: a bigger picture is no live source but an attempt on memory.
+const MAX_PIXELS: i64 = 4096 * 2304;
+
+/// The longest group of pictures libx264 knows: IDR pictures come only where they are forced.
+const KEYFRAMES_ON_REQUEST: u32 = 1 << 30;

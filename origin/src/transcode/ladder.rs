@@ -1,0 +1,124 @@
+//! Which renditions a source gets: pure planning from the picture's size and the configured table.
+
+use nearcast_api::RenditionId;
+use serde::{Deserialize, Serialize};
+
+use super::wire;
+
+/// One row of the ladder table, `[[transcode.ladder]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// The rendition's name in every path.
+    pub name: RenditionId,
+    /// Pixels of the picture's shorter side, so that a portrait source gets portrait renditions.
+    pub height: u32,
+    /// Bits per second, also the most in any one second.
+    pub bitrate: u32,
+    /// Frames per second to stay at or below; 0 keeps the source's.
+    #[serde(default)]
+    pub max_fps: u16,
+}
+
+/// A rendition to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rung {
+    pub name: RenditionId,
+    pub target: wire::Rung,
+}
+
+/// The rungs below a source of `width` x `height` pixels, best first: every step that is smaller than the
+/// source, never one that would enlarge it.
+pub fn plan(width: u32, height: u32, ladder: &[Step]) -> Vec<Rung> {
+    let short = width.min(height);
+    let mut steps: Vec<&Step> =
+        ladder.iter().filter(|step| step.height < short && step.height >= MIN_SIDE).collect();
+    steps.sort_by_key(|step| std::cmp::Reverse(step.height));
+    steps.dedup_by_key(|step| step.height);
+    steps.truncate(MAX_RUNGS);
+    steps.into_iter().map(|step| rung(width, height, step)).collect()
+}
+
+/// The default table: sports-grade H.264 from a veryfast preset.
+pub fn default_steps() -> Vec<Step> {
+    [("720p", 720, 2_800_000), ("480p", 480, 1_400_000), ("360p", 360, 800_000)]
+        .into_iter()
+        .filter_map(|(name, height, bitrate)| {
+            Some(Step { name: name.parse().ok()?, height, bitrate, max_fps: 0 })
+        })
+        .collect()
+}
+
+/// More would only split one origin's cores thinner.
+pub const MAX_RUNGS: usize = 6;
+
+/// Below this libx264 and several hardware decoders misbehave.
+const MIN_SIDE: u32 = 64;
+
+fn rung(width: u32, height: u32, step: &Step) -> Rung {
+    let (short, long) = (u64::from(width.min(height)), u64::from(width.max(height)));
+    let side = u64::from(step.height & !1);
+    // Nearest even number: 4:2:0 chroma has half the pixels each way.
+    let other = (((long * side + short) / (2 * short)) * 2) as u32;
+    let (width, height) = if width >= height { (other, side as u32) } else { (side as u32, other) };
+    let target = wire::Rung { width, height, bitrate: step.bitrate, max_fps: step.max_fps };
+    Rung { name: step.name.clone(), target }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(width: u32, height: u32) -> Vec<(String, u32, u32)> {
+        let rungs = plan(width, height, &default_steps());
+        rungs.into_iter().map(|r| (r.name.to_string(), r.target.width, r.target.height)).collect()
+    }
+
+    fn rungs(list: &[(&str, u32, u32)]) -> Vec<(String, u32, u32)> {
+        list.iter().map(|(name, width, height)| ((*name).to_owned(), *width, *height)).collect()
+    }
+
+    #[test]
+    fn a_source_gets_every_step_below_it_and_none_above() {
+        let full = [("720p", 1280, 720), ("480p", 854, 480), ("360p", 640, 360)];
+        assert_eq!(planned(1920, 1080), rungs(&full));
+        assert_eq!(planned(1280, 720), rungs(&full[1..]));
+        assert_eq!(planned(854, 480), rungs(&full[2..]));
+        assert_eq!(planned(640, 360), []);
+        assert_eq!(planned(320, 180), []);
+        assert_eq!(planned(0, 0), []);
+    }
+
+    #[test]
+    fn a_portrait_source_gets_portrait_rungs() {
+        assert_eq!(
+            planned(1080, 1920),
+            rungs(&[("720p", 720, 1280), ("480p", 480, 854), ("360p", 360, 640)])
+        );
+    }
+
+    #[test]
+    fn sides_are_even_and_keep_the_shape() {
+        for (width, height) in [(1279, 719), (1000, 721), (1921, 817), (722, 4095), (721, 721)] {
+            for rung in plan(width, height, &default_steps()) {
+                let (w, h) = (rung.target.width, rung.target.height);
+                assert!(w % 2 == 0 && h % 2 == 0, "{w}x{h}");
+                let (want, got) = (f64::from(width) / f64::from(height), f64::from(w) / f64::from(h));
+                assert!((want / got - 1.0).abs() < 0.006, "{width}x{height} became {w}x{h}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_table_may_come_in_any_order_and_is_bounded() {
+        let step = |height: u32| Step {
+            name: format!("r{height}").parse().unwrap(),
+            height,
+            bitrate: 1,
+            max_fps: 30,
+        };
+        let ladder: Vec<_> = [100, 300, 200, 300, 10, 150, 160, 170, 180].map(step).into();
+        let heights: Vec<_> = plan(1280, 720, &ladder).iter().map(|r| r.target.height).collect();
+        assert_eq!(heights, [300, 200, 180, 170, 160, 150]);
+    }
+}

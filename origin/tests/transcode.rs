@@ -1,0 +1,195 @@
+//! The transcode child by itself: a real bitstream in, every rung's frames out, cut where it was told.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+
+use bytes::{Bytes, BytesMut};
+use nearcast_media::codec::avc;
+use nearcast_media::frame::{CLOCK, Frame};
+use nearcast_origin::transcode::wire::{self, Input, Reply, Request, Rung, Start};
+
+/// Few enough frames for the child's queues: a test writes faster than any publisher, and what does not fit
+/// would be shed.
+const UNSHED: u32 = 40;
+
+/// A source of `frames` pictures at 30 per second with a keyframe each second and B-frames between, by the
+/// system's own FFmpeg, in decoding order.
+fn source(frames: u32) -> (avc::Config, Vec<Frame>) {
+    let picture = format!("testsrc2=size=320x240:rate=30:duration={}", f64::from(frames) / 30.0);
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i", &picture, "-pix_fmt", "yuv420p", "-c:v", "libx264"])
+        .args([
+            "-preset",
+            "ultrafast",
+            "-bf",
+            "2",
+            "-g",
+            "30",
+            "-sc_threshold",
+            "0",
+            "-x264-params",
+            "aud=1:b-pyramid=none",
+        ])
+        .args(["-f", "h264", "-"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let units = access_units(&output.stdout);
+    assert_eq!(units.len(), frames as usize);
+    let config = avc::Config::from_annexb(units[0]).unwrap();
+    let mut data: Vec<Bytes> = units.iter().map(|unit| avc::from_annexb(unit).unwrap()).collect();
+    let shown = display_order(&data);
+    let tick = CLOCK / 30;
+    let frames = data.drain(..).zip(shown).zip(0..).map(|((data, shown), n)| Frame {
+        dts: (n - 2) * tick,
+        pts: shown * tick,
+        keyframe: avc::is_idr(&data),
+        data,
+    });
+    (config, frames.collect())
+}
+
+/// Splits an Annex B stream at its access unit delimiters.
+fn access_units(stream: &[u8]) -> Vec<&[u8]> {
+    let delimiter = [0, 0, 0, 1, 9];
+    let starts: Vec<usize> =
+        stream.windows(5).enumerate().filter(|(_, w)| *w == delimiter).map(|(at, _)| at).collect();
+    let ends = starts.iter().skip(1).copied().chain([stream.len()]);
+    starts.iter().zip(ends).map(|(start, end)| &stream[*start..end]).collect()
+}
+
+/// Display positions of a stream of I, P and runs of non-reference B pictures: a reference picture is shown
+/// after the B pictures that follow it.
+fn display_order(units: &[Bytes]) -> Vec<i64> {
+    let is_b = |unit: &Bytes| {
+        let slice = avc::nal_units(unit).map(Result::unwrap).find(|nal| nal[0] & 0x1f == 1);
+        slice.is_some_and(|nal| nal[0] >> 5 == 0)
+    };
+    let mut shown = vec![0; units.len()];
+    let (mut next, mut at) = (0, 0);
+    while at < units.len() {
+        let bs = units[at + 1..].iter().take_while(|unit| is_b(unit)).count();
+        for b in 0..bs {
+            shown[at + 1 + b] = next;
+            next += 1;
+        }
+        shown[at] = next;
+        next += 1;
+        at += 1 + bs;
+    }
+    shown
+}
+
+/// Runs a child over the whole input and returns what it said.
+fn transcode(requests: &[Request]) -> (Vec<Reply>, std::process::ExitStatus, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_nearcast-origin"))
+        .arg("transcode")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = BytesMut::new();
+    requests.iter().for_each(|request| request.encode(&mut input));
+    let mut stdin = child.stdin.take().unwrap();
+    // A child that gives up closes its end early.
+    let writer = std::thread::spawn(move || stdin.write_all(&input).is_ok());
+    let mut output = Vec::new();
+    child.stdout.take().unwrap().read_to_end(&mut output).unwrap();
+    let mut complaint = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut complaint).unwrap();
+    writer.join().unwrap();
+    let mut buffer = BytesMut::from(&output[..]);
+    let mut replies = Vec::new();
+    while let Some(message) = wire::split(&mut buffer).unwrap() {
+        replies.push(Reply::decode(message).unwrap());
+    }
+    assert!(buffer.is_empty(), "the child stopped in the middle of a message");
+    (replies, child.wait().unwrap(), complaint)
+}
+
+fn start(record: Bytes) -> Request {
+    let rung = |width, height, max_fps| Rung { width, height, bitrate: 300_000, max_fps };
+    Request::Start(Start {
+        record,
+        rungs: vec![rung(240, 180, 0), rung(160, 120, 15)],
+        preset: "ultrafast".into(),
+        decode_threads: 1,
+        queue_bytes: 64 << 20,
+        memory_bytes: 1 << 30,
+    })
+}
+
+#[test]
+fn every_rung_keeps_the_times_and_starts_a_group_exactly_at_each_cut() {
+    let (config, frames) = source(UNSHED);
+    let keyframes: Vec<i64> = frames.iter().filter(|frame| frame.keyframe).map(|frame| frame.pts).collect();
+    assert_eq!(keyframes, [0, 90_000]);
+    // A cut need not be a keyframe: a source with rare keyframes is cut anyway.
+    let cuts = [0, 45_000, 90_000];
+    let mut requests = vec![start(config.record)];
+    requests.extend(
+        frames.iter().map(|f| Request::Frame(Input { frame: f.clone(), cut: cuts.contains(&f.pts) })),
+    );
+    requests.push(Request::End);
+    let (replies, status, complaint) = transcode(&requests);
+    assert!(status.success() && complaint.is_empty(), "{status} {complaint}");
+
+    for (rung, (width, count)) in [(240, UNSHED as usize), (160, UNSHED as usize / 2)].into_iter().enumerate()
+    {
+        let of_rung = |reply: &&Reply| match reply {
+            Reply::Config { rung: r, .. } | Reply::Frame { rung: r, .. } => usize::from(*r) == rung,
+            other => panic!("{other:?}"),
+        };
+        let mut replies = replies.iter().filter(of_rung);
+        let Some(Reply::Config { record, .. }) = replies.next() else { panic!("a frame before its config") };
+        let config = avc::Config::parse(record).unwrap();
+        assert_eq!((config.width, config.height), (width, width * 3 / 4));
+        let frames: Vec<&Frame> = replies
+            .map(|reply| match reply {
+                Reply::Frame { frame, .. } => frame,
+                other => panic!("a second {other:?}"),
+            })
+            .collect();
+        let idr: Vec<i64> = frames.iter().filter(|f| f.keyframe).map(|f| f.pts).collect();
+        assert_eq!(idr, cuts, "rung {rung}");
+        assert!(frames.iter().all(|f| f.keyframe == avc::is_idr(&f.data) && f.pts == f.dts));
+        let step = CLOCK / 30 * if rung == 0 { 1 } else { 2 };
+        if rung == 0 {
+            assert!(frames.windows(2).all(|pair| pair[1].pts - pair[0].pts == step));
+        }
+        assert!(frames.len().abs_diff(count) <= 1, "{} frames", frames.len());
+    }
+}
+
+#[test]
+fn a_stream_that_is_no_video_ends_the_child_with_a_sentence() {
+    let (config, mut frames) = source(75);
+    for frame in &mut frames {
+        frame.data = Bytes::from_static(&[0, 0, 0, 9, 0x65, 1, 2]);
+    }
+    let mut requests = vec![start(config.record)];
+    requests.extend(frames.iter().map(|f| Request::Frame(Input { frame: f.clone(), cut: f.keyframe })));
+    let (replies, status, complaint) = transcode(&requests);
+    assert!(replies.iter().all(|reply| matches!(reply, Reply::Damaged { .. })), "{replies:?}");
+    assert_eq!(status.code(), Some(1));
+    assert!(complaint.contains("source frames in a row cannot be decoded"), "{complaint}");
+}
+
+#[test]
+fn damaged_frames_are_counted_and_the_rest_goes_on() {
+    let (config, mut frames) = source(UNSHED);
+    frames[7].data = Bytes::from_static(&[0, 0, 0, 9, 0x65, 1, 2]);
+    let mut requests = vec![start(config.record)];
+    requests.extend(frames.iter().map(|f| Request::Frame(Input { frame: f.clone(), cut: f.keyframe })));
+    let (replies, status, _) = transcode(&requests);
+    assert!(status.success());
+    let last = replies.iter().rev().find_map(|reply| match reply {
+        Reply::Frame { rung: 0, frame } => Some(frame.pts),
+        _ => None,
+    });
+    assert_eq!(last, frames.iter().map(|frame| frame.pts).max());
+    let damaged = replies.iter().filter(|reply| matches!(reply, Reply::Damaged { frames: 1 })).count();
+    assert_eq!(damaged, 1);
+}
