@@ -8,6 +8,7 @@ use crate::{BroadcastId, ChannelId, NodeId, Region};
 
 /// Who a node is. Sent once at start and again when the control plane has forgotten it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
     pub id: NodeId,
@@ -17,6 +18,7 @@ pub struct Spec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<Location>,
     /// What DNS answers for it.
+    #[cfg_attr(feature = "schema", schema(value_type = Vec<String>))]
     pub addresses: Vec<IpAddr>,
     /// Base URLs, no trailing slash, best first, at which others reach this node's media: viewers an
     /// edge's (`https://eu-1.example.net`), edges an origin's.
@@ -27,6 +29,7 @@ pub struct Spec {
 
 /// What a node does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     Edge,
@@ -36,6 +39,7 @@ pub enum Role {
 
 /// Degrees, WGS 84.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Location {
     pub latitude: f64,
@@ -44,6 +48,7 @@ pub struct Location {
 
 /// How a node is, every second. An origin's lists all it has live, so a lost one heals itself.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Heartbeat {
     pub load: Load,
@@ -56,6 +61,7 @@ pub struct Heartbeat {
 
 /// Load over the last heartbeat interval.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Load {
     /// Share of all cores in use by the process, 0 to 1.
@@ -68,6 +74,7 @@ pub struct Load {
 
 /// A broadcast that is live on an origin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Broadcast {
     pub channel: ChannelId,
@@ -78,6 +85,7 @@ pub struct Broadcast {
 
 /// What the control plane thinks of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     Up,
@@ -89,6 +97,7 @@ pub enum Status {
 
 /// Answer to a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct HeartbeatAck {
     /// The newest snapshot's version.
     pub snapshot: u64,

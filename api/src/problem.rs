@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A failure in words that say what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// The HTTP status again, for readers that lost it.
     pub status: u16,

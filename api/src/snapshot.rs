@@ -9,6 +9,7 @@ use crate::{BroadcastId, ChannelId, NodeId};
 
 /// Everything a node needs to work without the control plane.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Snapshot {
     /// Grows by one with every change.
     pub version: u64,
@@ -20,6 +21,7 @@ pub struct Snapshot {
 
 /// A registered node and its health.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Node {
     pub spec: Spec,
     pub status: Status,
@@ -27,6 +29,7 @@ pub struct Node {
 
 /// A channel, who may publish to it and where it is live.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Channel {
     pub title: String,
     /// Stream keys that may publish here.
@@ -37,6 +40,7 @@ pub struct Channel {
 
 /// A channel that is live.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Live {
     pub origin: NodeId,
     pub broadcast: BroadcastId,
@@ -46,11 +50,13 @@ pub struct Live {
 
 /// SHA-256 of a stream key, lower-case hex. Keys are 160 random bits, so no salt or stretching is needed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct KeyHash(pub String);
 
 /// What brings a node from the version it has to the newest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Update {
     /// The control plane no longer has the node's version, or the node has none.
@@ -60,10 +66,15 @@ pub enum Update {
 
 /// The difference between two versions.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Delta {
     pub from: u64,
     pub to: u64,
+    /// Null for what is gone.
+    #[cfg_attr(feature = "schema", schema(value_type = BTreeMap<NodeId, Node>))]
     pub nodes: BTreeMap<NodeId, Option<Node>>,
+    /// Null for what is gone.
+    #[cfg_attr(feature = "schema", schema(value_type = BTreeMap<ChannelId, Channel>))]
     pub channels: BTreeMap<ChannelId, Option<Channel>>,
 }
 

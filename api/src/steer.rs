@@ -6,6 +6,7 @@ use crate::{ChannelId, NodeId, Region};
 
 /// Edges for one viewer, best first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Steering {
     pub channel: ChannelId,
     /// True while an origin reports the channel live; a page may still try when it is not.
@@ -15,6 +16,7 @@ pub struct Steering {
 
 /// One edge and how to reach it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Edge {
     pub node: NodeId,
     pub region: Region,

@@ -1,1 +1,8 @@
-fn main() {}
+//! `nearcast-control`: the control plane as a process.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let run = async |config, daemon| nearcast_control::run(config, daemon).await.map(drop);
+    nearcast_service::daemon::main("nearcast-control", env!("CARGO_PKG_VERSION"), run)
+}

@@ -1,1 +1,76 @@
-//! Placeholder
+//! The edge: media from the nearest memory.
+//!
+//! ```text
+//! viewer -> serve -> cache -> upstream -> origin        media: one fetch per object, whatever the crowd
+//!              \---> follow --^                         playlists: one chain per rendition, answered from memory
+//! ```
+//!
+//! [`run`] binds, starts the control-plane client, puts the parts together and serves until the drain.
+
+pub mod cache;
+pub mod config;
+pub mod error;
+pub mod follow;
+pub mod metrics;
+pub mod serve;
+pub mod upstream;
+
+mod fleet;
+#[cfg(test)]
+mod testing;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use nearcast_service::control;
+use nearcast_service::daemon::Daemon;
+use nearcast_service::http::Server;
+
+pub use config::Config;
+pub use error::{Error, Result};
+
+use cache::Cache;
+use fleet::Load;
+use follow::Followers;
+use metrics::Metrics;
+use serve::{Edge, respond};
+use upstream::Upstream;
+
+/// Where a started edge listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    pub secure: Option<SocketAddr>,
+    pub plain: Option<SocketAddr>,
+}
+
+/// Starts an edge and returns; it serves until `daemon` drains.
+///
+/// # Errors
+/// An address cannot be bound, a certificate or authority file is unusable, or the control plane's URL is none.
+pub async fn run(config: Config, daemon: Daemon) -> Result<Addresses> {
+    let server = Server::bind(&config.http, &config.tls, &daemon).await?;
+    let addresses = Addresses { secure: server.secure_address(), plain: server.plain_address() };
+    let metrics = Metrics::register(&daemon.metrics);
+
+    // The heartbeats begin before there is something to report.
+    let load = Arc::new(OnceLock::<Load>::new());
+    let beat = fleet::heartbeat(Arc::clone(&load));
+    let control = control::Client::start(&config.control, config.node.spec(), beat, &daemon)?;
+
+    let node = config.node.id.as_str();
+    let via = respond::via(node);
+    let upstream = Arc::new(Upstream::new(config.upstream, control.watch(), via, metrics.upstream)?);
+    let cache = Cache::new(&config.cache, upstream, daemon.drain.clone(), metrics.cache);
+    let followers = Followers::new(config.follow, Arc::clone(&cache), daemon.drain.clone(), metrics.follow);
+    let edge = Edge::new(node, Arc::clone(&cache), followers, metrics.serve.clone());
+
+    let sent = server.metrics().sent_bytes.clone();
+    let viewers = Arc::clone(edge.viewers());
+    load.get_or_init(|| Load::new(Arc::clone(&viewers), sent));
+    daemon
+        .drain
+        .spawn("housekeeping", fleet::keep_house(cache, viewers, metrics.serve, daemon.drain.clone()));
+    server.serve(edge)?;
+    tracing::info!(node = %config.node.id, ?addresses.secure, ?addresses.plain, "serving viewers");
+    Ok(addresses)
+}

@@ -1,5 +1,6 @@
-//! The media path without IO or a clock: what a publisher sends becomes frames ([`codec`]), frames become
-//! CMAF parts and segments, and those become HLS playlists.
+//! The media path without IO or a clock: what a publisher sends ([`rtmp`], [`flv`]) becomes frames ([`codec`]),
+//! frames become CMAF parts and segments ([`package`], [`fmp4`]), and those become playlists ([`hls`]) under
+//! names that origin and edge share ([`path`]).
 
 pub mod codec;
 mod cursor;

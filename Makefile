@@ -1,0 +1,58 @@
+# Every command of the project. `make help` lists them.
+#
+#   PUBLISH=none    make run starts no test broadcast: publish from OBS instead
+#   WITH_TESTS=1    make setup also installs what only the tests need
+#   WITH_BENCHES=1  make setup also installs what only the benchmarks need
+#   CASE=name       make system runs only the cases whose name contains it
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help setup build web run test system fmt bench-latency bench-edge clean
+
+help: ## List every command
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@sed -n '/^#   [A-Z]/s/^# //p' $(MAKEFILE_LIST)
+
+setup: ## Install what is missing on this machine (says what and why before it does)
+	@WITH_TESTS=$(WITH_TESTS) WITH_BENCHES=$(WITH_BENCHES) scripts/setup
+
+web: setup ## Build the web pages into web/dist
+	@scripts/web build
+
+build: web ## Build every program for release
+	cargo build --release --locked --workspace --bins
+
+run: build ## Start the whole platform on this machine, with a test broadcast; Ctrl-C stops it
+	@exec $(TARGET)/release/nearcast-dev
+
+test: ## Run everything that CI runs
+	@WITH_TESTS=1 scripts/setup
+	@scripts/check
+
+system: ## Run only the system tests: real processes on loopback (CASE=name for one)
+	@WITH_TESTS=1 scripts/setup
+	@scripts/web build
+	cargo build --locked --workspace --bins
+	cargo test --locked -p nearcast-tests --test system -- $(CASE)
+
+fmt: ## Format all code
+	cargo fmt --all
+
+bench-latency: ## Measure glass-to-glass latency through origin, edge and browser
+	@WITH_TESTS=1 scripts/setup
+	@scripts/web build
+	cargo build --release --locked --workspace --bins
+	$(TARGET)/release/bench-latency
+
+bench-edge: ## Measure what one edge core serves over H1, H2 and H3
+	@WITH_BENCHES=1 scripts/setup
+	@scripts/web build
+	cargo build --release --locked --workspace --bins
+	taskset --cpu-list 1 $(TARGET)/release/bench-edge
+
+clean: ## Remove everything that was built, and the state of make run
+	cargo clean
+	rm -rf web/dist web/node_modules tests/browser/node_modules tests/artifacts run

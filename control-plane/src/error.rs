@@ -1,0 +1,89 @@
+//! What can go wrong in the control plane, in words that say what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+use nearcast_api::{ChannelId, NodeId};
+
+use crate::fleet::UnknownNode;
+
+/// The result of most of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// `Display` says what was attempted and what to do; the cause is the source. `http/respond.rs` maps these to statuses.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    // At start.
+    #[error("cannot use the data directory {}: create it, make it writable, or change `data_dir`", path.display())]
+    DataDir { path: PathBuf, source: io::Error },
+    #[error("cannot open the database {}: check that the directory is writable, or move it away to start afresh", path.display())]
+    OpenStore { path: PathBuf, source: sqlx::Error },
+    #[error(
+        "cannot bring the database {} up to date: run the newest Nearcast on it, or move it away to start afresh",
+        path.display()
+    )]
+    MigrateStore { path: PathBuf, source: Box<sqlx::migrate::MigrateError> },
+    #[error("cannot read or write the token file {}: check its permissions, or set the token in the configuration", path.display())]
+    TokenFile { path: PathBuf, source: io::Error },
+    #[error("the token in {} is not usable: it needs at least 16 characters; delete the file for a new one", path.display())]
+    WeakToken { path: PathBuf },
+    #[error("cannot read the geo database {}: check `geo.database`, or leave it empty", path.display())]
+    ReadGeo { path: PathBuf, source: io::Error },
+    #[error("the [geo] tables cannot be used")]
+    Geo(#[source] nearcast_geo::Error),
+    #[error(
+        "cannot listen on {address} ({transport}) for DNS: stop what has the port, or change `dns.listen`"
+    )]
+    ListenDns { address: std::net::SocketAddr, transport: &'static str, source: io::Error },
+    #[error("`{key}` is not a DNS name: {value:?}")]
+    DnsName { key: &'static str, value: String },
+    #[error("DNS stopped answering")]
+    Dns(#[source] hickory_server::net::NetError),
+    #[error(transparent)]
+    Service(#[from] nearcast_service::Error),
+
+    // While running.
+    #[error("cannot {attempt}: the database does not answer as it should; is the disk full?")]
+    Store { attempt: &'static str, source: sqlx::Error },
+    #[error("the database holds {what} that cannot be read: {value:?}")]
+    DamagedStore { what: &'static str, value: String },
+
+    // Of a request.
+    #[error("there is no channel {0}: POST /api/v1/channels creates one")]
+    NoChannel(ChannelId),
+    #[error("the channel {0} exists: PATCH /api/v1/channels/{0} changes it")]
+    ChannelExists(ChannelId),
+    #[error("channel {channel} has no stream key {id:?}: GET /api/v1/channels/{channel}/keys lists them")]
+    NoKey { channel: ChannelId, id: String },
+    #[error("this stream key cannot be used here: choose another, or leave `key` out to get a random one")]
+    KeyTaken,
+    #[error("no node {} is registered: PUT /api/v1/nodes/{} registers it", .0.0, .0.0)]
+    NoNode(#[from] UnknownNode),
+    #[error("{field}: {problem}")]
+    Invalid { field: &'static str, problem: String },
+    #[error("the path names node {path}, the body node {body}: make them the same")]
+    OtherNode { path: NodeId, body: NodeId },
+    #[error("{0}")]
+    BadRequest(String),
+    #[error("{0}")]
+    BadBody(String),
+    #[error("the request's body is longer than {max} bytes: send less")]
+    TooLarge { max: usize },
+    #[error("the request's body did not arrive in time: send it again")]
+    TooSlow,
+    #[error("this needs a token: send `Authorization: Bearer TOKEN`")]
+    NoToken,
+    #[error("the token is not one of ours: see the files admin-token and node-token in the data directory")]
+    WrongToken,
+    #[error("a node's token cannot do this: use the admin token")]
+    NotAdmin,
+    #[error("`ip` steers somebody else and needs the admin token: send it, or leave `ip` out")]
+    NotAdminForIp,
+    #[error("the web pages were not built: run `make web`, then build and start nearcast-control again")]
+    NoPages,
+    #[error("there is nothing at this path: GET /api/v1/openapi.json describes what there is")]
+    NoSuchPath,
+    #[error("this path does not take {0}: the Allow header lists what it takes")]
+    MethodNotAllowed(http::Method),
+}

@@ -1,0 +1,276 @@
+//! Who is there, how they are and what is live: the control plane's memory. No IO and no clock: `now` is an argument.
+//!
+//! Something happens (`register`, `heartbeat`, `put_channel`, …) or time passes ([`Fleet::expire`], due at
+//! [`Fleet::poll_timeout`]); when nodes should know of it there is a new [`Fleet::snapshot`] with the next version.
+
+mod health;
+mod history;
+mod live;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nearcast_api::node::{Broadcast, Heartbeat, HeartbeatAck, Spec, Status};
+use nearcast_api::snapshot::{Channel, KeyHash, Live, Node, Snapshot, Update};
+use nearcast_api::{ChannelId, NodeId};
+use serde::{Deserialize, Serialize};
+
+use health::Health;
+use history::History;
+
+/// `[fleet]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Seconds without a heartbeat after which a node is down.
+    pub down_after: u64,
+    /// Heartbeats in a row, each within `down_after` of the last, that bring a node up again.
+    pub up_after: u32,
+    /// Seconds for which the broadcasts of an origin that has fallen silent are still called live.
+    pub live_linger: u64,
+}
+
+/// The state. One writer; readers hold the snapshot.
+#[derive(Debug)]
+pub struct Fleet {
+    config: Config,
+    members: BTreeMap<NodeId, Member>,
+    snapshot: Arc<Snapshot>,
+    history: History,
+}
+
+/// A node, and what it last said.
+#[derive(Debug, Clone)]
+pub struct Member {
+    pub spec: Spec,
+    /// An operator asked it to drain; the node's own wish is in `beat`.
+    pub drain: bool,
+    pub beat: Heartbeat,
+    health: Health,
+    /// False when it has been silent for longer than broadcasts linger.
+    credible: bool,
+}
+
+/// What a node was when the control plane last stopped.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    pub spec: Spec,
+    pub drain: bool,
+    pub down: bool,
+}
+
+/// A node the control plane has never heard of, or was told to forget.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no node {0} is registered")]
+pub struct UnknownNode(pub NodeId);
+
+impl Fleet {
+    /// What was known at the last stop. `version` must be at least that of any snapshot handed out before. What was live
+    /// stays so until its origin is heard or has been silent for too long.
+    pub fn restore(
+        config: Config,
+        zone: String,
+        version: u64,
+        nodes: impl IntoIterator<Item = Known>,
+        channels: BTreeMap<ChannelId, Channel>,
+        now: Instant,
+    ) -> Self {
+        let mut members: BTreeMap<NodeId, Member> = BTreeMap::new();
+        for Known { spec, drain, down } in nodes {
+            let health = Health::restored(down, now);
+            let member = Member { spec, drain, beat: Heartbeat::default(), health, credible: true };
+            members.insert(member.spec.id.clone(), member);
+        }
+        for (channel, Live { origin, broadcast, started_at }) in
+            channels.iter().filter_map(|(id, channel)| Some((id, channel.live.clone()?)))
+        {
+            if let Some(member) = members.get_mut(&origin) {
+                let broadcast = Broadcast { channel: channel.clone(), id: broadcast, started_at };
+                member.beat.broadcasts.push(broadcast);
+            }
+        }
+        let snapshot = Snapshot { version, zone, ..Snapshot::default() };
+        let mut fleet = Self { config, members, snapshot: Arc::new(snapshot), history: History::default() };
+        fleet.publish(channels);
+        fleet
+    }
+
+    /// The newest snapshot.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.clone()
+    }
+
+    /// What brings a node from `version` to the newest; `None` when it has that.
+    pub fn update_since(&self, version: u64) -> Option<Update> {
+        if version == self.snapshot.version {
+            return None;
+        }
+        let delta = self.history.since(version, self.snapshot.version).map(Update::Delta);
+        Some(delta.unwrap_or_else(|| Update::Full(Snapshot::clone(&self.snapshot))))
+    }
+
+    /// All nodes.
+    pub fn members(&self) -> &BTreeMap<NodeId, Member> {
+        &self.members
+    }
+
+    /// A node says who it is. A new one is up at once; one that is known keeps its health and its drain.
+    pub fn register(&mut self, spec: Spec, now: Instant) {
+        let id = spec.id.clone();
+        match self.members.get_mut(&id) {
+            Some(member) => member.spec = spec,
+            None => {
+                let health = Health::new(now);
+                let member =
+                    Member { spec, drain: false, beat: Heartbeat::default(), health, credible: true };
+                self.members.insert(id, member);
+            }
+        }
+        self.refresh();
+    }
+
+    /// A node says how it is.
+    pub fn heartbeat(
+        &mut self,
+        id: &NodeId,
+        beat: Heartbeat,
+        now: Instant,
+    ) -> Result<HeartbeatAck, UnknownNode> {
+        let member = self.members.get_mut(id).ok_or_else(|| UnknownNode(id.clone()))?;
+        let news = !member.credible
+            || member.beat.draining != beat.draining
+            || member.beat.broadcasts != beat.broadcasts;
+        member.beat = beat;
+        member.credible = true;
+        let changed = member.health.on_heartbeat(now, &self.config);
+        if news || changed {
+            self.refresh();
+        }
+        Ok(HeartbeatAck { snapshot: self.snapshot.version })
+    }
+
+    /// An operator starts or ends a drain.
+    pub fn set_drain(&mut self, id: &NodeId, drain: bool) -> Result<(), UnknownNode> {
+        let member = self.members.get_mut(id).ok_or_else(|| UnknownNode(id.clone()))?;
+        member.drain = drain;
+        self.refresh();
+        Ok(())
+    }
+
+    /// Forgets a node. One that is alive will register again.
+    pub fn remove(&mut self, id: &NodeId) -> Result<(), UnknownNode> {
+        self.members.remove(id).ok_or_else(|| UnknownNode(id.clone()))?;
+        self.refresh();
+        Ok(())
+    }
+
+    /// Adds or changes a channel.
+    pub fn put_channel(&mut self, id: ChannelId, title: String, keys: Vec<KeyHash>) {
+        let mut channels = self.snapshot.channels.clone();
+        channels.insert(id, Channel { title, keys, live: None });
+        self.publish(channels);
+    }
+
+    /// Takes a channel away; a broadcast on it goes on until its origin asks who may publish.
+    pub fn remove_channel(&mut self, id: &ChannelId) {
+        let mut channels = self.snapshot.channels.clone();
+        channels.remove(id);
+        self.publish(channels);
+    }
+
+    /// Time has passed: nodes that missed their heartbeats go down, broadcasts of those long silent end.
+    pub fn expire(&mut self, now: Instant) {
+        let mut changed = false;
+        for member in self.members.values_mut() {
+            changed |= member.health.expire(now, &self.config);
+            if member.credible && now >= member.health.heard() + self.config.live_linger() {
+                member.credible = false;
+                changed = true;
+            }
+        }
+        if changed {
+            self.refresh();
+        }
+    }
+
+    /// When [`Fleet::expire`] may next have something to do.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let due = |member: &Member| {
+            let silent = member.credible.then(|| member.health.heard() + self.config.live_linger());
+            member.health.poll_timeout(&self.config).into_iter().chain(silent).min()
+        };
+        self.members.values().filter_map(due).min()
+    }
+
+    fn refresh(&mut self) {
+        self.publish(self.snapshot.channels.clone());
+    }
+
+    fn publish(&mut self, mut channels: BTreeMap<ChannelId, Channel>) {
+        let mut live = live::by_channel(self.members.values());
+        for (id, channel) in &mut channels {
+            channel.live = live.remove(id);
+        }
+        let nodes = self.members.iter().map(|(id, member)| (id.clone(), member.node())).collect();
+        let old = &self.snapshot;
+        let new = Snapshot { version: old.version + 1, zone: old.zone.clone(), nodes, channels };
+        let delta = new.since(old);
+        if !delta.nodes.is_empty() || !delta.channels.is_empty() {
+            self.history.push(delta);
+            self.snapshot = Arc::new(new);
+        }
+    }
+}
+
+impl Member {
+    /// What the control plane thinks of it.
+    pub fn status(&self) -> Status {
+        if self.health.is_down() {
+            Status::Down
+        } else if self.drain || self.beat.draining {
+            Status::Draining
+        } else {
+            Status::Up
+        }
+    }
+
+    /// How long it has been silent.
+    pub fn silence(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.health.heard())
+    }
+
+    fn node(&self) -> Node {
+        Node { spec: self.spec.clone(), status: self.status() }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { down_after: 5, up_after: 2, live_linger: 30 }
+    }
+}
+
+impl Config {
+    /// One line on what cannot work.
+    pub fn check(&self) -> Result<(), String> {
+        if self.down_after < 2 {
+            return Err("fleet.down_after is below 2: nodes send a heartbeat every second".to_owned());
+        }
+        if self.live_linger < self.down_after {
+            return Err("fleet.live_linger is below fleet.down_after: make it at least as long".to_owned());
+        }
+        Ok(())
+    }
+
+    fn down_after(&self) -> Duration {
+        Duration::from_secs(self.down_after)
+    }
+
+    fn live_linger(&self) -> Duration {
+        Duration::from_secs(self.live_linger)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! The API under `/api/v1` and the pages, as a handler of the service's HTTP server.
+//!
+//! Every route is registered together with its description, so the OpenAPI document has them all. Every failure is a
+//! [`nearcast_api::Problem`]; `respond.rs` alone maps errors to statuses.
+
+mod auth;
+mod channels;
+mod extract;
+mod keys;
+mod nodes;
+mod openapi;
+mod pages;
+mod respond;
+mod snapshot;
+mod steer;
+
+use std::sync::{Arc, OnceLock};
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use bytes::Bytes;
+use ipnet::IpNet;
+use nearcast_geo::Locator;
+use nearcast_service::drain::Drain;
+use nearcast_service::http::{Body, Handler};
+use tower_service::Service;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::error::Error;
+use crate::metrics::{ApiLabels, Metrics};
+use crate::plane::Plane;
+use crate::tokens::Tokens;
+
+/// What the routes need.
+#[derive(Debug)]
+pub struct App {
+    pub plane: Arc<Plane>,
+    pub tokens: Tokens,
+    pub locator: Arc<Locator>,
+    pub trusted_proxies: Vec<IpNet>,
+    pub metrics: Metrics,
+    pub drain: Drain,
+}
+
+/// What handlers see of [`App`], and the document that describes them.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    app: App,
+    openapi: OnceLock<Bytes>,
+}
+
+impl std::ops::Deref for Shared {
+    type Target = App;
+
+    fn deref(&self) -> &App {
+        &self.app
+    }
+}
+
+/// All routes behind the service's handler interface.
+#[derive(Debug, Clone)]
+pub struct Api {
+    router: Router,
+}
+
+impl Api {
+    pub fn new(app: App) -> Self {
+        let shared = Arc::new(Shared { app, openapi: OnceLock::new() });
+        let (router, document) = routes().split_for_parts();
+        // It cannot have been set: the state is new.
+        let _unset = shared.openapi.set(openapi::render(document));
+        let router = router
+            .fallback(pages::serve)
+            .method_not_allowed_fallback(method_not_allowed)
+            .layer(middleware::from_fn_with_state(shared.clone(), count))
+            .with_state(shared);
+        Self { router }
+    }
+}
+
+impl Handler for Api {
+    async fn handle(&self, request: nearcast_service::http::Request) -> nearcast_service::http::Response {
+        // The router is always ready and never fails.
+        let Ok(response) = self.router.clone().call(request).await;
+        response.map(Body::wrap)
+    }
+}
+
+fn routes() -> OpenApiRouter<Arc<Shared>> {
+    let api = OpenApiRouter::new()
+        .routes(routes!(nodes::list))
+        .routes(routes!(nodes::show, nodes::register, nodes::forget))
+        .routes(routes!(nodes::heartbeat))
+        .routes(routes!(nodes::drain))
+        .routes(routes!(nodes::undrain))
+        .routes(routes!(snapshot::show))
+        .routes(routes!(channels::list, channels::create))
+        .routes(routes!(channels::show, channels::change, channels::delete))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::delete))
+        .routes(routes!(steer::show))
+        .routes(routes!(openapi::show));
+    OpenApiRouter::with_openapi(openapi::base()).nest(PREFIX, api)
+}
+
+const PREFIX: &str = "/api/v1";
+
+async fn method_not_allowed(request: Request) -> Error {
+    Error::MethodNotAllowed(request.method().clone())
+}
+
+async fn count(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or("pages", MatchedPath::as_str).to_owned();
+    let response = next.run(request).await;
+    let labels = ApiLabels { route, status: response.status().as_u16() };
+    shared.metrics.api_requests.get_or_create(&labels).inc();
+    response
+}
+
+#[cfg(test)]
+mod tests;

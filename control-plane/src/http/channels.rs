@@ -1,0 +1,135 @@
+//! Channels: made, shown, renamed, deleted.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::LOCATION;
+use nearcast_api::snapshot::Live;
+use nearcast_api::{ChannelId, Problem};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::auth::Admin;
+use super::{Shared, extract};
+use crate::error::{Error, Result};
+use crate::store::StoredChannel;
+
+/// A channel.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct View {
+    id: ChannelId,
+    title: String,
+    /// Milliseconds since the Unix epoch.
+    created_at: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live: Option<Live>,
+}
+
+/// All channels.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct List {
+    channels: Vec<View>,
+}
+
+/// A channel to be.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Create {
+    id: ChannelId,
+    /// At most 200 characters; the id when left out.
+    #[serde(default)]
+    title: Option<String>,
+}
+
+/// What changes; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Change {
+    /// At most 200 characters.
+    #[serde(default)]
+    title: Option<String>,
+}
+
+impl From<StoredChannel> for View {
+    fn from(StoredChannel { id, title, created_at, live }: StoredChannel) -> Self {
+        Self { id, title, created_at, live }
+    }
+}
+
+/// All channels
+#[utoipa::path(get, path = "/channels", tag = "channels", security(("admin" = [])),
+    responses((status = 200, body = List), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
+pub(super) async fn list(_: Admin, State(shared): State<Arc<Shared>>) -> Result<Json<List>> {
+    let channels = shared.plane.channels().await?;
+    Ok(Json(List { channels: channels.into_iter().map(View::from).collect() }))
+}
+
+/// Make a channel
+#[utoipa::path(post, path = "/channels", tag = "channels", request_body = Create, security(("admin" = [])),
+    responses((status = 201, body = View),
+        (status = 409, body = Problem, content_type = Problem::CONTENT_TYPE, description = "It exists"),
+        (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
+pub(super) async fn create(
+    _: Admin,
+    State(shared): State<Arc<Shared>>,
+    extract::Json(Create { id, title }): extract::Json<Create>,
+) -> Result<Response> {
+    let title = title.unwrap_or_else(|| id.to_string());
+    check(&title)?;
+    let channel = View::from(shared.plane.create_channel(&id, &title).await?);
+    tracing::info!(actor = "admin", channel = %id, title, "channel created");
+    let location = [(LOCATION, format!("{}/channels/{id}", super::PREFIX))];
+    Ok((StatusCode::CREATED, location, Json(channel)).into_response())
+}
+
+/// One channel
+#[utoipa::path(get, path = "/channels/{channel}", tag = "channels", params(("channel" = ChannelId, Path)),
+    security(("admin" = [])),
+    responses((status = 200, body = View), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
+pub(super) async fn show(
+    _: Admin,
+    extract::Path(id): extract::Path<ChannelId>,
+    State(shared): State<Arc<Shared>>,
+) -> Result<Json<View>> {
+    Ok(Json(shared.plane.channel(&id).await?.into()))
+}
+
+/// Change a channel
+#[utoipa::path(patch, path = "/channels/{channel}", tag = "channels", params(("channel" = ChannelId, Path)),
+    request_body = Change, security(("admin" = [])),
+    responses((status = 200, body = View), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
+pub(super) async fn change(
+    _: Admin,
+    extract::Path(id): extract::Path<ChannelId>,
+    State(shared): State<Arc<Shared>>,
+    extract::Json(Change { title }): extract::Json<Change>,
+) -> Result<Json<View>> {
+    let Some(title) = title else { return Ok(Json(shared.plane.channel(&id).await?.into())) };
+    check(&title)?;
+    let channel = shared.plane.rename_channel(&id, &title).await?;
+    tracing::info!(actor = "admin", channel = %id, title, "channel changed");
+    Ok(Json(channel.into()))
+}
+
+/// Delete a channel and its stream keys
+#[utoipa::path(delete, path = "/channels/{channel}", tag = "channels", params(("channel" = ChannelId, Path)),
+    security(("admin" = [])),
+    responses((status = 204), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
+pub(super) async fn delete(
+    _: Admin,
+    extract::Path(id): extract::Path<ChannelId>,
+    State(shared): State<Arc<Shared>>,
+) -> Result<StatusCode> {
+    shared.plane.delete_channel(&id).await?;
+    tracing::info!(actor = "admin", channel = %id, "channel deleted");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn check(title: &str) -> Result<()> {
+    extract::check_text(title, MAX_TITLE).map_err(|problem| Error::Invalid { field: "title", problem })
+}
+
+const MAX_TITLE: usize = 200;

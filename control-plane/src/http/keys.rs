@@ -1,0 +1,135 @@
+//! Stream keys of a channel: made (shown once), listed, deleted.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::CACHE_CONTROL;
+use nearcast_api::{ChannelId, Problem};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::auth::Admin;
+use super::{Shared, extract};
+use crate::error::{Error, Result};
+use crate::keys;
+use crate::store::StoredKey;
+
+/// A stream key without the key itself, which is not kept.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct View {
+    id: String,
+    label: String,
+    /// Milliseconds since the Unix epoch.
+    created_at: u64,
+}
+
+/// A channel's stream keys, oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct List {
+    keys: Vec<View>,
+}
+
+/// A stream key, for the only time.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Created {
+    id: String,
+    /// What the publisher enters beside `rtmp://HOST:1935/live`. It is shown this once.
+    key: String,
+    label: String,
+    created_at: u64,
+}
+
+/// A key to be.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Create {
+    /// 16 to 128 of `A-Z a-z 0-9 - _ . ~`; left out for a random one.
+    #[serde(default)]
+    key: Option<String>,
+    /// For people, at most 100 characters.
+    #[serde(default)]
+    label: String,
+}
+
+impl From<StoredKey> for View {
+    fn from(StoredKey { id, label, created_at, .. }: StoredKey) -> Self {
+        Self { id, label, created_at }
+    }
+}
+
+/// A channel's stream keys
+#[utoipa::path(get, path = "/channels/{channel}/keys", tag = "stream keys", params(("channel" = ChannelId, Path)),
+    security(("admin" = [])),
+    responses((status = 200, body = List), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
+pub(super) async fn list(
+    _: Admin,
+    extract::Path(channel): extract::Path<ChannelId>,
+    State(shared): State<Arc<Shared>>,
+) -> Result<Json<List>> {
+    let keys = shared.plane.keys_of(&channel).await?;
+    Ok(Json(List { keys: keys.into_iter().map(View::from).collect() }))
+}
+
+/// Make a stream key
+///
+/// The body may be left out. A key that the channel has already is answered with 200 and its first id.
+#[utoipa::path(post, path = "/channels/{channel}/keys", tag = "stream keys", params(("channel" = ChannelId, Path)),
+    request_body = Option<Create>, security(("admin" = [])),
+    responses((status = 201, body = Created), (status = 200, body = Created, description = "It was there already"),
+        (status = 409, body = Problem, content_type = Problem::CONTENT_TYPE, description = "Another channel has it"),
+        (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
+pub(super) async fn create(
+    _: Admin,
+    extract::Path(channel): extract::Path<ChannelId>,
+    State(shared): State<Arc<Shared>>,
+    extract::OptionalJson(Create { key, label }): extract::OptionalJson<Create>,
+) -> Result<Response> {
+    let problem = extract::check_text(&label, MAX_LABEL);
+    problem.map_err(|problem| Error::Invalid { field: "label", problem })?;
+    let key = match key {
+        Some(key) => check(key)?,
+        None => keys::random(),
+    };
+    let before = shared.plane.keys_of(&channel).await?;
+    let stored = shared.plane.add_key(&channel, &key, label).await?;
+    let existed = before.iter().any(|known| known.id == stored.id);
+    if !existed {
+        tracing::info!(actor = "admin", %channel, key = stored.id, label = stored.label, "stream key created");
+    }
+    let status = if existed { StatusCode::OK } else { StatusCode::CREATED };
+    let StoredKey { id, label, created_at, .. } = stored;
+    // A secret: no cache, not even the browser's own.
+    Ok((status, [(CACHE_CONTROL, "no-store")], Json(Created { id, key, label, created_at })).into_response())
+}
+
+/// Take a stream key away
+///
+/// A broadcast that began with it goes on.
+#[utoipa::path(delete, path = "/channels/{channel}/keys/{key}", tag = "stream keys",
+    params(("channel" = ChannelId, Path), ("key" = String, Path, description = "The key's id")), security(("admin" = [])),
+    responses((status = 204), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
+pub(super) async fn delete(
+    _: Admin,
+    extract::Path((channel, key)): extract::Path<(ChannelId, String)>,
+    State(shared): State<Arc<Shared>>,
+) -> Result<StatusCode> {
+    shared.plane.delete_key(&channel, &key).await?;
+    tracing::info!(actor = "admin", %channel, key, "stream key deleted");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// RTMP puts the key into a URL's last part, so it has to be made of what stands there as it is (RFC 3986 §2.3).
+fn check(key: String) -> Result<String> {
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    if (keys::SHORTEST..=keys::LONGEST).contains(&key.len()) && key.bytes().all(safe) {
+        return Ok(key);
+    }
+    let problem =
+        format!("use {} to {} of A-Z a-z 0-9 - _ . ~, or leave it out", keys::SHORTEST, keys::LONGEST);
+    Err(Error::Invalid { field: "key", problem })
+}
+
+const MAX_LABEL: usize = 100;

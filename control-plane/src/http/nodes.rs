@@ -1,0 +1,195 @@
+//! Nodes: they register and report, operators look, drain and forget.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use nearcast_api::node::{Broadcast, Heartbeat, HeartbeatAck, Load, Spec, Status};
+use nearcast_api::{NodeId, Problem};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::auth::{Admin, Node};
+use super::{Shared, extract};
+use crate::dns;
+use crate::error::{Error, Result};
+use crate::fleet::Member;
+
+/// A node as operators see it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct View {
+    spec: Spec,
+    status: Status,
+    /// An operator asked it to drain.
+    drain: bool,
+    load: Load,
+    /// Live on this origin.
+    broadcasts: Vec<Broadcast>,
+    /// Milliseconds since the last heartbeat.
+    silent_ms: u64,
+}
+
+/// All nodes.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct List {
+    nodes: Vec<View>,
+}
+
+impl View {
+    fn new(member: Member, now: Instant) -> Self {
+        Self {
+            status: member.status(),
+            drain: member.drain,
+            silent_ms: u64::try_from(member.silence(now).as_millis()).unwrap_or(u64::MAX),
+            spec: member.spec,
+            load: member.beat.load,
+            broadcasts: member.beat.broadcasts,
+        }
+    }
+}
+
+/// All nodes
+#[utoipa::path(get, path = "/nodes", tag = "nodes", security(("admin" = [])),
+    responses((status = 200, body = List), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
+pub(super) async fn list(_: Admin, State(shared): State<Arc<Shared>>) -> Json<List> {
+    let now = Instant::now();
+    Json(List { nodes: shared.plane.members().into_iter().map(|member| View::new(member, now)).collect() })
+}
+
+/// One node
+#[utoipa::path(get, path = "/nodes/{node}", tag = "nodes", params(("node" = NodeId, Path)), security(("admin" = [])),
+    responses((status = 200, body = View), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
+pub(super) async fn show(
+    _: Admin,
+    extract::Path(id): extract::Path<NodeId>,
+    State(shared): State<Arc<Shared>>,
+) -> Result<Json<View>> {
+    Ok(Json(View::new(shared.plane.member(&id)?, Instant::now())))
+}
+
+/// A node says who it is
+///
+/// Sent at start, and again when a heartbeat is answered with 404.
+#[utoipa::path(put, path = "/nodes/{node}", tag = "nodes", params(("node" = NodeId, Path)), request_body = Spec,
+    security(("node" = []), ("admin" = [])),
+    responses((status = 200, body = HeartbeatAck), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
+pub(super) async fn register(
+    _: Node,
+    extract::Path(id): extract::Path<NodeId>,
+    State(shared): State<Arc<Shared>>,
+    extract::Json(spec): extract::Json<Spec>,
+) -> Result<Json<HeartbeatAck>> {
+    if spec.id != id {
+        return Err(Error::OtherNode { path: id, body: spec.id });
+    }
+    check(&spec)?;
+    Ok(Json(shared.plane.register(spec).await?))
+}
+
+/// A node says how it is, every second
+#[utoipa::path(post, path = "/nodes/{node}/heartbeat", tag = "nodes", params(("node" = NodeId, Path)),
+    request_body = Heartbeat, security(("node" = []), ("admin" = [])),
+    responses((status = 200, body = HeartbeatAck),
+        (status = 404, body = Problem, content_type = Problem::CONTENT_TYPE, description = "Register again"),
+        (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
+pub(super) async fn heartbeat(
+    _: Node,
+    extract::Path(id): extract::Path<NodeId>,
+    State(shared): State<Arc<Shared>>,
+    extract::LargeJson(beat): extract::LargeJson<Heartbeat>,
+) -> Result<Json<HeartbeatAck>> {
+    Ok(Json(shared.plane.heartbeat(&id, beat)?))
+}
+
+/// Send a node no new work
+#[utoipa::path(post, path = "/nodes/{node}/drain", tag = "nodes", params(("node" = NodeId, Path)),
+    security(("admin" = [])),
+    responses((status = 200, body = View), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
+pub(super) async fn drain(
+    _: Admin,
+    extract::Path(id): extract::Path<NodeId>,
+    State(shared): State<Arc<Shared>>,
+) -> Result<Json<View>> {
+    set_drain(&shared, &id, true).await
+}
+
+/// End a drain
+#[utoipa::path(post, path = "/nodes/{node}/undrain", tag = "nodes", params(("node" = NodeId, Path)),
+    security(("admin" = [])),
+    responses((status = 200, body = View), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
+pub(super) async fn undrain(
+    _: Admin,
+    extract::Path(id): extract::Path<NodeId>,
+    State(shared): State<Arc<Shared>>,
+) -> Result<Json<View>> {
+    set_drain(&shared, &id, false).await
+}
+
+/// Forget a node
+///
+/// One that is alive registers again with its next heartbeat.
+#[utoipa::path(delete, path = "/nodes/{node}", tag = "nodes", params(("node" = NodeId, Path)), security(("admin" = [])),
+    responses((status = 204), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
+pub(super) async fn forget(
+    _: Admin,
+    extract::Path(id): extract::Path<NodeId>,
+    State(shared): State<Arc<Shared>>,
+) -> Result<StatusCode> {
+    shared.plane.remove_node(&id).await?;
+    tracing::info!(actor = "admin", node = %id, "node forgotten");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn set_drain(shared: &Shared, id: &NodeId, drain: bool) -> Result<Json<View>> {
+    shared.plane.set_drain(id, drain).await?;
+    tracing::info!(actor = "admin", node = %id, drain, "node's drain changed");
+    Ok(Json(View::new(shared.plane.member(id)?, Instant::now())))
+}
+
+/// What the types do not say.
+fn check(spec: &Spec) -> Result<()> {
+    let invalid = |field, problem: String| Err(Error::Invalid { field, problem });
+    if dns::RESERVED.contains(&spec.id.as_str()) {
+        return invalid("id", format!("{} is a name of the zone's own; choose another", spec.id));
+    }
+    let mut seen = BTreeMap::new();
+    for url in &spec.urls {
+        let usable = url.parse::<http::Uri>().is_ok_and(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https"))
+                && uri.host().is_some_and(|host| !host.is_empty())
+        });
+        if !usable || url.ends_with('/') || url.len() > MAX_URL {
+            return invalid(
+                "urls",
+                "use http://HOST:PORT or https://HOST:PORT, without a slash at the end".to_owned(),
+            );
+        }
+        if seen.insert(url, ()).is_some() {
+            return invalid("urls", "one is listed twice".to_owned());
+        }
+    }
+    if spec.urls.len() > MAX_LIST || spec.addresses.len() > MAX_LIST {
+        return invalid("urls and addresses", format!("at most {MAX_LIST} of each"));
+    }
+    if spec.addresses.iter().any(|address| address.is_unspecified() || address.is_multicast()) {
+        return invalid(
+            "addresses",
+            "name addresses that others can reach, not 0.0.0.0 or a multicast group".to_owned(),
+        );
+    }
+    if spec.version.len() > MAX_VERSION {
+        return invalid("version", format!("at most {MAX_VERSION} bytes"));
+    }
+    if spec.location.is_some_and(|at| !(at.latitude.abs() <= 90.0 && at.longitude.abs() <= 180.0)) {
+        return invalid("location", "latitude is -90 to 90, longitude -180 to 180 (degrees)".to_owned());
+    }
+    Ok(())
+}
+
+/// A DNS answer holds this many IPv6 addresses in one packet.
+const MAX_LIST: usize = 16;
+const MAX_URL: usize = 512;
+const MAX_VERSION: usize = 64;

@@ -1,0 +1,59 @@
+//! The document that describes the API, made from the handlers themselves.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+
+use super::Shared;
+
+/// The document before any route is in it.
+pub(super) fn base() -> utoipa::openapi::OpenApi {
+    let mut document = Base::openapi();
+    let components = document.components.get_or_insert_default();
+    let bearer = |text| {
+        SecurityScheme::Http(
+            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(text)).build(),
+        )
+    };
+    components.add_security_scheme("admin", bearer("The admin token: everything."));
+    components.add_security_scheme("node", bearer("A node's token: register, heartbeat, snapshot."));
+    document
+}
+
+/// The document as it is sent.
+pub(super) fn render(document: utoipa::openapi::OpenApi) -> Bytes {
+    // Made of strings and maps; there is always a JSON form.
+    document.to_json().unwrap_or_default().into()
+}
+
+/// This document
+#[utoipa::path(get, path = "/openapi.json", tag = "about", security(()),
+    responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json")))]
+pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Response {
+    let document = shared.openapi.get().cloned().unwrap_or_default();
+    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")], document).into_response()
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Nearcast control plane",
+        description = "Nodes, channels, stream keys, snapshots and steering. Every failure is a problem document \
+                       (RFC 9457) whose `detail` says what to do.",
+        license(name = "MIT OR Apache-2.0")
+    ),
+    components(schemas(nearcast_api::Problem)),
+    tags(
+        (name = "nodes", description = "Edges, origins and control-plane instances"),
+        (name = "channels", description = "What publishers own and viewers watch"),
+        (name = "stream keys", description = "Who may publish to a channel"),
+        (name = "viewers", description = "Open to everybody"),
+        (name = "about", description = "The API itself")
+    )
+)]
+struct Base;

@@ -1,0 +1,62 @@
+//! From errors to statuses and problem documents (RFC 9457): the only such place.
+
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use nearcast_api::Problem;
+use nearcast_service::log::Chain;
+
+use crate::error::Error;
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = status(&self);
+        // Pages that were not built are the caller's to see; the rest is the operator's.
+        if status.is_server_error() && !matches!(self, Self::NoPages) {
+            tracing::error!("cannot answer a request: {}", Chain(&self));
+        }
+        let title = status.canonical_reason().unwrap_or("Failure").to_owned();
+        let problem = Problem { status: status.as_u16(), title, detail: self.to_string() };
+        // A struct of two strings and a number always has a JSON form.
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(Problem::CONTENT_TYPE));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"nearcast\""));
+        }
+        response
+    }
+}
+
+fn status(error: &Error) -> StatusCode {
+    match error {
+        Error::NoChannel(_) | Error::NoKey { .. } | Error::NoNode(_) | Error::NoSuchPath => {
+            StatusCode::NOT_FOUND
+        }
+        Error::ChannelExists(_) | Error::KeyTaken => StatusCode::CONFLICT,
+        Error::Invalid { .. } | Error::OtherNode { .. } | Error::BadBody(_) => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
+        Error::BadRequest(_) => StatusCode::BAD_REQUEST,
+        Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        Error::TooSlow => StatusCode::REQUEST_TIMEOUT,
+        Error::NoToken | Error::WrongToken => StatusCode::UNAUTHORIZED,
+        Error::NotAdmin | Error::NotAdminForIp => StatusCode::FORBIDDEN,
+        Error::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+        Error::NoPages | Error::Store { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        Error::DamagedStore { .. }
+        | Error::DataDir { .. }
+        | Error::OpenStore { .. }
+        | Error::MigrateStore { .. }
+        | Error::TokenFile { .. }
+        | Error::WeakToken { .. }
+        | Error::ReadGeo { .. }
+        | Error::Geo(_)
+        | Error::ListenDns { .. }
+        | Error::DnsName { .. }
+        | Error::Dns(_)
+        | Error::Service(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}

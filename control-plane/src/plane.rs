@@ -1,0 +1,162 @@
+//! The state of the role `api`: the fleet, the store behind it, and the tasks that keep both right.
+//!
+//! A change is written to the store first and then to the fleet, one at a time, so that what was answered survives a kill
+//! and both tell the same story. Heartbeats touch only the fleet; the keeper remembers what they changed.
+
+mod channels;
+mod keeper;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use nearcast_api::NodeId;
+use nearcast_api::node::{Heartbeat, HeartbeatAck, Spec};
+use nearcast_api::snapshot::{Channel, Snapshot, Update};
+use nearcast_service::daemon::Daemon;
+use tokio::sync::watch;
+
+use crate::error::Result;
+use crate::fleet::{self, Fleet, Member, UnknownNode};
+use crate::metrics::Metrics;
+use crate::store::Store;
+
+/// The shared state.
+#[derive(Debug)]
+pub struct Plane {
+    fleet: Mutex<Fleet>,
+    snapshot: watch::Sender<Arc<Snapshot>>,
+    store: Store,
+    /// Held from the write to the store to the change of the fleet.
+    changing: tokio::sync::Mutex<()>,
+}
+
+impl Plane {
+    /// Brings back what the store knows.
+    pub async fn open(config: fleet::Config, zone: String, store: Store) -> Result<Arc<Self>> {
+        let mut channels = BTreeMap::new();
+        for stored in store.channels().await? {
+            channels.insert(stored.id, Channel { title: stored.title, keys: Vec::new(), live: stored.live });
+        }
+        for key in store.keys().await? {
+            if let Some(channel) = channels.get_mut(&key.channel) {
+                channel.keys.push(key.hash);
+            }
+        }
+        let version = store.version_ceiling().await? + 1;
+        store.raise_version_ceiling(version + keeper::RESERVED).await?;
+        let fleet = Fleet::restore(config, zone, version, store.nodes().await?, channels, Instant::now());
+        Ok(Arc::new(Self {
+            snapshot: watch::Sender::new(fleet.snapshot()),
+            fleet: Mutex::new(fleet),
+            store,
+            changing: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// Starts the tasks that end silent nodes and remember what changed.
+    pub fn spawn(self: &Arc<Self>, daemon: &Daemon, metrics: &Metrics) {
+        daemon.drain.spawn("fleet expiry", self.clone().expire(daemon.drain.clone()));
+        let keeper = keeper::run(self.store.clone(), self.subscribe(), metrics.clone(), daemon.drain.clone());
+        daemon.drain.spawn("fleet keeper", keeper);
+    }
+
+    /// The newest snapshot, and a signal for each later one.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshot.subscribe()
+    }
+
+    /// See [`Fleet::update_since`].
+    pub fn update_since(&self, version: u64) -> Option<Update> {
+        self.lock().update_since(version)
+    }
+
+    /// A copy of one node's state.
+    pub fn member(&self, id: &NodeId) -> Result<Member> {
+        Ok(self.lock().members().get(id).cloned().ok_or_else(|| UnknownNode(id.clone()))?)
+    }
+
+    /// A copy of all nodes' states.
+    pub fn members(&self) -> Vec<Member> {
+        self.lock().members().values().cloned().collect()
+    }
+
+    /// A node says who it is.
+    pub async fn register(&self, spec: Spec) -> Result<HeartbeatAck> {
+        let _changing = self.changing.lock().await;
+        let known = self.lock().members().get(&spec.id).map(|member| member.spec.clone());
+        // All nodes register again when they were cut off: no reason to write what is written.
+        if known.as_ref() != Some(&spec) {
+            self.store.put_node(&spec).await?;
+            tracing::info!(node = %spec.id, role = ?spec.role, region = %spec.region, "node registered");
+        }
+        Ok(self.change(|fleet| {
+            fleet.register(spec, Instant::now());
+            HeartbeatAck { snapshot: fleet.snapshot().version }
+        }))
+    }
+
+    /// A node says how it is.
+    pub fn heartbeat(&self, id: &NodeId, beat: Heartbeat) -> Result<HeartbeatAck> {
+        Ok(self.change(|fleet| fleet.heartbeat(id, beat, Instant::now()))?)
+    }
+
+    /// An operator starts or ends a node's drain.
+    pub async fn set_drain(&self, id: &NodeId, drain: bool) -> Result<()> {
+        let _changing = self.changing.lock().await;
+        self.member(id)?;
+        self.store.set_node_drain(id, drain).await?;
+        Ok(self.change(|fleet| fleet.set_drain(id, drain))?)
+    }
+
+    /// Forgets a node.
+    pub async fn remove_node(&self, id: &NodeId) -> Result<()> {
+        let _changing = self.changing.lock().await;
+        self.member(id)?;
+        self.store.delete_node(id).await?;
+        Ok(self.change(|fleet| fleet.remove(id))?)
+    }
+
+    /// Ends what has been silent for too long, when it is due.
+    async fn expire(self: Arc<Self>, drain: nearcast_service::drain::Drain) {
+        loop {
+            let now = Instant::now();
+            let due = self.lock().poll_timeout();
+            // A node that registers meanwhile is due later than the next look.
+            let wait = due.map_or(LOOK, |due| due.saturating_duration_since(now)).min(LOOK);
+            if drain.unless_draining(tokio::time::sleep(wait)).await.is_none() {
+                return;
+            }
+            self.change(|fleet| fleet.expire(Instant::now()));
+        }
+    }
+
+    /// Changes the fleet and tells everybody who watches.
+    fn change<R>(&self, change: impl FnOnce(&mut Fleet) -> R) -> R {
+        let mut fleet = self.lock();
+        let result = change(&mut fleet);
+        // Still under the lock, so that watchers see versions in their order.
+        self.snapshot.send_if_modified(|current| {
+            let newest = fleet.snapshot();
+            let newer = current.version != newest.version;
+            if newer {
+                *current = newest;
+            }
+            newer
+        });
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Fleet> {
+        self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+fn unix_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// No node is ever due sooner than this after it registers.
+const LOOK: Duration = Duration::from_secs(1);

@@ -1,0 +1,86 @@
+//! Changes to channels and stream keys.
+
+use nearcast_api::ChannelId;
+
+use super::{Plane, unix_millis};
+use crate::error::Result;
+use crate::keys;
+use crate::store::{StoredChannel, StoredKey};
+
+impl Plane {
+    /// All channels, each with what is live on it now.
+    pub async fn channels(&self) -> Result<Vec<StoredChannel>> {
+        let channels = self.store.channels().await?;
+        Ok(channels.into_iter().map(|channel| self.with_live(channel)).collect())
+    }
+
+    /// One channel, with what is live on it now.
+    pub async fn channel(&self, id: &ChannelId) -> Result<StoredChannel> {
+        Ok(self.with_live(self.store.channel(id).await?))
+    }
+
+    /// Adds a channel.
+    pub async fn create_channel(&self, id: &ChannelId, title: &str) -> Result<StoredChannel> {
+        let _changing = self.changing.lock().await;
+        self.store.create_channel(id, title, unix_millis()).await?;
+        self.reload_channel(id).await
+    }
+
+    /// Changes a channel's title.
+    pub async fn rename_channel(&self, id: &ChannelId, title: &str) -> Result<StoredChannel> {
+        let _changing = self.changing.lock().await;
+        self.store.rename_channel(id, title).await?;
+        self.reload_channel(id).await
+    }
+
+    /// Removes a channel with its keys.
+    pub async fn delete_channel(&self, id: &ChannelId) -> Result<()> {
+        let _changing = self.changing.lock().await;
+        self.store.delete_channel(id).await?;
+        self.change(|fleet| fleet.remove_channel(id));
+        Ok(())
+    }
+
+    /// Lets `key` publish to a channel. A key that could already is given back as it was first stored.
+    pub async fn add_key(&self, channel: &ChannelId, key: &str, label: String) -> Result<StoredKey> {
+        let _changing = self.changing.lock().await;
+        self.store.channel(channel).await?;
+        let stored = StoredKey {
+            id: keys::random_id(),
+            channel: channel.clone(),
+            hash: keys::hash(key),
+            label,
+            created_at: unix_millis(),
+        };
+        let stored = self.store.add_key(&stored).await?;
+        self.reload_channel(channel).await?;
+        Ok(stored)
+    }
+
+    /// The keys of a channel.
+    pub async fn keys_of(&self, channel: &ChannelId) -> Result<Vec<StoredKey>> {
+        self.store.channel(channel).await?;
+        self.store.keys_of(channel).await
+    }
+
+    /// Takes a key away. A broadcast that began with it goes on.
+    pub async fn delete_key(&self, channel: &ChannelId, id: &str) -> Result<()> {
+        let _changing = self.changing.lock().await;
+        self.store.delete_key(channel, id).await?;
+        self.reload_channel(channel).await?;
+        Ok(())
+    }
+
+    /// Makes the fleet say what the store says. The caller holds `changing`.
+    async fn reload_channel(&self, id: &ChannelId) -> Result<StoredChannel> {
+        let stored = self.store.channel(id).await?;
+        let keys = self.store.keys_of(id).await?.into_iter().map(|key| key.hash).collect();
+        self.change(|fleet| fleet.put_channel(id.clone(), stored.title.clone(), keys));
+        Ok(self.with_live(stored))
+    }
+
+    fn with_live(&self, channel: StoredChannel) -> StoredChannel {
+        let live = self.lock().snapshot().channels.get(&channel.id).and_then(|channel| channel.live.clone());
+        StoredChannel { live, ..channel }
+    }
+}

@@ -1,0 +1,90 @@
+//! Channels in the store.
+
+use nearcast_api::ChannelId;
+use nearcast_api::snapshot::Live;
+
+use super::{Store, damaged, failed};
+use crate::error::{Error, Result};
+
+/// A channel as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredChannel {
+    pub id: ChannelId,
+    pub title: String,
+    /// Milliseconds since the Unix epoch.
+    pub created_at: u64,
+    pub live: Option<Live>,
+}
+
+type Row = (String, String, i64, Option<String>);
+
+impl Store {
+    /// All channels by id.
+    pub async fn channels(&self) -> Result<Vec<StoredChannel>> {
+        let query = sqlx::query_as::<_, Row>("SELECT id, title, created_at, live FROM channels ORDER BY id");
+        let rows = query.fetch_all(&self.pool).await.map_err(failed("read the channels"))?;
+        rows.into_iter().map(channel).collect()
+    }
+
+    /// One channel.
+    pub async fn channel(&self, id: &ChannelId) -> Result<StoredChannel> {
+        let query =
+            sqlx::query_as::<_, Row>("SELECT id, title, created_at, live FROM channels WHERE id = $1")
+                .bind(id.as_str());
+        let row = query.fetch_optional(&self.pool).await.map_err(failed("read a channel"))?;
+        row.map_or_else(|| Err(Error::NoChannel(id.clone())), channel)
+    }
+
+    /// Adds a channel.
+    ///
+    /// # Errors
+    /// [`Error::ChannelExists`].
+    pub async fn create_channel(&self, id: &ChannelId, title: &str, created_at: u64) -> Result<()> {
+        let done = sqlx::query(
+            "INSERT INTO channels (id, title, created_at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING",
+        )
+        .bind(id.as_str())
+        .bind(title)
+        .bind(created_at.cast_signed())
+        .execute(&self.pool)
+        .await
+        .map_err(failed("add a channel"))?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(Error::ChannelExists(id.clone())) }
+    }
+
+    /// Changes a channel's title.
+    pub async fn rename_channel(&self, id: &ChannelId, title: &str) -> Result<()> {
+        let query = sqlx::query("UPDATE channels SET title = $2 WHERE id = $1").bind(id.as_str()).bind(title);
+        let done = query.execute(&self.pool).await.map_err(failed("change a channel"))?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(Error::NoChannel(id.clone())) }
+    }
+
+    /// Removes a channel and its keys.
+    pub async fn delete_channel(&self, id: &ChannelId) -> Result<()> {
+        let query = sqlx::query("DELETE FROM channels WHERE id = $1").bind(id.as_str());
+        let done = query.execute(&self.pool).await.map_err(failed("delete a channel"))?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(Error::NoChannel(id.clone())) }
+    }
+
+    /// Remembers what is live on a channel.
+    pub async fn set_live(&self, id: &ChannelId, live: Option<&Live>) -> Result<()> {
+        let text = live.and_then(|live| serde_json::to_string(live).ok());
+        sqlx::query("UPDATE channels SET live = $2 WHERE id = $1")
+            .bind(id.as_str())
+            .bind(text)
+            .execute(&self.pool)
+            .await
+            .map_err(failed("remember what is live"))?;
+        Ok(())
+    }
+}
+
+fn channel((id, title, created_at, live): Row) -> Result<StoredChannel> {
+    let live = live.map(|text| serde_json::from_str(&text).map_err(|_| damaged("a live broadcast", &text)));
+    Ok(StoredChannel {
+        id: id.parse().map_err(|_| damaged("a channel's id", &id))?,
+        title,
+        created_at: created_at.cast_unsigned(),
+        live: live.transpose()?,
+    })
+}

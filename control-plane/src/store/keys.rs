@@ -1,0 +1,78 @@
+//! Stream keys in the store: hashes and labels, never the keys.
+
+use nearcast_api::ChannelId;
+use nearcast_api::snapshot::KeyHash;
+
+use super::{Store, damaged, failed};
+use crate::error::{Error, Result};
+
+/// A key as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredKey {
+    pub id: String,
+    pub channel: ChannelId,
+    pub hash: KeyHash,
+    /// For people: whose it is, where it is used.
+    pub label: String,
+    /// Milliseconds since the Unix epoch.
+    pub created_at: u64,
+}
+
+type Row = (String, String, String, String, i64);
+
+impl Store {
+    /// All keys of all channels, oldest first.
+    pub async fn keys(&self) -> Result<Vec<StoredKey>> {
+        let query = sqlx::query_as::<_, Row>(
+            "SELECT id, channel_id, hash, label, created_at FROM stream_keys ORDER BY created_at, id",
+        );
+        let rows = query.fetch_all(&self.pool).await.map_err(failed("read the stream keys"))?;
+        rows.into_iter().map(key).collect()
+    }
+
+    /// The keys of one channel, oldest first.
+    pub async fn keys_of(&self, channel: &ChannelId) -> Result<Vec<StoredKey>> {
+        let query = sqlx::query_as::<_, Row>(
+            "SELECT id, channel_id, hash, label, created_at FROM stream_keys WHERE channel_id = $1 \
+             ORDER BY created_at, id",
+        );
+        let rows = query.bind(channel.as_str()).fetch_all(&self.pool).await;
+        rows.map_err(failed("read a channel's stream keys"))?.into_iter().map(key).collect()
+    }
+
+    /// Adds a key. One that the channel has already is left as it is, and given back.
+    ///
+    /// # Errors
+    /// [`Error::KeyTaken`] when another channel has it.
+    pub async fn add_key(&self, key: &StoredKey) -> Result<StoredKey> {
+        sqlx::query(
+            "INSERT INTO stream_keys (id, channel_id, hash, label, created_at) VALUES ($1, $2, $3, $4, $5) \
+             ON CONFLICT (hash) DO NOTHING",
+        )
+        .bind(&key.id)
+        .bind(key.channel.as_str())
+        .bind(&key.hash.0)
+        .bind(&key.label)
+        .bind(key.created_at.cast_signed())
+        .execute(&self.pool)
+        .await
+        .map_err(failed("add a stream key"))?;
+        let keys = self.keys_of(&key.channel).await?;
+        keys.into_iter().find(|stored| stored.hash == key.hash).ok_or(Error::KeyTaken)
+    }
+
+    /// Removes a key.
+    pub async fn delete_key(&self, channel: &ChannelId, id: &str) -> Result<()> {
+        let query = sqlx::query("DELETE FROM stream_keys WHERE channel_id = $1 AND id = $2")
+            .bind(channel.as_str())
+            .bind(id);
+        let done = query.execute(&self.pool).await.map_err(failed("delete a stream key"))?;
+        let missing = || Error::NoKey { channel: channel.clone(), id: id.chars().take(64).collect() };
+        if done.rows_affected() == 1 { Ok(()) } else { Err(missing()) }
+    }
+}
+
+fn key((id, channel, hash, label, created_at): Row) -> Result<StoredKey> {
+    let channel = channel.parse().map_err(|_| damaged("a key's channel", &channel))?;
+    Ok(StoredKey { id, channel, hash: KeyHash(hash), label, created_at: created_at.cast_unsigned() })
+}

@@ -1,0 +1,148 @@
+//! The two secrets that open the API: the admin's and the nodes'.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::keys;
+
+/// `[api]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// May do everything. Empty: a random one is made at the first start and kept in `data_dir/admin-token`.
+    pub admin_token: String,
+    /// For nodes: register, heartbeat, snapshot. Empty: a random one in `data_dir/node-token`.
+    pub node_token: String,
+    /// Networks of reverse proxies whose `X-Forwarded-For` is believed when viewers are steered.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// The tokens in use.
+#[derive(Clone)]
+pub struct Tokens {
+    admin: String,
+    node: String,
+}
+
+/// What a token allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    Admin,
+    Node,
+}
+
+impl Config {
+    /// One line on what cannot work.
+    pub fn check(&self) -> Result<(), String> {
+        for (key, token) in [("api.admin_token", &self.admin_token), ("api.node_token", &self.node_token)] {
+            if !token.is_empty() && !is_usable(token) {
+                return Err(format!(
+                    "{key} is not usable: use at least {} visible ASCII characters",
+                    keys::SHORTEST
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Tokens {
+    /// The configured tokens, those of earlier starts, or new ones.
+    ///
+    /// # Errors
+    /// A token's file cannot be read or written, or holds no token.
+    pub fn load(config: &Config, data_dir: &Path) -> Result<Self> {
+        fs::create_dir_all(data_dir)
+            .map_err(|source| Error::DataDir { path: data_dir.to_owned(), source })?;
+        let token = |configured: &str, file: &str| match configured {
+            "" => kept(&data_dir.join(file)),
+            configured => Ok(configured.to_owned()),
+        };
+        Ok(Self {
+            admin: token(&config.admin_token, "admin-token")?,
+            node: token(&config.node_token, "node-token")?,
+        })
+    }
+
+    /// What `token` opens, if anything.
+    pub fn scope(&self, token: &str) -> Option<Scope> {
+        // Both are always compared, so that the time says nothing about which it was.
+        match (keys::same(token, &self.admin), keys::same(token, &self.node)) {
+            (true, _) => Some(Scope::Admin),
+            (false, true) => Some(Scope::Node),
+            (false, false) => None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tokens")
+    }
+}
+
+fn kept(path: &Path) -> Result<String> {
+    let failed = |source| Error::TokenFile { path: path.to_owned(), source };
+    match fs::read_to_string(path) {
+        Ok(text) if is_usable(text.trim()) => return Ok(text.trim().to_owned()),
+        Ok(_) => return Err(Error::WeakToken { path: path.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let token = keys::random();
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(format!("{token}\n").as_bytes())).map_err(failed)?;
+    tracing::info!(
+        token,
+        "made a new token and keep it in {}; this is the only time it is shown",
+        path.display()
+    );
+    Ok(token)
+}
+
+fn is_usable(token: &str) -> bool {
+    token.len() >= keys::SHORTEST && token.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn random_tokens_are_made_once_and_only_the_owner_may_read_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("data");
+        let first = Tokens::load(&Config::default(), &path).unwrap();
+        let file = path.join("admin-token");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        let second = Tokens::load(&Config::default(), &path).unwrap();
+        assert_eq!(second.scope(&first.admin), Some(Scope::Admin));
+        assert_eq!(second.scope(&first.node), Some(Scope::Node));
+        assert_eq!((second.scope(""), second.scope("x")), (None, None));
+
+        fs::write(&file, "\n").unwrap();
+        let error = Tokens::load(&Config::default(), &path).unwrap_err().to_string();
+        assert!(error.contains("delete the file"), "{error}");
+    }
+
+    #[test]
+    fn a_configured_token_needs_no_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = Config {
+            admin_token: "an-admin-token-of-mine".into(),
+            node_token: "a-node-token-of-mine".into(),
+            ..Config::default()
+        };
+        let tokens = Tokens::load(&config, directory.path()).unwrap();
+        assert_eq!(tokens.scope("an-admin-token-of-mine"), Some(Scope::Admin));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+}

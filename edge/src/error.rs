@@ -1,0 +1,98 @@
+//! Everything that can go wrong in an edge, as one enum; `serve::respond` gives each its HTTP status.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nearcast_media::hls::parse;
+use nearcast_media::hls::request::BadRequest;
+
+/// A failure of the edge. Cheap to clone, because one failed fetch answers everybody who waited for it.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("cannot start")]
+    Start(#[source] Arc<nearcast_service::Error>),
+
+    /// The request is wrong, not the edge.
+    #[error("the delivery directives cannot be answered: {0}")]
+    Directives(BadRequest),
+    #[error("no origin has it")]
+    NotFound,
+    /// Only media paths exist here.
+    #[error("nothing is served under this path; playlists and media are under /live/")]
+    NoRoute,
+    #[error("this method is not allowed here: use GET, HEAD or OPTIONS")]
+    Method,
+
+    #[error("this edge knows no origin that is up")]
+    NoOrigin,
+    #[error("cannot reach {origin}")]
+    Connect { origin: Arc<str>, source: Cause },
+    /// The breaker is open: the parent failed lately and is left alone for a moment.
+    #[error("{origin} failed repeatedly and is not asked again yet")]
+    Broken { origin: Arc<str> },
+    #[error("{origin} broke off its answer")]
+    BrokeOff { origin: Arc<str>, source: Cause },
+    #[error("{origin} sent {got} of {want} bytes")]
+    Truncated { origin: Arc<str>, got: u64, want: u64 },
+    #[error("{origin} sent an answer whose end cannot be told from a broken connection")]
+    Unbounded { origin: Arc<str> },
+    #[error("{origin} sent more than {limit} bytes")]
+    TooLarge { origin: Arc<str>, limit: u64 },
+    #[error("{origin} answered with status {status}")]
+    Status { origin: Arc<str>, status: u16 },
+    #[error("{origin} sent a playlist that cannot be read")]
+    Playlist { origin: Arc<str>, source: parse::Error },
+    #[error("{origin} sent an older playlist than before")]
+    Regressed { origin: Arc<str> },
+    #[error("{origin} did not answer within {} s", waited.as_secs_f32())]
+    Timeout { origin: Arc<str>, waited: Duration },
+
+    #[error("the broadcast has not moved on for {} s", waited.as_secs())]
+    HeldTooLong { waited: Duration },
+    /// A bound of this edge is reached; `what` says which.
+    #[error("this edge has as many {what} as it may")]
+    Overloaded { what: &'static str },
+    #[error("this edge is going away")]
+    Draining,
+}
+
+/// The result of most of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A cause from another crate that is not `Clone` itself.
+pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
+
+impl Error {
+    /// True when the same request may succeed at another parent, or here in a moment: the parent failed, not
+    /// the request.
+    pub fn is_parents(&self) -> bool {
+        match self {
+            Self::Connect { .. }
+            | Self::Broken { .. }
+            | Self::BrokeOff { .. }
+            | Self::Truncated { .. }
+            | Self::Unbounded { .. }
+            | Self::TooLarge { .. }
+            | Self::Status { .. }
+            | Self::Playlist { .. }
+            | Self::Regressed { .. }
+            | Self::Timeout { .. }
+            | Self::NoOrigin => true,
+            Self::Start(_)
+            | Self::Directives(_)
+            | Self::NotFound
+            | Self::NoRoute
+            | Self::Method
+            | Self::HeldTooLong { .. }
+            | Self::Overloaded { .. }
+            | Self::Draining => false,
+        }
+    }
+}
+
+impl From<nearcast_service::Error> for Error {
+    fn from(error: nearcast_service::Error) -> Self {
+        Self::Start(Arc::new(error))
+    }
+}

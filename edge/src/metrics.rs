@@ -1,0 +1,138 @@
+//! What an edge counts. Each part is handed the struct it needs; a field's doc comment is its help text.
+
+use nearcast_service::metrics::{
+    Counter, EncodeLabelSet, EncodeLabelValue, Family, Gauge, Histogram, Registry, exponential_buckets,
+};
+
+use crate::error::Error;
+
+nearcast_service::metrics! {
+    /// The cache.
+    pub struct Cache: "cache" {
+        /// Requests answered from memory.
+        pub hits: Counter,
+        /// Requests answered from what was lately found missing.
+        pub negative_hits: Counter,
+        /// Requests that waited for a fetch another request had started.
+        pub joins: Counter,
+        /// Fetches begun.
+        pub fills: Counter,
+        /// Fetches that failed.
+        pub failed_fills: Counter,
+        /// Segments answered from their parts, without a fetch.
+        pub assembled_segments: Counter,
+        /// Bytes held, overhead included.
+        pub bytes: Gauge,
+        /// Times the watchdog found more bytes than the budget.
+        pub over_budget: Counter,
+    }
+}
+
+nearcast_service::metrics! {
+    /// The followed renditions.
+    pub struct Follow: "follow" {
+        /// Renditions being followed.
+        pub renditions: Gauge,
+        /// Playlist requests that wait for the next part.
+        pub blocked_requests: Gauge,
+        /// New playlists received.
+        pub updates: Counter,
+        /// Playlist requests to a parent that failed.
+        pub failures: Counter,
+    }
+}
+
+nearcast_service::metrics! {
+    /// The way to the origins.
+    pub struct Upstream: "upstream" {
+        /// Requests to origins by what was asked for and how it ended.
+        pub requests: Family<UpstreamLabels, Counter>,
+        /// Bytes received from origins.
+        pub bytes: Counter,
+        /// Fetches tried again.
+        pub retries: Counter,
+    }
+}
+
+nearcast_service::metrics! {
+    /// The viewers.
+    pub struct Serve: "edge" {
+        /// Distinct viewers in the last ten seconds.
+        pub viewers: Gauge,
+        /// Body bytes of answers, by protocol.
+        pub response_bytes: Family<ProtocolLabel, Counter>,
+        /// Seconds a playlist request was held before its answer.
+        pub held_seconds: Histogram = Histogram::new(exponential_buckets(0.01, 2.0, 11)),
+    }
+}
+
+/// All of an edge's metrics.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    pub cache: Cache,
+    pub follow: Follow,
+    pub upstream: Upstream,
+    pub serve: Serve,
+}
+
+/// Labels of [`Upstream::requests`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct UpstreamLabels {
+    pub kind: Kind,
+    pub result: Outcome,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Kind {
+    Multivariant,
+    Playlist,
+    BlockingPlaylist,
+    Init,
+    Segment,
+    Part,
+}
+
+/// How a request to an origin ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Outcome {
+    Ok,
+    NotFound,
+    Refused,
+    Connect,
+    Timeout,
+    Broken,
+}
+
+/// Labels of [`Serve::response_bytes`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ProtocolLabel {
+    pub protocol: &'static str,
+}
+
+impl Metrics {
+    /// Adds all of them to the registry.
+    pub fn register(registry: &Registry) -> Self {
+        Self {
+            cache: Cache::register(registry),
+            follow: Follow::register(registry),
+            upstream: Upstream::register(registry),
+            serve: Serve::register(registry),
+        }
+    }
+}
+
+impl Upstream {
+    /// Counts a request whose headers have arrived, or will not.
+    pub fn count(&self, kind: Kind, result: Result<(), &Error>) {
+        let result = match result {
+            Ok(()) => Outcome::Ok,
+            Err(Error::NotFound) => Outcome::NotFound,
+            Err(Error::Status { .. }) => Outcome::Refused,
+            Err(Error::Connect { .. }) => Outcome::Connect,
+            Err(Error::Timeout { .. }) => Outcome::Timeout,
+            Err(_) => Outcome::Broken,
+        };
+        self.requests.get_or_create(&UpstreamLabels { kind, result }).inc();
+    }
+}

@@ -1,0 +1,90 @@
+//! The viewers' side: one handler for HTTP/1.1, 2 and 3.
+
+pub mod range;
+pub mod respond;
+pub mod viewers;
+
+mod live;
+
+#[cfg(test)]
+mod tests;
+
+use std::hash::RandomState;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::USER_AGENT;
+use http::request::Parts;
+use http::{HeaderValue, Method};
+use nearcast_service::http::{Handler, Peer, Protocol, Request, Response};
+use nearcast_service::metrics::Counter;
+
+use self::live::Live;
+use self::respond::Responder;
+use self::viewers::Viewers;
+use crate::cache::Cache;
+use crate::error::Error;
+use crate::follow::Followers;
+use crate::metrics::{self, ProtocolLabel};
+
+/// The handler. Clones are the same handler.
+#[derive(Debug, Clone)]
+pub struct Edge(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    live: Live,
+    viewers: Arc<Viewers<RandomState>>,
+    bytes: [Counter; 3],
+}
+
+impl Edge {
+    /// Serves what `cache` and `followers` have, in the name of `node`.
+    pub fn new(node: &str, cache: Arc<Cache>, followers: Arc<Followers>, metrics: metrics::Serve) -> Self {
+        let bytes = [Protocol::H1, Protocol::H2, Protocol::H3].map(|protocol| {
+            let label = ProtocolLabel { protocol: protocol.as_str() };
+            metrics.response_bytes.get_or_create(&label).clone()
+        });
+        let live = Live { cache, followers, responder: Responder::new(node), metrics };
+        Self(Arc::new(Inner { live, viewers: Arc::default(), bytes }))
+    }
+
+    /// Who has been watching.
+    pub fn viewers(&self) -> &Arc<Viewers> {
+        &self.0.viewers
+    }
+
+    async fn answer(&self, request: &Parts) -> Response {
+        let responder = &self.0.live.responder;
+        match request.method {
+            Method::GET | Method::HEAD => self.0.live.answer(request).await,
+            Method::OPTIONS => responder.preflight(),
+            _ => responder.error(&Error::Method, METHOD_LIFE),
+        }
+    }
+}
+
+impl Handler for Edge {
+    async fn handle(&self, request: Request) -> Response {
+        // Nothing here has use for a body.
+        let (request, _body) = request.into_parts();
+        let peer = request.extensions.get::<Peer>().copied();
+        if let Some(peer) = peer {
+            let agent = request.headers.get(USER_AGENT).map(HeaderValue::as_bytes);
+            self.0.viewers.saw((peer.address.ip(), agent));
+        }
+        let response = self.answer(&request).await;
+        if let (Some(peer), Some(length)) = (peer, response.body().len()) {
+            let index = match peer.protocol {
+                Protocol::H1 => 0,
+                Protocol::H2 => 1,
+                Protocol::H3 => 2,
+            };
+            self.0.bytes[index].inc_by(length);
+        }
+        response
+    }
+}
+
+/// Methods do not change their meaning.
+const METHOD_LIFE: Duration = Duration::from_secs(3600);

@@ -1,0 +1,220 @@
+//! What is put into a response beside its body: the one place that gives errors their status and answers their
+//! headers.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG,
+    RETRY_AFTER, VIA,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use nearcast_api::Problem;
+use nearcast_media::hls;
+use nearcast_service::http::{Body, Response};
+use nearcast_service::log::Chain;
+
+use crate::cache::Source;
+use crate::error::Error;
+
+/// Prepared headers: a response clones a map instead of building one.
+#[derive(Debug)]
+pub struct Responder {
+    every: HeaderMap,
+    immutable: HeaderMap,
+    preflight: HeaderMap,
+    status: CacheStatus,
+}
+
+/// `Cache-Status` of this node (RFC 9211), spelled once.
+#[derive(Debug)]
+struct CacheStatus {
+    hit: HeaderValue,
+    miss: HeaderValue,
+    collapsed: HeaderValue,
+    stale: HeaderValue,
+}
+
+impl Responder {
+    /// Headers of the edge called `node`.
+    pub fn new(node: &str) -> Self {
+        let mut every = HeaderMap::with_capacity(16);
+        every.insert(VIA, via(node));
+        every.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        every.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+        every.insert(TIMING_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+
+        let mut immutable = every.clone();
+        immutable.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
+        immutable.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        immutable.insert(ETAG, IMMUTABLE_TAG);
+
+        let mut preflight = every.clone();
+        preflight.insert(ALLOW, HeaderValue::from_static(METHODS));
+        preflight.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
+        preflight.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*"));
+        preflight.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+        Self { every, immutable, preflight, status: CacheStatus::new(node) }
+    }
+
+    /// An immutable object, or as much of it as `body` is.
+    pub fn immutable(&self, content_type: &HeaderValue, age: u64, source: Source, body: Body) -> Response {
+        let mut response = Response::new(body);
+        *response.headers_mut() = self.immutable.clone();
+        self.describe(&mut response, content_type, age, source);
+        response
+    }
+
+    /// A playlist that may be kept for `max_age`.
+    pub fn playlist(&self, text: Bytes, max_age: Duration, age: u64, source: Source) -> Response {
+        let mut response = Response::new(Body::from(text));
+        *response.headers_mut() = self.every.clone();
+        response.headers_mut().insert(CACHE_CONTROL, cacheable(max_age));
+        self.describe(&mut response, &PLAYLIST_TYPE, age, source);
+        response
+    }
+
+    /// 304, with the headers that its 200 would have.
+    pub fn not_modified(&self, age: u64, source: Source) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.headers_mut() = self.immutable.clone();
+        self.stamp(&mut response, age, source);
+        response
+    }
+
+    /// 204: what browsers may ask for from any page.
+    pub fn preflight(&self) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        *response.headers_mut() = self.preflight.clone();
+        response
+    }
+
+    /// A failure, in words. `keep` is how long its like may be cached when the fault is the request's.
+    pub fn error(&self, error: &Error, keep: Duration) -> Response {
+        let (status, title, retry_after) = status(error);
+        let problem =
+            Problem { status: status.as_u16(), title: title.into(), detail: Chain(error).to_string() };
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        *headers = self.every.clone();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(Problem::CONTENT_TYPE));
+        // Only what a later request cannot change may be kept: an outage is over when it is over.
+        let keep =
+            if status.is_client_error() { cacheable(keep) } else { HeaderValue::from_static("no-store") };
+        headers.insert(CACHE_CONTROL, keep);
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            headers.insert(ALLOW, HeaderValue::from_static(METHODS));
+        }
+        if let Some(seconds) = retry_after {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+
+    fn describe(&self, response: &mut Response, content_type: &HeaderValue, age: u64, source: Source) {
+        response.headers_mut().insert(CONTENT_TYPE, content_type.clone());
+        self.stamp(response, age, source);
+    }
+
+    fn stamp(&self, response: &mut Response, age: u64, source: Source) {
+        let headers = response.headers_mut();
+        headers.insert(AGE, seconds(age));
+        headers.insert(CACHE_STATUS, self.status.of(source));
+    }
+}
+
+impl CacheStatus {
+    fn new(node: &str) -> Self {
+        let value = |what: &str| header(&format!("{node}; {what}"));
+        Self {
+            hit: value("hit"),
+            miss: value("fwd=miss; stored"),
+            collapsed: value("fwd=miss; collapsed"),
+            stale: value("hit; fwd=stale"),
+        }
+    }
+
+    fn of(&self, source: Source) -> HeaderValue {
+        match source {
+            Source::Hit => self.hit.clone(),
+            Source::Miss => self.miss.clone(),
+            Source::Collapsed => self.collapsed.clone(),
+            Source::Stale => self.stale.clone(),
+        }
+    }
+}
+
+/// This node's part of `Via`.
+pub fn via(node: &str) -> HeaderValue {
+    header(&format!("1.1 {node}"))
+}
+
+/// True when the client's copy is the object: any copy is, since a name never means other bytes.
+pub fn has_copy(if_none_match: &HeaderValue) -> bool {
+    let tags = if_none_match.to_str().unwrap_or_default().split(',').map(str::trim);
+    tags.map(|tag| tag.strip_prefix("W/").unwrap_or(tag)).any(|tag| tag == "*" || tag == IMMUTABLE_TAG)
+}
+
+/// The entity tag of every immutable object. A tag need only differ between versions of one resource, and these
+/// have one.
+pub const IMMUTABLE_TAG: HeaderValue = HeaderValue::from_static("\"immutable\"");
+
+/// Status, title and `Retry-After` of an error.
+fn status(error: &Error) -> (StatusCode, &'static str, Option<u64>) {
+    match error {
+        Error::Directives(_) => (StatusCode::BAD_REQUEST, "bad request", None),
+        Error::NotFound | Error::NoRoute => (StatusCode::NOT_FOUND, "not found", None),
+        Error::Method => (StatusCode::METHOD_NOT_ALLOWED, "method not allowed", None),
+        Error::Status { status: 400, .. } => (StatusCode::BAD_REQUEST, "bad request", None),
+        Error::HeldTooLong { .. } => (StatusCode::SERVICE_UNAVAILABLE, "nothing new", Some(1)),
+        Error::Status { status: 503, .. } | Error::Overloaded { .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, "overloaded", Some(2))
+        }
+        Error::Draining => (StatusCode::SERVICE_UNAVAILABLE, "going away", Some(1)),
+        Error::Timeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "origin timed out", None),
+        Error::NoOrigin
+        | Error::Connect { .. }
+        | Error::Broken { .. }
+        | Error::BrokeOff { .. }
+        | Error::Truncated { .. }
+        | Error::Unbounded { .. }
+        | Error::TooLarge { .. }
+        | Error::Status { .. }
+        | Error::Playlist { .. }
+        | Error::Regressed { .. } => (StatusCode::BAD_GATEWAY, "origin failed", None),
+        Error::Start(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal error", None),
+    }
+}
+
+fn cacheable(max_age: Duration) -> HeaderValue {
+    header(&format!("public, max-age={}", max_age.as_secs()))
+}
+
+/// Ages are small and asked for with every request.
+fn seconds(age: u64) -> HeaderValue {
+    match age {
+        0 => HeaderValue::from_static("0"),
+        1 => HeaderValue::from_static("1"),
+        2 => HeaderValue::from_static("2"),
+        3 => HeaderValue::from_static("3"),
+        4 => HeaderValue::from_static("4"),
+        _ => age.into(),
+    }
+}
+
+fn header(text: &str) -> HeaderValue {
+    // Names of nodes are checked to be plain letters, digits, '-' and '_'.
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
+}
+
+const PLAYLIST_TYPE: HeaderValue = HeaderValue::from_static(hls::CONTENT_TYPE);
+const METHODS: &str = "GET, HEAD, OPTIONS";
+/// What a page may read: where it was served from, how old it is, how much of it there is.
+const EXPOSED: &str = "Age, Cache-Status, Content-Length, Content-Range, Date, ETag, Retry-After, Via";
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+const TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-origin");

@@ -1,0 +1,88 @@
+//! A started edge on loopback and the requests of its viewers.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use nearcast_service::client::{self, Http};
+use nearcast_service::daemon::Daemon;
+use nearcast_service::http::Body;
+
+use crate::config::Config;
+
+/// An edge that knows the given origins and no control plane.
+pub(crate) struct Edge {
+    url: String,
+    client: Http,
+    daemon: Daemon,
+}
+
+/// A whole answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Edge {
+    pub(crate) async fn start(origins: &[String]) -> Self {
+        let mut config = Config::default();
+        config.http.listen = None;
+        config.http.plain_listen = Some(([127, 0, 0, 1], 0).into());
+        config.control.url = String::new();
+        config.control.snapshot = std::path::PathBuf::new();
+        config.upstream.origins = origins.to_vec();
+        let daemon = Daemon::new();
+        let addresses = crate::run(config, daemon.clone()).await.unwrap();
+        let client = Http::new(&client::Config::default()).unwrap();
+        Self { url: format!("http://{}", addresses.plain.unwrap()), client, daemon }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.ask(Method::GET, path, &[]).await
+    }
+
+    pub(crate) async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let (head, body) = self.open(method, path, headers).await.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: head.status, headers: head.headers, body }
+    }
+
+    /// The response as soon as its headers are in.
+    pub(crate) async fn open(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> http::Response<Incoming> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.client.request(request.body(Body::empty()).unwrap()).await.unwrap()
+    }
+
+    /// The value of a metric, summed over its labels.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let text = self.daemon.metrics.render();
+        let lines = text
+            .lines()
+            .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    pub(crate) fn daemon(&self) -> &Daemon {
+        &self.daemon
+    }
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}

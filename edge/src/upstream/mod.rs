@@ -1,0 +1,301 @@
+//! The way to the origins: which one has a channel, asking it with limits, and leaving it alone when it fails.
+//!
+//! Retries live here and nowhere else: a fetch that failed at one parent's URL is tried at the next, or once more
+//! at the only one, as long as the [`retry::Budget`] lasts. (The chain of a followed rendition is not retried here;
+//! `follow` goes on asking by itself.)
+
+pub mod health;
+pub mod retry;
+pub mod route;
+
+mod opened;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use http::header::{USER_AGENT, VIA};
+use http::{HeaderValue, Request, StatusCode};
+use nearcast_api::snapshot::Snapshot;
+use nearcast_media::hls::request::Directives;
+use nearcast_media::path::Resource;
+use nearcast_service::client::{self, Http};
+use nearcast_service::http::Body;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use self::health::Breaker;
+use self::opened::Limits;
+use self::retry::Budget;
+use self::route::{Learned, Parent};
+use crate::error::{Error, Result};
+use crate::metrics;
+
+pub use self::opened::Opened;
+
+/// `[upstream]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Base URLs of origins to ask beside those that the control plane names.
+    pub origins: Vec<String>,
+    /// PEM file of the authorities to trust in `https://`; empty for the system's.
+    pub ca: std::path::PathBuf,
+    /// Milliseconds for one TCP connection.
+    pub connect_timeout_ms: u64,
+    /// Seconds until the headers of an answer that exists already.
+    pub answer_timeout: u64,
+    /// Seconds until the headers of an answer that may be held: a part that is being made.
+    pub hold_timeout: u64,
+    /// Seconds between two pieces of a body.
+    pub idle_timeout: u64,
+}
+
+/// The client side of the edge. Share it in an `Arc`.
+#[derive(Debug)]
+pub struct Upstream {
+    client: Http,
+    config: Config,
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+    learned: Learned,
+    breakers: Mutex<HashMap<Arc<str>, Breaker>>,
+    budget: Budget,
+    via: HeaderValue,
+    metrics: metrics::Upstream,
+}
+
+/// One question to a parent.
+#[derive(Debug, Clone, Copy)]
+struct Question<'a> {
+    kind: metrics::Kind,
+    path: &'a str,
+    query: &'a str,
+    patience: Duration,
+    limit: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            origins: Vec::new(),
+            ca: std::path::PathBuf::new(),
+            connect_timeout_ms: 3000,
+            answer_timeout: 5,
+            hold_timeout: 20,
+            idle_timeout: 10,
+        }
+    }
+}
+
+impl Config {
+    /// The client's share.
+    pub fn client(&self) -> client::Config {
+        client::Config {
+            ca: self.ca.clone(),
+            connect_timeout_ms: self.connect_timeout_ms,
+            ..client::Config::default()
+        }
+    }
+}
+
+impl Upstream {
+    /// A way to the origins that `snapshot` and the configuration name. `via` is this edge's part of `Via`.
+    pub fn new(
+        config: Config,
+        snapshot: watch::Receiver<Arc<Snapshot>>,
+        via: HeaderValue,
+        metrics: metrics::Upstream,
+    ) -> Result<Self> {
+        let client = Http::new(&config.client())?;
+        let (learned, breakers, budget) = Default::default();
+        Ok(Self { client, config, snapshot, learned, breakers, budget, via, metrics })
+    }
+
+    /// Asks for a resource that can be cached. A channel that is not known anywhere is looked for at all origins
+    /// when its multivariant playlist is asked for; the others are asked for after it.
+    pub async fn open(&self, resource: Resource<'_>, path: &str) -> Result<Opened> {
+        let question = self.question(resource, path);
+        self.budget.deposit();
+        if let Resource::Multivariant { channel } = resource {
+            return self.find(channel, question).await;
+        }
+        let parent = self.parent(resource.channel()).ok_or(Error::NotFound)?;
+        match self.ask(&parent, question).await {
+            Err(error) if is_worth_another(&error) && self.budget.withdraw() => {
+                self.metrics.retries.inc();
+                self.ask(&parent, question).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Asks for a media playlist, which may be held for `patience`. Not retried.
+    pub async fn playlist(
+        &self,
+        channel: &str,
+        path: &str,
+        directives: &Directives,
+        patience: Duration,
+    ) -> Result<Opened> {
+        let parent = self.parent(channel).ok_or(Error::NotFound)?;
+        let query = directives.canonical();
+        let blocking = directives.wait_for.is_some();
+        let kind = if blocking { metrics::Kind::BlockingPlaylist } else { metrics::Kind::Playlist };
+        self.ask(&parent, Question { kind, path, query: &query, patience, limit: MAX_PLAYLIST }).await
+    }
+
+    /// True when it is known which origin has the channel.
+    pub fn knows(&self, channel: &str) -> bool {
+        self.parent(channel).is_some()
+    }
+
+    fn parent(&self, channel: &str) -> Option<Parent> {
+        let snapshot = self.snapshot.borrow();
+        let known = self.learned.get(&snapshot, channel).or_else(|| route::live_at(&snapshot, channel));
+        // A broadcast that has ended is gone from the snapshot while some still watch its end.
+        known.or_else(|| self.learned.recall(channel))
+    }
+
+    /// Asks the origin that should have the channel, and when it has not, all the others at once.
+    async fn find(&self, channel: &str, question: Question<'_>) -> Result<Opened> {
+        let snapshot = Arc::clone(&self.snapshot.borrow());
+        let expected = self.learned.get(&snapshot, channel).or_else(|| route::live_at(&snapshot, channel));
+        let mut verdict = match &expected {
+            Some(parent) => match self.ask(parent, question).await {
+                Ok(opened) => {
+                    self.learned.insert(&snapshot, channel, parent);
+                    return Ok(opened);
+                }
+                Err(error) => Some(error),
+            },
+            None => None,
+        };
+        let mut others = route::origins(&snapshot, &self.config.origins);
+        others.retain(|parent| expected.as_ref() != Some(parent));
+        if others.is_empty() && verdict.is_none() {
+            return Err(Error::NoOrigin);
+        }
+        let asked = others.iter().map(|parent| async move { (parent, self.ask(parent, question).await) });
+        let mut answers: FuturesUnordered<_> = asked.collect();
+        while let Some((parent, answer)) = answers.next().await {
+            match answer {
+                Ok(opened) => {
+                    self.learned.insert(&snapshot, channel, parent);
+                    return Ok(opened);
+                }
+                // An origin that cannot say whether it has the channel outweighs those that say no.
+                Err(error) if verdict.as_ref().is_none_or(|verdict| !verdict.is_parents()) => {
+                    verdict = Some(error)
+                }
+                Err(_same_verdict) => {}
+            }
+        }
+        Err(verdict.unwrap_or(Error::NotFound))
+    }
+
+    /// Asks a parent at its URLs in order, until one answers.
+    async fn ask(&self, parent: &Parent, question: Question<'_>) -> Result<Opened> {
+        let mut last = Error::NoOrigin;
+        for url in parent.urls.iter() {
+            match self.ask_url(url, question).await {
+                Err(error @ (Error::Connect { .. } | Error::Broken { .. })) => last = error,
+                answer => return answer,
+            }
+        }
+        Err(last)
+    }
+
+    async fn ask_url(&self, url: &Arc<str>, question: Question<'_>) -> Result<Opened> {
+        if !self.breaker(url, |breaker| breaker.admit(Instant::now())) {
+            return Err(Error::Broken { origin: Arc::clone(url) });
+        }
+        let answer = self.send(url, question).await;
+        self.metrics.count(question.kind, answer.as_ref().map(|_| ()));
+        let well = match &answer {
+            Ok(_) => true,
+            // It answered, though not with what was wanted.
+            Err(Error::Status { status, .. }) => matches!(status, 503 | 400..500),
+            Err(error) => !error.is_parents(),
+        };
+        if well {
+            self.breaker(url, Breaker::on_success);
+        } else if self.breaker(url, |breaker| breaker.on_failure(Instant::now())) {
+            tracing::warn!(origin = %url, "an origin failed repeatedly and is left alone for a moment");
+        }
+        answer
+    }
+
+    async fn send(&self, url: &Arc<str>, question: Question<'_>) -> Result<Opened> {
+        let origin = || Arc::clone(url);
+        let mark = if question.query.is_empty() { "" } else { "?" };
+        let request = Request::get(format!("{url}{}{mark}{}", question.path, question.query))
+            .header(USER_AGENT, AGENT)
+            .header(VIA, &self.via)
+            .body(Body::empty())
+            .map_err(|error| Error::Connect { origin: origin(), source: Arc::new(error) })?;
+        let answer = tokio::time::timeout(question.patience, self.client.request(request)).await;
+        let answer = answer.map_err(|_| Error::Timeout { origin: origin(), waited: question.patience })?;
+        let response = answer.map_err(|error| match error.is_connect() {
+            true => Error::Connect { origin: origin(), source: Arc::new(error) },
+            false => Error::BrokeOff { origin: origin(), source: Arc::new(error) },
+        })?;
+        match response.status() {
+            StatusCode::OK => {
+                let idle = Duration::from_secs(self.config.idle_timeout);
+                let limits = Limits { size: question.limit, idle, bytes: self.metrics.bytes.clone() };
+                Opened::new(origin(), response, limits, Instant::now())
+            }
+            StatusCode::NOT_FOUND | StatusCode::GONE => Err(Error::NotFound),
+            status => Err(Error::Status { origin: origin(), status: status.as_u16() }),
+        }
+    }
+
+    fn question<'a>(&self, resource: Resource<'_>, path: &'a str) -> Question<'a> {
+        let (answer, hold) = (self.config.answer_timeout, self.config.hold_timeout);
+        let (kind, patience, limit) = match resource {
+            Resource::Multivariant { .. } => (metrics::Kind::Multivariant, answer, MAX_PLAYLIST),
+            Resource::Media { .. } => (metrics::Kind::Playlist, answer, MAX_PLAYLIST),
+            Resource::Init { .. } => (metrics::Kind::Init, answer, MAX_INIT),
+            Resource::Segment { .. } => (metrics::Kind::Segment, hold, MAX_SEGMENT),
+            Resource::Part { .. } => (metrics::Kind::Part, hold, MAX_PART),
+        };
+        Question { kind, path, query: "", patience: Duration::from_secs(patience), limit }
+    }
+
+    fn breaker<R>(&self, url: &Arc<str>, run: impl FnOnce(&mut Breaker) -> R) -> R {
+        let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(breaker) = breakers.get_mut(url) {
+            return run(breaker);
+        }
+        if breakers.len() >= MAX_BREAKERS {
+            // Origins come and go; those that still fail are found out again.
+            breakers.clear();
+        }
+        run(breakers.entry(Arc::clone(url)).or_default())
+    }
+}
+
+/// A fault that may be gone already: not a parent that takes its time or is known to be away.
+fn is_worth_another(error: &Error) -> bool {
+    match error {
+        Error::Connect { .. } | Error::BrokeOff { .. } => true,
+        Error::Status { status, .. } => matches!(status, 500 | 502),
+        _ => false,
+    }
+}
+
+/// Hours of parts would fit.
+const MAX_PLAYLIST: u64 = 1 << 20;
+const MAX_INIT: u64 = 1 << 20;
+/// A second of 256 Mb/s.
+const MAX_PART: u64 = 32 << 20;
+/// Eight seconds of 128 Mb/s.
+const MAX_SEGMENT: u64 = 128 << 20;
+/// Far more URLs than a network has origins.
+const MAX_BREAKERS: usize = 1024;
+
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("nearcast-edge/", env!("CARGO_PKG_VERSION")));
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+use bytes::Bytes;
+use nearcast_service::metrics::Registry;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+
+const PATH: &str = "/live/demo/b1/source/3.m4s";
+
+fn upstream(origin: &str) -> Upstream {
+    let (_, snapshot) = watch::channel(Arc::new(Snapshot::default()));
+    let metrics = metrics::Metrics::register(&Registry::new()).upstream;
+    let config = Config { origins: vec![origin.to_owned()], answer_timeout: 1, ..Config::default() };
+    let upstream = Upstream::new(config, snapshot, HeaderValue::from_static("1.1 edge"), metrics).unwrap();
+    let parent = Parent::new(&[origin.to_owned()]);
+    upstream.learned.insert(&Snapshot::default(), "demo", &parent);
+    upstream
+}
+
+/// Answers every connection with these bytes and closes it.
+async fn canned(response: &'static [u8]) -> Upstream {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    nearcast_service::drain::Drain::new().spawn("canned answers", async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            let _read = stream.read(&mut request).await;
+            let _sent = stream.write_all(response).await;
+        }
+    });
+    upstream(&url)
+}
+
+async fn fetch(upstream: &Upstream) -> Result<Bytes> {
+    upstream.open(Resource::parse(PATH).unwrap(), PATH).await?.collect().await
+}
+
+#[tokio::test]
+async fn a_body_shorter_than_said_is_an_error() {
+    let upstream = canned(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this").await;
+    assert!(matches!(fetch(&upstream).await, Err(Error::BrokeOff { .. } | Error::Truncated { .. })));
+}
+
+#[tokio::test]
+async fn a_chunked_body_without_its_last_chunk_is_an_error() {
+    let upstream = canned(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nmoof\r\n").await;
+    assert!(matches!(fetch(&upstream).await, Err(Error::BrokeOff { .. })));
+    let upstream =
+        canned(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nmoof\r\n0\r\n\r\n").await;
+    assert_eq!(fetch(&upstream).await.unwrap(), "moof");
+}
+
+#[tokio::test]
+async fn a_body_that_ends_with_its_connection_is_not_trusted() {
+    let upstream = canned(b"HTTP/1.0 200 OK\r\n\r\nmaybe all").await;
+    assert!(matches!(fetch(&upstream).await, Err(Error::Unbounded { .. })));
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_not_read() {
+    let upstream = canned(b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\n").await;
+    assert!(matches!(fetch(&upstream).await, Err(Error::TooLarge { .. })));
+}
+
+#[tokio::test]
+async fn garbage_is_an_error_and_a_failure_in_a_row_opens_the_breaker() {
+    let upstream = canned(b"SSH-2.0-nothing\r\n").await;
+    let mut errors = Vec::new();
+    for _ in 0..8 {
+        errors.push(fetch(&upstream).await.unwrap_err());
+    }
+    assert!(matches!(errors[0], Error::BrokeOff { .. }), "{:?}", errors[0]);
+    assert!(matches!(errors[7], Error::Broken { .. }), "{:?}", errors[7]);
+    assert!(upstream.metrics.retries.get() > 0);
+}
+
+#[tokio::test]
+async fn an_origin_that_says_nothing_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = upstream(&format!("http://{}", listener.local_addr().unwrap()));
+    let path = "/live/demo/b1/source/init.mp4";
+    let answer = upstream.open(Resource::parse(path).unwrap(), path).await;
+    assert!(matches!(answer, Err(Error::Timeout { .. })));
+}
+
+#[tokio::test]
+async fn the_next_url_of_a_parent_is_tried_when_one_is_unreachable() {
+    let working = canned(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nmoof").await;
+    let url = working.learned.recall("demo").unwrap().urls[0].to_string();
+    let parent = Parent::new(&["http://127.0.0.1:1".into(), url]);
+    working.learned.insert(&Snapshot::default(), "demo", &parent);
+    assert_eq!(fetch(&working).await.unwrap(), "moof");
+}

@@ -1,0 +1,60 @@
+//! System tests: what a publisher, a viewer and an operator see of a whole platform, in real processes.
+//!
+//! Cases that kill nothing share one world and its broadcast; the others start their own.
+
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod failover;
+#[cfg(test)]
+mod footage;
+#[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
+mod outage;
+#[cfg(test)]
+mod page;
+#[cfg(test)]
+mod playback;
+#[cfg(test)]
+mod stampede;
+#[cfg(test)]
+mod startup;
+
+use std::sync::LazyLock;
+
+use nearcast_tests::publisher::Feed;
+use nearcast_tests::world::World;
+
+/// The shared world, with `demo` live in 720p from a test pattern. It ends with the test program.
+pub fn shared() -> &'static World {
+    &SHARED
+}
+
+static SHARED: LazyLock<World> = LazyLock::new(|| {
+    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+    // Programs die with the thread that started them: this one lives as long as the tests do.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime for the shared world");
+        runtime.block_on(async move {
+            let world = World::builder("shared").start().await;
+            let live = match world {
+                Ok(world) => world.broadcast("demo", &Feed::pattern(720)).await.map(|live| (world, live)),
+                Err(error) => Err(error),
+            };
+            match live {
+                Ok((world, publisher)) => {
+                    let _ = sender.send(Ok(world));
+                    std::future::pending::<()>().await;
+                    drop(publisher);
+                }
+                Err(error) => drop(sender.send(Err(error))),
+            }
+        });
+    });
+    match receiver.recv() {
+        Ok(Ok(world)) => world,
+        Ok(Err(error)) => panic!("the shared world did not start: {error:#}"),
+        Err(error) => panic!("the shared world did not start: {error}"),
+    }
+});

@@ -1,0 +1,87 @@
+//! What may change from one playlist to the next (RFC 8216bis sections 6.2.1, 6.2.2 and 6.2.5.1).
+
+use super::findings::Findings;
+use super::playlist::Media;
+
+/// Checks that `new` is a later state of `old`.
+pub(super) fn check(old: &Media, new: &Media, findings: &mut Findings) {
+    findings.check(new.target == old.target, || {
+        format!("the target went from {:?} to {:?}", old.target, new.target)
+    });
+    findings.check(new.part_target == old.part_target, || "the part target changed".into());
+    findings.check(new.map == old.map, || "EXT-X-MAP changed without a discontinuity".into());
+    findings.check(new.msn >= old.msn, || {
+        format!("the media sequence went back from {} to {}", old.msn, new.msn)
+    });
+    findings.check(new.last() >= old.last(), || {
+        format!("the end went back from {:?} to {:?}", old.last(), new.last())
+    });
+    findings.check(!old.ended || new.ended, || "a playlist that had ended goes on".into());
+    segments(old, new, findings);
+    parts(old, new, findings);
+
+    let removed = old.segments.iter().filter(|segment| segment.msn < new.msn);
+    let discontinuities = removed.clone().filter(|segment| segment.discontinuity).count() as u64;
+    findings.check(new.discontinuity_sequence == old.discontinuity_sequence + discontinuities, || {
+        format!(
+            "EXT-X-DISCONTINUITY-SEQUENCE is {}, {discontinuities} were removed",
+            new.discontinuity_sequence
+        )
+    });
+    // Section 6.2.2: never remove a segment if less than three targets would stay.
+    if removed.count() > 0 {
+        let left: f64 = new.segments.iter().map(|segment| segment.duration).sum();
+        let least = 3.0 * f64::from(new.target.unwrap_or(0));
+        findings.check(left >= least, || {
+            format!("segments were removed and {left} s are left of at least {least}")
+        });
+    }
+}
+
+fn segments(old: &Media, new: &Media, findings: &mut Findings) {
+    for segment in &old.segments {
+        let Some(same) = new.segments.iter().find(|other| other.msn == segment.msn) else {
+            let msn = segment.msn;
+            findings.check(msn < new.msn, || format!("segment {msn} vanished from the middle"));
+            continue;
+        };
+        let msn = segment.msn;
+        findings.check(same.uri == segment.uri, || format!("segment {msn} has another URI"));
+        findings.check(same.duration == segment.duration, || format!("segment {msn} has another duration"));
+        findings.check(same.date == segment.date, || format!("segment {msn} has another date"));
+        findings.check(same.discontinuity == segment.discontinuity, || {
+            format!("segment {msn} lost a discontinuity")
+        });
+    }
+}
+
+fn parts(old: &Media, new: &Media, findings: &mut Findings) {
+    for (msn, index, part) in old.parts() {
+        let listed: Vec<_> = new.parts().filter(|(other, _, _)| *other == msn).collect();
+        // Old parts may go, all of a segment's together.
+        if listed.is_empty() {
+            continue;
+        }
+        let same = listed.iter().find(|(_, other, _)| *other == index).map(|(_, _, part)| *part);
+        findings
+            .check(same == Some(part), || format!("part {msn}.{index} changed from {part:?} to {same:?}"));
+    }
+}
+
+/// `delta` with the segments it skipped taken from `base`, as section 6.2.5.1 has clients do it.
+///
+/// `None` when `base` does not reach back far enough: a client then asks for the whole playlist.
+pub(super) fn apply(base: &Media, delta: &Media) -> Option<Media> {
+    let mut full = delta.clone();
+    let first_listed = delta.msn + delta.skipped;
+    let kept: Vec<_> =
+        base.segments.iter().filter(|s| s.msn >= delta.msn && s.msn < first_listed).cloned().collect();
+    if kept.len() as u64 != delta.skipped {
+        return None;
+    }
+    full.segments.splice(0..0, kept);
+    full.skipped = 0;
+    // A delta update need not repeat what cannot change.
+    full.map = full.map.or_else(|| base.map.clone());
+    Some(full)
+}

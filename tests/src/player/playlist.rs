@@ -1,0 +1,338 @@
+//! A reading of media and multivariant playlists that shares no code with the ones who write them.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// A media playlist as its text says, nothing filled in.
+#[derive(Debug, Clone, Default)]
+pub struct Media {
+    pub version: u32,
+    /// Seconds.
+    pub target: Option<u32>,
+    /// Seconds.
+    pub part_target: Option<f64>,
+    pub control: Control,
+    pub msn: u64,
+    pub discontinuity_sequence: u64,
+    pub map: Option<String>,
+    /// Segments that `EXT-X-SKIP` left out before the first of `segments`.
+    pub skipped: u64,
+    pub segments: Vec<Segment>,
+    /// Parts of the segment that is still growing.
+    pub growing: Vec<Part>,
+    /// URI of the part that `EXT-X-PRELOAD-HINT` announces.
+    pub hint: Option<String>,
+    pub reports: Vec<Report>,
+    pub ended: bool,
+}
+
+/// `EXT-X-SERVER-CONTROL`, in seconds.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Control {
+    pub can_block_reload: bool,
+    pub part_hold_back: Option<f64>,
+    pub hold_back: Option<f64>,
+    pub can_skip_until: Option<f64>,
+}
+
+/// A whole segment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Segment {
+    pub msn: u64,
+    pub uri: String,
+    /// Seconds.
+    pub duration: f64,
+    /// Seconds since the Unix epoch.
+    pub date: Option<f64>,
+    pub discontinuity: bool,
+    pub parts: Vec<Part>,
+}
+
+/// `EXT-X-PART`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    pub uri: String,
+    /// Seconds.
+    pub duration: f64,
+    pub independent: bool,
+}
+
+/// `EXT-X-RENDITION-REPORT`.
+#[derive(Debug, Clone)]
+pub struct Report {
+    pub uri: String,
+    pub last_msn: u64,
+    pub last_part: Option<u64>,
+}
+
+/// A multivariant playlist.
+#[derive(Debug, Clone, Default)]
+pub struct Multivariant {
+    pub variants: Vec<Variant>,
+    pub audio: Vec<Audio>,
+    pub independent_segments: bool,
+}
+
+/// `EXT-X-STREAM-INF` and its URI.
+#[derive(Debug, Clone)]
+pub struct Variant {
+    pub uri: String,
+    pub bandwidth: u64,
+    pub codecs: String,
+    pub resolution: Option<(u32, u32)>,
+    pub frame_rate: Option<f64>,
+    pub audio: Option<String>,
+}
+
+/// `EXT-X-MEDIA` of type audio.
+#[derive(Debug, Clone)]
+pub struct Audio {
+    pub group: String,
+    pub uri: String,
+}
+
+impl Media {
+    /// Reads the text; fails on anything that is not in the grammar of RFC 8216bis section 4.
+    pub fn parse(text: &str) -> Result<Self> {
+        let mut list = Self::default();
+        let mut pending = Pending::default();
+        for (number, line) in lines(text)? {
+            list.line(line, &mut pending).with_context(|| format!("line {number}: {line}"))?;
+        }
+        ensure!(pending.duration.is_none(), "an EXTINF has no URI");
+        list.growing = pending.parts;
+        Ok(list)
+    }
+
+    fn line(&mut self, line: &str, pending: &mut Pending) -> Result<()> {
+        let Some((tag, value)) = split_tag(line) else {
+            return self.uri(line, pending);
+        };
+        match tag {
+            "EXT-X-VERSION" => self.version = value.parse()?,
+            "EXT-X-TARGETDURATION" => self.target = Some(value.parse()?),
+            "EXT-X-MEDIA-SEQUENCE" => {
+                ensure!(self.segments.is_empty(), "comes after the first segment");
+                self.msn = value.parse()?;
+            }
+            "EXT-X-DISCONTINUITY-SEQUENCE" => self.discontinuity_sequence = value.parse()?,
+            "EXT-X-INDEPENDENT-SEGMENTS" => {}
+            "EXT-X-ENDLIST" => self.ended = true,
+            "EXT-X-DISCONTINUITY" => pending.discontinuity = true,
+            "EXT-X-PROGRAM-DATE-TIME" => {
+                let date = OffsetDateTime::parse(value, &Rfc3339)?;
+                pending.date = Some(date.unix_timestamp_nanos() as f64 / 1e9);
+            }
+            "EXTINF" => {
+                let (duration, _title) = value.split_once(',').context("EXTINF needs a comma")?;
+                pending.duration = Some(duration.parse()?);
+            }
+            "EXT-X-PART-INF" => self.part_target = Some(Attributes::parse(value)?.float("PART-TARGET")?),
+            "EXT-X-SERVER-CONTROL" => {
+                let attributes = Attributes::parse(value)?;
+                self.control = Control {
+                    can_block_reload: attributes.word("CAN-BLOCK-RELOAD") == Some("YES"),
+                    part_hold_back: attributes.optional_float("PART-HOLD-BACK")?,
+                    hold_back: attributes.optional_float("HOLD-BACK")?,
+                    can_skip_until: attributes.optional_float("CAN-SKIP-UNTIL")?,
+                };
+            }
+            "EXT-X-MAP" => self.map = Some(Attributes::parse(value)?.text("URI")?),
+            "EXT-X-SKIP" => {
+                ensure!(self.segments.is_empty(), "comes after the first segment");
+                self.skipped = Attributes::parse(value)?.number("SKIPPED-SEGMENTS")?;
+            }
+            "EXT-X-PART" => {
+                let attributes = Attributes::parse(value)?;
+                pending.parts.push(Part {
+                    uri: attributes.text("URI")?,
+                    duration: attributes.float("DURATION")?,
+                    independent: attributes.word("INDEPENDENT") == Some("YES"),
+                });
+            }
+            "EXT-X-PRELOAD-HINT" => {
+                let attributes = Attributes::parse(value)?;
+                ensure!(attributes.word("TYPE") == Some("PART"), "only parts are hinted");
+                ensure!(self.hint.is_none(), "a second hint for a part");
+                self.hint = Some(attributes.text("URI")?);
+            }
+            "EXT-X-RENDITION-REPORT" => {
+                let attributes = Attributes::parse(value)?;
+                self.reports.push(Report {
+                    uri: attributes.text("URI")?,
+                    last_msn: attributes.number("LAST-MSN")?,
+                    last_part: attributes.word("LAST-PART").map(str::parse).transpose()?,
+                });
+            }
+            _ => bail!("no tag of a live media playlist"),
+        }
+        Ok(())
+    }
+
+    fn uri(&mut self, uri: &str, pending: &mut Pending) -> Result<()> {
+        let pending = std::mem::take(pending);
+        self.segments.push(Segment {
+            msn: self.msn + self.skipped + self.segments.len() as u64,
+            uri: uri.to_owned(),
+            duration: pending.duration.context("a URI without EXTINF")?,
+            date: pending.date,
+            discontinuity: pending.discontinuity,
+            parts: pending.parts,
+        });
+        Ok(())
+    }
+
+    /// Media sequence number and index of the last part (or of the last segment, when it has no parts).
+    pub fn last(&self) -> (u64, u64) {
+        let next_msn = self.msn + self.skipped + self.segments.len() as u64;
+        match (self.growing.len() as u64, self.segments.last()) {
+            (0, Some(segment)) => (segment.msn, (segment.parts.len() as u64).saturating_sub(1)),
+            (0, None) => (next_msn, 0),
+            (growing, _) => (next_msn, growing - 1),
+        }
+    }
+
+    /// Media sequence number of the segment that is growing, or will be next.
+    pub fn growing_msn(&self) -> u64 {
+        self.msn + self.skipped + self.segments.len() as u64
+    }
+
+    /// Every part that is listed, oldest first, with its segment's number and its index.
+    pub fn parts(&self) -> impl Iterator<Item = (u64, u64, &Part)> {
+        let whole = self.segments.iter().map(|segment| (segment.msn, &segment.parts));
+        let growing = std::iter::once((self.growing_msn(), &self.growing));
+        whole.chain(growing).flat_map(|(msn, parts)| (0..).zip(parts).map(move |(i, part)| (msn, i, part)))
+    }
+}
+
+#[derive(Default)]
+struct Pending {
+    duration: Option<f64>,
+    date: Option<f64>,
+    discontinuity: bool,
+    parts: Vec<Part>,
+}
+
+impl Multivariant {
+    /// Reads the text; fails on anything outside the grammar, and on tags we have no use for.
+    pub fn parse(text: &str) -> Result<Self> {
+        let mut list = Self::default();
+        let mut variant: Option<Variant> = None;
+        for (number, line) in lines(text)? {
+            let Some((tag, value)) = split_tag(line) else {
+                let mut variant = variant.take().with_context(|| format!("{line}: a URI without variant"))?;
+                line.clone_into(&mut variant.uri);
+                list.variants.push(variant);
+                continue;
+            };
+            let attributes = || Attributes::parse(value).with_context(|| format!("line {number}: {line}"));
+            match tag {
+                "EXT-X-VERSION" => {}
+                "EXT-X-INDEPENDENT-SEGMENTS" => list.independent_segments = true,
+                "EXT-X-MEDIA" => {
+                    let attributes = attributes()?;
+                    ensure!(
+                        attributes.word("TYPE") == Some("AUDIO"),
+                        "line {number}: only audio is expected"
+                    );
+                    attributes.text("NAME")?;
+                    list.audio
+                        .push(Audio { group: attributes.text("GROUP-ID")?, uri: attributes.text("URI")? });
+                }
+                "EXT-X-STREAM-INF" => {
+                    let attributes = attributes()?;
+                    variant = Some(Variant {
+                        uri: String::new(),
+                        bandwidth: attributes.number("BANDWIDTH")?,
+                        codecs: attributes.text("CODECS")?,
+                        resolution: attributes.word("RESOLUTION").map(resolution).transpose()?,
+                        frame_rate: attributes.optional_float("FRAME-RATE")?,
+                        audio: attributes.quoted("AUDIO"),
+                    });
+                }
+                _ => bail!("line {number}: {line}: no tag we know in a multivariant playlist"),
+            }
+        }
+        ensure!(variant.is_none(), "an EXT-X-STREAM-INF has no URI");
+        Ok(list)
+    }
+}
+
+fn resolution(value: &str) -> Result<(u32, u32)> {
+    let (width, height) = value.split_once('x').context("RESOLUTION is WIDTHxHEIGHT")?;
+    Ok((width.parse()?, height.parse()?))
+}
+
+/// Numbered lines after `#EXTM3U`, without blank lines and comments.
+fn lines(text: &str) -> Result<impl Iterator<Item = (usize, &str)>> {
+    ensure!(text.lines().next() == Some("#EXTM3U"), "the first line is not #EXTM3U");
+    let lines = text.lines().enumerate().skip(1).map(|(i, line)| (i + 1, line));
+    Ok(lines.filter(|(_, line)| !line.is_empty() && (!line.starts_with('#') || line.starts_with("#EXT"))))
+}
+
+fn split_tag(line: &str) -> Option<(&str, &str)> {
+    let tag = line.strip_prefix('#')?;
+    Some(tag.split_once(':').unwrap_or((tag, "")))
+}
+
+/// `NAME=value,NAME="value"` (section 4.2).
+struct Attributes<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> Attributes<'a> {
+    fn parse(mut rest: &'a str) -> Result<Self> {
+        let mut all: Vec<(&str, &str)> = Vec::new();
+        while !rest.is_empty() {
+            let (name, value) = rest.split_once('=').context("an attribute without value")?;
+            ensure!(
+                !name.is_empty() && name.bytes().all(|b| matches!(b, b'A'..=b'Z' | b'0'..=b'9' | b'-')),
+                "{name:?} is no attribute name"
+            );
+            ensure!(all.iter().all(|(seen, _)| *seen != name), "{name} appears twice");
+            let end = match value.strip_prefix('"') {
+                Some(quoted) => quoted.find('"').context("a quote that does not end")? + 2,
+                None => value.find(',').unwrap_or(value.len()),
+            };
+            let (value, after) = value.split_at(end);
+            ensure!(!value.is_empty(), "{name} is empty");
+            ensure!(after.is_empty() || after.starts_with(','), "{name}: no comma after the value");
+            ensure!(after != ",", "a comma ends the list");
+            all.push((name, value));
+            rest = after.strip_prefix(',').unwrap_or(after);
+        }
+        Ok(Self(all))
+    }
+
+    /// An unquoted value.
+    fn word(&self, name: &str) -> Option<&'a str> {
+        self.raw(name).filter(|value| !value.starts_with('"'))
+    }
+
+    /// A quoted value, without its quotes.
+    fn quoted(&self, name: &str) -> Option<String> {
+        let value = self.raw(name)?;
+        Some(value.strip_prefix('"')?.strip_suffix('"')?.to_owned())
+    }
+
+    fn text(&self, name: &str) -> Result<String> {
+        self.quoted(name).with_context(|| format!("{name} must be there, in quotes"))
+    }
+
+    fn number(&self, name: &str) -> Result<u64> {
+        let value = self.word(name).with_context(|| format!("{name} must be there"))?;
+        value.parse().with_context(|| format!("{name}={value} is no integer"))
+    }
+
+    fn float(&self, name: &str) -> Result<f64> {
+        self.optional_float(name)?.with_context(|| format!("{name} must be there"))
+    }
+
+    fn optional_float(&self, name: &str) -> Result<Option<f64>> {
+        let parse = |value: &str| value.parse().with_context(|| format!("{name}={value} is no number"));
+        self.word(name).map(parse).transpose()
+    }
+
+    fn raw(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().find(|(seen, _)| *seen == name).map(|(_, value)| *value)
+    }
+}
