@@ -2,18 +2,19 @@
 
 mod ladder;
 mod rendition;
+mod settings;
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::frame::{Config, Frame};
 use crate::hls::{media, multivariant};
-use crate::segment::leader::{Leader, Rules, Shape};
+use crate::segment::leader::{Leader, Shape};
 use crate::segment::{LATEST, LEAD, audio, video_sample};
-use crate::window::{Change, Limits};
+use crate::window::Change;
 use rendition::{Rendition, Source};
+pub use settings::Settings;
 
 /// Everything that is packaged of one broadcast.
 ///
@@ -28,22 +29,6 @@ pub struct Broadcast {
     /// The leader first.
     renditions: Vec<Rendition>,
     ended: bool,
-}
-
-/// How segments, parts and playlists are to be. Values outside their range are brought into it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
-    /// Segments end at the first keyframe after this long: 0.5 to 10 s.
-    pub segment: Duration,
-    /// Parts are this long, give or take a frame: 0.1 s to [`Self::segment`].
-    pub part: Duration,
-    /// Media listed in a playlist, raised to seven target durations where it is less: up to an hour.
-    pub window: Duration,
-    /// A publisher's first keyframe interval sets the target duration; if it is longer than this, segments
-    /// begin between keyframes: [`Self::segment`] to 20 s.
-    pub longest_gop: Duration,
-    /// Bytes of a rendition that are kept at most, in the playlist and for a while after. Beyond, the oldest go.
-    pub rendition_bytes: usize,
 }
 
 /// A rendition to be packaged.
@@ -121,8 +106,6 @@ impl Broadcast {
     /// no video.
     pub fn new(id: impl Into<String>, started_at: u64, settings: Settings, leader: Spec) -> Self {
         let settings = settings.sane();
-        let rules =
-            Rules { segment: settings.segment, part: settings.part, longest_gop: settings.longest_gop };
         let source = match &leader.config {
             Config::Avc(_) => Source::LeadingVideo,
             Config::Aac(config) => Source::LeadingAudio(audio::Clock::new(config)),
@@ -131,7 +114,7 @@ impl Broadcast {
             id: id.into(),
             started_at,
             settings,
-            leader: Leader::new(rules),
+            leader: Leader::new(settings.rules()),
             renditions: vec![Rendition::new(leader, source)],
             ended: false,
         }
@@ -291,35 +274,6 @@ impl Broadcast {
             return 0;
         }
         self.renditions.iter().fold(0, |bits, rendition| bits << 1 | u64::from(rendition.is_listed()))
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            segment: Duration::from_secs(2),
-            part: Duration::from_millis(500),
-            window: Duration::from_secs(30),
-            longest_gop: Duration::from_secs(4),
-            rendition_bytes: 256 << 20,
-        }
-    }
-}
-
-impl Settings {
-    fn sane(self) -> Self {
-        let segment = self.segment.clamp(Duration::from_millis(500), Duration::from_secs(10));
-        Self {
-            segment,
-            part: self.part.clamp(Duration::from_millis(100), segment),
-            window: self.window.min(Duration::from_secs(3600)),
-            longest_gop: self.longest_gop.clamp(segment, Duration::from_secs(20)),
-            rendition_bytes: self.rendition_bytes,
-        }
-    }
-
-    fn limits(&self) -> Limits {
-        Limits { listed: self.window, bytes: self.rendition_bytes }
     }
 }
 

@@ -1,5 +1,7 @@
 //! One rendition's live window: the bytes of its parts while they may be asked for, and its playlist.
 
+mod rate;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use crate::hls::media::{Head, Hint, Map, Open, Part, Playlist, Report, Segment, 
 use crate::path::File;
 use crate::segment::Start;
 use crate::segment::muxer::{self, Output};
+use rate::Rate;
 
 /// What is kept and listed.
 #[derive(Debug, Clone, Copy)]
@@ -56,14 +59,6 @@ struct Growing {
     start: Start,
     open: Open,
     parts: Vec<Bytes>,
-}
-
-/// Bits per second of the segments so far.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Rate {
-    pub(crate) peak: u64,
-    bits: u64,
-    time: Duration,
 }
 
 /// What an [`Output`] did to the window.
@@ -293,37 +288,12 @@ impl Window {
     }
 }
 
-impl Rate {
-    /// Bits per second over everything.
-    pub(crate) fn average(&self) -> u64 {
-        per_second(self.bits, self.time)
-    }
-
-    fn add(&mut self, bytes: usize, time: Duration) {
-        let bits = 8 * bytes as u64;
-        self.bits = self.bits.saturating_add(bits);
-        self.time = self.time.saturating_add(time);
-        // The last segment of a broadcast may be a single frame, which says nothing of the rate.
-        if time >= LEAST_MEASURED || self.peak == 0 {
-            self.peak = self.peak.max(per_second(bits, time));
-        }
-    }
-}
-
-fn per_second(bits: u64, time: Duration) -> u64 {
-    let rate = u128::from(bits) * 1_000_000 / time.as_micros().max(1);
-    u64::try_from(rate).unwrap_or(u64::MAX)
-}
-
 fn part_uri(msn: u64, part: usize) -> String {
     File::Part { msn, part: u32::try_from(part).unwrap_or(u32::MAX) }.to_string()
 }
 
 /// Less than this missing at a segment's end is rounding, not a gap.
 const TOLERANCE: Duration = Duration::from_millis(50);
-
-/// RFC 8216bis appendix B measures peaks over segments of at least half the target duration.
-const LEAST_MEASURED: Duration = Duration::from_millis(500);
 
 /// A publisher whose segments are single frames must not make playlists that nobody can read.
 const MAX_LISTED: usize = 300;

@@ -9,9 +9,7 @@ use nearcast_media::codec::avc;
 use nearcast_media::frame::{CLOCK, Frame};
 use nearcast_origin::transcode::wire::{self, Input, Reply, Request, Rung, Start};
 
-/// Few enough frames for the child's queues: a test writes faster than any publisher, and what does not fit
-/// would be shed.
-const UNSHED: u32 = 40;
+const COUNT: u32 = 40;
 
 /// A source of `frames` pictures at 30 per second with a keyframe each second and B-frames between, by the
 /// system's own FFmpeg, in decoding order.
@@ -123,21 +121,22 @@ fn start(record: Bytes) -> Request {
 
 #[test]
 fn every_rung_keeps_the_times_and_starts_a_group_exactly_at_each_cut() {
-    let (config, frames) = source(UNSHED);
+    let (config, frames) = source(COUNT);
     let keyframes: Vec<i64> = frames.iter().filter(|frame| frame.keyframe).map(|frame| frame.pts).collect();
     assert_eq!(keyframes, [0, 90_000]);
     // A cut need not be a keyframe: a source with rare keyframes is cut anyway.
     let cuts = [0, 45_000, 90_000];
     let mut requests = vec![start(config.record)];
     requests.extend(
-        frames.iter().map(|f| Request::Frame(Input { frame: f.clone(), cut: cuts.contains(&f.pts) })),
+        frames
+            .iter()
+            .map(|f| Request::Frame(Input { frame: f.clone(), cut: cuts.contains(&f.pts), behind: 0 })),
     );
     requests.push(Request::End);
     let (replies, status, complaint) = transcode(&requests);
     assert!(status.success() && complaint.is_empty(), "{status} {complaint}");
 
-    for (rung, (width, count)) in [(240, UNSHED as usize), (160, UNSHED as usize / 2)].into_iter().enumerate()
-    {
+    for (rung, (width, count)) in [(240, COUNT as usize), (160, COUNT as usize / 2)].into_iter().enumerate() {
         let of_rung = |reply: &&Reply| match reply {
             Reply::Config { rung: r, .. } | Reply::Frame { rung: r, .. } => usize::from(*r) == rung,
             other => panic!("{other:?}"),
@@ -170,7 +169,9 @@ fn a_stream_that_is_no_video_ends_the_child_with_a_sentence() {
         frame.data = Bytes::from_static(&[0, 0, 0, 9, 0x65, 1, 2]);
     }
     let mut requests = vec![start(config.record)];
-    requests.extend(frames.iter().map(|f| Request::Frame(Input { frame: f.clone(), cut: f.keyframe })));
+    requests.extend(
+        frames.iter().map(|f| Request::Frame(Input { frame: f.clone(), cut: f.keyframe, behind: 0 })),
+    );
     let (replies, status, complaint) = transcode(&requests);
     assert!(replies.iter().all(|reply| matches!(reply, Reply::Damaged { .. })), "{replies:?}");
     assert_eq!(status.code(), Some(1));
@@ -179,10 +180,12 @@ fn a_stream_that_is_no_video_ends_the_child_with_a_sentence() {
 
 #[test]
 fn damaged_frames_are_counted_and_the_rest_goes_on() {
-    let (config, mut frames) = source(UNSHED);
+    let (config, mut frames) = source(COUNT);
     frames[7].data = Bytes::from_static(&[0, 0, 0, 9, 0x65, 1, 2]);
     let mut requests = vec![start(config.record)];
-    requests.extend(frames.iter().map(|f| Request::Frame(Input { frame: f.clone(), cut: f.keyframe })));
+    requests.extend(
+        frames.iter().map(|f| Request::Frame(Input { frame: f.clone(), cut: f.keyframe, behind: 0 })),
+    );
     let (replies, status, _) = transcode(&requests);
     assert!(status.success());
     let last = replies.iter().rev().find_map(|reply| match reply {
@@ -192,4 +195,35 @@ fn damaged_frames_are_counted_and_the_rest_goes_on() {
     assert_eq!(last, frames.iter().map(|frame| frame.pts).max());
     let damaged = replies.iter().filter(|reply| matches!(reply, Reply::Damaged { frames: 1 })).count();
     assert_eq!(damaged, 1);
+}
+
+#[test]
+fn a_child_that_is_behind_pauses_its_last_rung_and_goes_on_with_an_idr_picture() {
+    let (config, frames) = source(150);
+    // Late by more and more during the second second.
+    let behind =
+        |pts: i64| if (90_000..180_000).contains(&pts) { 90_000 + pts.unsigned_abs() as u32 } else { 0 };
+    let mut requests = vec![start(config.record)];
+    requests.extend(
+        frames
+            .iter()
+            .map(|f| Request::Frame(Input { frame: f.clone(), cut: f.keyframe, behind: behind(f.pts) })),
+    );
+    let (replies, status, _) = transcode(&requests);
+    assert!(status.success());
+    let of = |rung: u8| {
+        let frame = move |reply: &Reply| match reply {
+            Reply::Frame { rung: r, frame } if *r == rung => Some((frame.pts, frame.keyframe)),
+            _ => None,
+        };
+        replies.iter().filter_map(frame).collect::<Vec<_>>()
+    };
+    assert_eq!(of(0).len(), 150, "the best rung lost nothing");
+    let last = of(1);
+    let hole = last.windows(2).find(|pair| pair[1].0 - pair[0].0 > CLOCK / 5).unwrap();
+    // Half a second to catch up, then a pause up to the next cut.
+    assert!((120_000..150_000).contains(&hole[0].0) && hole[1] == (180_000, true), "{hole:?}");
+    let dropped: u32 =
+        replies.iter().map(|r| if let Reply::Lag { rung: 1, dropped } = r { *dropped } else { 0 }).sum();
+    assert!((10..=20).contains(&dropped), "{dropped}");
 }

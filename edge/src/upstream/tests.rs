@@ -92,3 +92,16 @@ async fn the_next_url_of_a_parent_is_tried_when_one_is_unreachable() {
     working.learned.insert(&Snapshot::default(), "demo", &parent);
     assert_eq!(fetch(&working).await.unwrap(), "moof");
 }
+
+#[tokio::test]
+async fn parts_that_do_not_come_do_not_make_an_origin_ill() {
+    let mut upstream = canned(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nmoof").await;
+    upstream.config.hold_timeout = 0;
+    let part = "/live/demo/b1/source/4.0.m4s";
+    for _ in 0..10 {
+        let answer = upstream.open(Resource::parse(part).unwrap(), part).await;
+        assert!(matches!(answer, Err(Error::Timeout { .. })));
+    }
+    upstream.config.hold_timeout = 20;
+    assert_eq!(fetch(&upstream).await.unwrap(), "moof");
+}

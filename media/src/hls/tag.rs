@@ -37,6 +37,10 @@ impl<'a> Attributes<'a> {
                 }
             } else {
                 (value, rest) = after.split_once(',').unwrap_or((after, ""));
+                // It could not be written again.
+                if value.contains('"') {
+                    return Err(Error::List);
+                }
             }
             list.push((name, value));
         }
@@ -154,7 +158,7 @@ mod tests {
 
     #[test]
     fn malformed_lists_are_refused() {
-        for bad in ["A", "=1", "A=\"x", "A=\"x\"y", "A=1,,B=2", "a b=1"] {
+        for bad in ["A", "=1", "A=\"x", "A=\"x\"y", "A=x\"", "A=1,,B=2", "a b=1"] {
             assert!(Attributes::parse(bad).is_err(), "{bad}");
         }
     }

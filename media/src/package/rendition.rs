@@ -155,13 +155,14 @@ impl Rendition {
 
 impl Output {
     fn new(config: &Config, shape: &Shape, settings: &Settings, started_at: u64) -> Self {
-        let frame = match config {
-            Config::Avc(_) => shape.frame,
+        let (frame, part_target) = match config {
+            Config::Avc(_) => (shape.frame, shape.part_target),
             Config::Aac(config) => {
-                Duration::from_secs(u64::from(aac::SAMPLES_PER_FRAME)) / config.sample_rate.max(1)
+                let frame =
+                    Duration::from_secs(u64::from(aac::SAMPLES_PER_FRAME)) / config.sample_rate.max(1);
+                (frame, fit::audio_part_target(shape.part_target, frame))
             }
         };
-        let part_target = fit::shared_part_target(shape.part_target, frame);
         Self {
             muxer: Muxer::new(fmp4::timescale(config), part_target, frame),
             window: Window::new(settings.limits(), started_at, shape.target_duration, part_target),

@@ -1,137 +1,13 @@
-use proptest::prelude::*;
+use std::time::Duration;
 
 use super::*;
-use crate::codec::{aac, avc};
 use crate::frame::CLOCK;
 
 mod check;
+mod hostile;
+mod world;
 
-use check::Checker;
-
-/// 2026-08-01T12:00:00Z
-const STARTED_AT: u64 = 1_785_585_600_000;
-
-fn spec(name: &str, config: Config) -> Spec {
-    Spec { name: name.into(), config, bandwidth: None, listed_from_start: false }
-}
-
-fn video(name: &str, height: u32) -> Spec {
-    let record = Bytes::from_static(&[1, 0x64, 0, 0x1f, 0xff, 0xe0, 0]);
-    spec(name, Config::Avc(avc::Config { record, width: height * 16 / 9, height, frame_rate: None }))
-}
-
-fn audio(rate: u32) -> Spec {
-    let specific = Bytes::from_static(&[0x11, 0x90]);
-    spec("audio", Config::Aac(aac::Config { specific, sample_rate: rate, channels: 2, object_type: 2 }))
-}
-
-/// Frames of a steady rate, as `frames` in `seconds`.
-#[derive(Clone, Copy)]
-struct Camera {
-    frames: i64,
-    seconds: i64,
-    gop: i64,
-    /// Every third frame is shown before the two that precede it in decoding order.
-    reorder: bool,
-    /// FLV counts in milliseconds.
-    milliseconds: bool,
-}
-
-const CAMERA: Camera = Camera { frames: 30, seconds: 1, gop: 60, reorder: false, milliseconds: true };
-
-impl Camera {
-    fn time(&self, index: i64) -> i64 {
-        let ticks = index * CLOCK * self.seconds / self.frames;
-        if self.milliseconds { ticks / 90 * 90 } else { ticks }
-    }
-
-    fn frame(&self, index: i64) -> Frame {
-        let in_gop = index % self.gop;
-        // Decoded I P B B P B B: shown one frame late, P two more, B one less.
-        let shown = match (self.reorder, in_gop, in_gop % 3) {
-            (false, ..) => index,
-            (true, 0, _) => index + 1,
-            (true, _, 1) if in_gop + 2 < self.gop => index + 3,
-            (true, _, 1) => index + 1,
-            (true, _, 0 | 2) if in_gop - in_gop.rem_euclid(3) + 1 + 2 >= self.gop && in_gop % 3 == 2 => {
-                index + 1
-            }
-            (true, ..) => index,
-        };
-        Frame {
-            dts: self.time(index),
-            pts: self.time(shown),
-            keyframe: in_gop == 0,
-            data: Bytes::from(vec![0; 2000]),
-        }
-    }
-
-    fn interval(&self) -> Duration {
-        Duration::from_micros(u64::try_from(1_000_000 * self.seconds / self.frames).unwrap())
-    }
-}
-
-fn audio_frame(rate: i64, index: i64) -> Frame {
-    let time = index * 1024 * 1000 / rate * 90;
-    Frame { dts: time, pts: time, keyframe: true, data: Bytes::from_static(&[0x21; 300]) }
-}
-
-struct World {
-    broadcast: Broadcast,
-    checker: Checker,
-    /// Which of the leader's frames began segments.
-    cuts: Vec<i64>,
-}
-
-impl World {
-    fn new(leader: Spec, frame: Duration) -> Self {
-        let broadcast = Broadcast::new("b1", STARTED_AT, Settings::default(), leader);
-        Self { broadcast, checker: Checker::new(frame + Duration::from_millis(2)), cuts: Vec::new() }
-    }
-
-    fn push(&mut self, rendition: &str, frame: Frame) -> Vec<Event> {
-        let pts = frame.pts;
-        let Outcome { starts_segment, events } = self.broadcast.push(rendition, frame).unwrap();
-        if starts_segment {
-            self.cuts.push(pts);
-        }
-        self.checker.check(&self.broadcast, &events);
-        events
-    }
-
-    /// Video and audio, interleaved, for `seconds` from `from`.
-    fn run(&mut self, camera: Camera, rate: i64, from: i64, seconds: i64) {
-        let frames = from * camera.frames / camera.seconds..(from + seconds) * camera.frames / camera.seconds;
-        let mut audio = from * rate / 1024..(from + seconds) * rate / 1024;
-        for index in frames {
-            let frame = camera.frame(index);
-            let due = audio.clone().take_while(|index| audio_frame(rate, *index).dts <= frame.dts).count();
-            for index in audio.by_ref().take(due) {
-                self.push("audio", audio_frame(rate, index));
-            }
-            self.push("source", frame);
-        }
-    }
-
-    fn end(&mut self) {
-        let events = self.broadcast.end();
-        self.checker.check(&self.broadcast, &events);
-    }
-}
-
-/// A broadcast of video and audio, followed to its end.
-fn followed(camera: Camera, rate: u32, seconds: i64) -> World {
-    let mut world = World::new(video("source", 720), camera.interval());
-    world.broadcast.add_rendition(audio(rate)).unwrap();
-    world.run(camera, i64::from(rate), 0, seconds);
-    world.end();
-    world.checker.aligned(camera.interval() + Duration::from_millis(25));
-    for name in ["source", "audio"] {
-        let playlist = world.checker.last(name);
-        assert!(playlist.ended && playlist.open.is_none());
-    }
-    world
-}
+use world::{CAMERA, Camera, STARTED_AT, World, audio, audio_frame, followed, video, with_rung};
 
 #[test]
 fn segments_are_the_publishers_keyframe_intervals_and_parts_are_full() {
@@ -241,27 +117,6 @@ fn audio_alone_leads_itself() {
         assert_eq!(world.checker.last("audio").target_duration, 2);
         assert_eq!(world.checker.last("audio").discontinuity_sequence, 0);
     }
-}
-
-/// A world with rungs that repeat the source's frames `delay` frames later, as an encoder does.
-fn with_rung(camera: Camera, delay: i64, seconds: i64, mut has: impl FnMut(i64) -> bool) -> World {
-    let mut world = World::new(video("source", 720), camera.interval());
-    world.broadcast.add_rendition(audio(48_000)).unwrap();
-    world.broadcast.add_rendition(video("480p", 480)).unwrap();
-    for second in 0..seconds {
-        for index in second * 30..(second + 1) * 30 {
-            for audio in index * 48_000 / 30 / 1024..(index + 1) * 48_000 / 30 / 1024 {
-                world.push("audio", audio_frame(48_000, audio));
-            }
-            world.push("source", camera.frame(index));
-            let Some(late) = Some(index - delay).filter(|late| *late >= 0 && has(*late)) else { continue };
-            // Without reordering, in the order of presentation.
-            let pts = camera.time(late);
-            let keyframe = world.cuts.contains(&pts);
-            world.push("480p", Frame { dts: pts, pts, keyframe, data: Bytes::from(vec![0; 500]) });
-        }
-    }
-    world
 }
 
 #[test]
@@ -422,62 +277,4 @@ fn memory_is_bounded() {
     assert_eq!(first, 84);
     assert!(broadcast.segment("source", first - 15).is_some());
     assert!(broadcast.segment("source", first - 18).is_none());
-}
-
-/// A step of a hostile publisher: which rendition, how far time goes, and what kind of frame.
-fn step() -> impl Strategy<Value = (usize, i64, i64, bool)> {
-    let advance = prop_oneof![
-        8 => 0..6000_i64,
-        2 => 0..100_000_i64,
-        1 => -1000..2_000_000_i64,
-        1 => Just(0),
-    ];
-    (0..3_usize, advance, 0..12_000_i64, any::<bool>())
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
-    #[test]
-    fn no_sequence_of_frames_panics_or_makes_an_unreadable_playlist(
-        steps in proptest::collection::vec(step(), 1..800),
-    ) {
-        let mut broadcast = Broadcast::new("b", STARTED_AT, Settings::default(), video("source", 720));
-        broadcast.add_rendition(audio(48_000)).unwrap();
-        broadcast.add_rendition(video("480p", 480)).unwrap();
-        let mut times = [0; 2];
-        // Of the source's frames, those that the rung has not had yet.
-        let mut encoder = std::collections::VecDeque::new();
-        for (rendition, advance, reorder, keyframe) in steps {
-            let data = Bytes::from_static(b"x");
-            let refused = if rendition == 2 {
-                let lost = usize::try_from(advance / 20_000).unwrap_or(0);
-                encoder.drain(..lost.min(encoder.len()));
-                let Some((pts, starts)) = encoder.pop_front() else { continue };
-                broadcast.push("480p", Frame { dts: pts, pts, keyframe: starts, data })
-            } else {
-                times[rendition] += advance;
-                let dts = times[rendition];
-                let pts = if rendition == 1 { dts } else { dts + reorder };
-                let outcome = broadcast.push(["source", "audio"][rendition], Frame { dts, pts, keyframe, data });
-                if let (0, Ok(outcome)) = (rendition, &outcome) {
-                    encoder.push_back((pts, outcome.starts_segment));
-                }
-                outcome
-            };
-            if let Err(error) = refused {
-                prop_assert!(matches!(error, Error::Time { .. }), "{}", error);
-            }
-        }
-        broadcast.end();
-        for name in ["source", "audio", "480p"] {
-            let Some(snapshot) = broadcast.playlist(name) else { continue };
-            let text = std::str::from_utf8(snapshot.text()).unwrap();
-            let playlist = crate::hls::parse::media(text).unwrap();
-            prop_assert_eq!(&playlist, &snapshot.playlist);
-            for segment in &playlist.segments {
-                let rounded = (segment.duration + Duration::from_millis(500)).as_secs();
-                prop_assert!(rounded <= u64::from(playlist.target_duration), "{} {:?}", name, segment);
-            }
-        }
-    }
 }

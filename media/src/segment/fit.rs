@@ -19,14 +19,20 @@ pub(crate) fn part_target(wanted: Duration, frame: Duration, longest: Duration) 
     Duration::from_millis(u64::try_from(target.div_ceil(1000)).unwrap_or(u64::MAX))
 }
 
-/// The part target of one track in a broadcast that has one already: the same, if its frames allow it.
-pub(crate) fn shared_part_target(shared: Duration, frame: Duration) -> Duration {
-    let (target, unit) = (shared.as_micros(), frame.as_micros().max(1));
-    if target / unit * unit * 100 >= target * 85 { shared } else { part_target(shared, frame, frame) }
+/// The part target of an audio track beside video with target `shared`: rounded up to whole frames, so that a
+/// segment has as many parts in both and none of a single frame at its end.
+pub(crate) fn audio_part_target(shared: Duration, frame: Duration) -> Duration {
+    let (target, frame) = (shared.as_micros(), frame.as_micros().max(1));
+    let whole = target.div_ceil(frame) * frame;
+    let millis = (whole + ROUNDING).div_ceil(1000);
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
 /// In microseconds: a publisher's millisecond clock makes a run of frames up to one longer than it is.
 const JITTER: u128 = 2000;
+
+/// A frame's duration is cut to whole microseconds, and a part may have a hundred frames.
+const ROUNDING: u128 = 100;
 
 #[cfg(test)]
 mod tests {
@@ -64,10 +70,15 @@ mod tests {
     }
 
     #[test]
-    fn tracks_share_a_target_unless_frames_are_too_long_for_it() {
+    fn audio_rounds_up_to_whole_frames() {
         let shared = Duration::from_millis(502);
-        assert_eq!(shared_part_target(shared, Duration::from_micros(21_333)), shared);
-        // 8 kHz: three frames of 128 ms are 384 ms.
-        assert_eq!(shared_part_target(shared, Duration::from_millis(128)).as_millis(), 386);
+        for (frame_us, expected_ms) in [(21_333, 513), (23_219, 511), (128_000, 513), (10_666, 513)] {
+            let target = audio_part_target(shared, Duration::from_micros(frame_us));
+            assert_eq!(target.as_millis(), expected_ms, "{frame_us}");
+            assert!(
+                (target.as_micros() / u128::from(frame_us) * u128::from(frame_us)) * 100
+                    >= 85 * target.as_micros()
+            );
+        }
     }
 }

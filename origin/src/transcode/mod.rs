@@ -1,7 +1,8 @@
 //! The ladder: source frames go to a child process per broadcast, frames of every lower rendition come back.
 //!
-//! Nothing here can hold up ingest: the queue to the child is bounded in frames and bytes and drops whole
-//! groups of pictures when it is full, and a child that dies or hangs is replaced at the next cut.
+//! Nothing here can hold up ingest: a child that falls behind pauses its least valuable rungs, the queue to it is
+//! bounded in frames and bytes and drops whole groups of pictures when it is full all the same, and a child
+//! that dies or hangs is replaced at the next cut.
 
 pub mod child;
 pub mod ladder;
@@ -11,7 +12,7 @@ pub mod wire;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use nearcast_api::BroadcastId;
 use nearcast_media::Frame;
@@ -23,7 +24,6 @@ use tokio::sync::mpsc;
 pub use ladder::{Rung, Step};
 
 use crate::metrics::Transcode as Metrics;
-use wire::Input;
 
 /// `[transcode]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +35,8 @@ pub struct Config {
     pub preset: String,
     /// Threads of the decoder. Every rung's encoder has one of its own.
     pub decode_threads: u16,
-    /// Bytes of decoded pictures that may wait for a broadcast's encoders; when they are in use, the
-    /// least valuable rung pauses.
+    /// Bytes of decoded pictures that may wait for a broadcast's encoders. More wait as coded frames; when
+    /// those are a second old, the least valuable rung pauses.
     pub queue_bytes: u32,
     /// Bytes of writable memory a broadcast's child process may have.
     pub memory_bytes: u64,
@@ -69,12 +69,26 @@ pub enum Output {
 /// The origin's handle on a broadcast's ladder. Dropping it ends the child's input.
 #[derive(Debug)]
 pub struct Transcoder {
-    queue: mpsc::Sender<Input>,
-    /// Bytes in the queue, which has a bound in frames only.
-    queued: Arc<AtomicUsize>,
+    queue: mpsc::Sender<Queued>,
+    level: Arc<Level>,
     /// What does not fit is left out up to a place where the decoder and all rungs can begin anew.
     skipping: bool,
     metrics: Metrics,
+}
+
+/// A frame on its way to the child.
+#[derive(Debug)]
+struct Queued {
+    frame: Frame,
+    cut: bool,
+}
+
+/// How full the queue to the child is, beside the number of frames that its channel bounds.
+#[derive(Debug, Default)]
+struct Level {
+    bytes: AtomicUsize,
+    /// Decoding time of the newest frame that was put in.
+    newest: AtomicI64,
 }
 
 impl Default for Config {
@@ -135,7 +149,7 @@ impl Transcoder {
     ) -> (Self, mpsc::Receiver<Output>) {
         let (queue, inputs) = mpsc::channel(QUEUE_FRAMES);
         let (outputs, receiver) = mpsc::channel(OUTPUT_FRAMES);
-        let queued = Arc::new(AtomicUsize::new(0));
+        let level = Arc::<Level>::default();
         let start = wire::Start {
             record: source.record.clone(),
             rungs: rungs.iter().map(|rung| rung.target.clone()).collect(),
@@ -149,11 +163,11 @@ impl Transcoder {
             program: config.program.clone(),
             broadcast,
             start,
-            inputs: supervisor::Inputs::new(inputs, Arc::clone(&queued)),
+            inputs: supervisor::Inputs::new(inputs, Arc::clone(&level)),
             sink: supervisor::Sink { outputs, names, metrics: metrics.clone() },
         };
         drain.spawn("transcoder", supervisor.run());
-        (Self { queue, queued, skipping: true, metrics: metrics.clone() }, receiver)
+        (Self { queue, level, skipping: true, metrics: metrics.clone() }, receiver)
     }
 
     /// Hands a source frame to the child. Never waits.
@@ -162,20 +176,21 @@ impl Transcoder {
             self.metrics.skipped_frames.inc();
             return;
         }
+        let Level { bytes, newest } = &*self.level;
         let size = frame.data.len();
-        let fits = self.queued.load(Ordering::Relaxed) + size <= QUEUE_BYTES;
+        newest.store(frame.dts, Ordering::Relaxed);
         // Counted before it is sent, for the other end counts down when it takes it out.
-        self.queued.fetch_add(size, Ordering::Relaxed);
-        self.skipping = !fits || self.queue.try_send(Input { frame, cut }).is_err();
+        let fits = bytes.fetch_add(size, Ordering::Relaxed) + size <= QUEUE_BYTES;
+        self.skipping = !fits || self.queue.try_send(Queued { frame, cut }).is_err();
         if self.skipping {
-            self.queued.fetch_sub(size, Ordering::Relaxed);
+            bytes.fetch_sub(size, Ordering::Relaxed);
             self.metrics.skipped_frames.inc();
         }
     }
 }
 
-/// Frames to the child: four seconds at 30 per second. What waits longer is not live any more.
-const QUEUE_FRAMES: usize = 120;
+/// Frames to the child: four seconds at 60 per second. What waits longer is not live any more.
+const QUEUE_FRAMES: usize = 240;
 
 /// Bytes to the child: four seconds at 32 Mb/s.
 const QUEUE_BYTES: usize = 16 << 20;
@@ -207,10 +222,10 @@ mod tests {
 
     use super::*;
 
-    fn transcoder() -> (Transcoder, mpsc::Receiver<Input>) {
+    fn transcoder() -> (Transcoder, mpsc::Receiver<Queued>) {
         let (queue, inputs) = mpsc::channel(4);
         let metrics = Metrics::register(&nearcast_service::metrics::Registry::new());
-        (Transcoder { queue, queued: Arc::default(), skipping: true, metrics }, inputs)
+        (Transcoder { queue, level: Arc::default(), skipping: true, metrics }, inputs)
     }
 
     fn frame(n: i64, keyframe: bool, size: usize) -> Frame {
@@ -242,7 +257,7 @@ mod tests {
         let (mut transcoder, mut inputs) = transcoder();
         transcoder.push(frame(0, true, QUEUE_BYTES), true);
         transcoder.push(frame(1, false, 1), false);
-        assert_eq!(transcoder.queued.load(Ordering::Relaxed), QUEUE_BYTES);
+        assert_eq!(transcoder.level.bytes.load(Ordering::Relaxed), QUEUE_BYTES);
         assert!(inputs.try_recv().is_ok() && inputs.try_recv().is_err());
     }
 

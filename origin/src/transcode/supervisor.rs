@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nearcast_api::BroadcastId;
@@ -12,9 +12,9 @@ use nearcast_service::log::Chain;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::Output;
 use super::process::Process;
 use super::wire::{self, Input, Reply, Start};
+use super::{Level, Output, Queued};
 use crate::error::{Error, Result};
 use crate::metrics::{RungLabels, Transcode as Metrics};
 
@@ -27,22 +27,23 @@ pub(super) struct Supervisor {
     pub(super) sink: Sink,
 }
 
-/// The child's end of the queue, which keeps count of its bytes.
+/// The child's end of the queue.
 pub(super) struct Inputs {
-    queue: mpsc::Receiver<Input>,
-    queued: Arc<AtomicUsize>,
+    queue: mpsc::Receiver<Queued>,
+    level: Arc<Level>,
 }
 
 impl Inputs {
-    pub(super) fn new(queue: mpsc::Receiver<Input>, queued: Arc<AtomicUsize>) -> Self {
-        Self { queue, queued }
+    pub(super) fn new(queue: mpsc::Receiver<Queued>, level: Arc<Level>) -> Self {
+        Self { queue, level }
     }
 
     /// The next frame, or nothing when there will be no more.
     pub(super) async fn next(&mut self) -> Option<Input> {
-        let input = self.queue.recv().await?;
-        self.queued.fetch_sub(input.frame.data.len(), Ordering::Relaxed);
-        Some(input)
+        let Queued { frame, cut } = self.queue.recv().await?;
+        self.level.bytes.fetch_sub(frame.data.len(), Ordering::Relaxed);
+        let behind = self.level.newest.load(Ordering::Relaxed) - frame.dts;
+        Some(Input { frame, cut, behind: u32::try_from(behind.max(0)).unwrap_or(u32::MAX) })
     }
 }
 

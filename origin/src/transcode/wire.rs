@@ -53,6 +53,8 @@ pub struct Input {
     pub frame: Frame,
     /// The source's segment was cut here: every rung starts a closed group of pictures.
     pub cut: bool,
+    /// How much older than the newest frame of the source it is, in media ticks.
+    pub behind: u32,
 }
 
 /// What the child answers. `rung` counts from 0 in the order of [`Start::rungs`].
@@ -126,6 +128,7 @@ impl Request {
             Self::Frame(input) => {
                 out.put_u8(FRAME);
                 out.put_u8(u8::from(input.cut));
+                out.put_u32(input.behind);
                 encode_frame(&input.frame, out);
             }
             Self::End => out.put_u8(END),
@@ -138,7 +141,8 @@ impl Request {
             START => Self::Start(Start::decode(message)?),
             FRAME => {
                 let cut = u8_of(&mut message)? & 1 != 0;
-                Self::Frame(Input { cut, frame: decode_frame(message)? })
+                let behind = u32_of(&mut message)?;
+                Self::Frame(Input { cut, behind, frame: decode_frame(message)? })
             }
             END => ended(&message, Self::End)?,
             kind => return Err(Error::UnknownKind(kind)),
@@ -307,7 +311,11 @@ mod tests {
             queue_bytes: 64 << 20,
             memory_bytes: 1 << 30,
         };
-        vec![Request::Start(start), Request::Frame(Input { frame: frame(), cut: true }), Request::End]
+        vec![
+            Request::Start(start),
+            Request::Frame(Input { frame: frame(), cut: true, behind: 90_000 }),
+            Request::End,
+        ]
     }
 
     fn replies() -> Vec<Reply> {

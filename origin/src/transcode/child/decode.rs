@@ -59,11 +59,13 @@ fn next(input: &mut impl Read, buffer: &mut BytesMut) -> Result<Option<Request>,
 
 struct Pipeline {
     decoder: Decoder,
+    /// Started by the first picture, which says how big one is.
     rungs: Vec<Handle>,
     output: Arc<Output>,
     start: Start,
-    /// Known when the first picture says how big one is.
-    shedder: Option<Shedder>,
+    shedder: Shedder,
+    /// How far behind the newest frame the one before the decoder is.
+    behind: i64,
     /// Times of cuts whose picture has not come out of the decoder yet.
     cuts: VecDeque<i64>,
     /// A cut has come that no picture carries yet.
@@ -84,7 +86,8 @@ impl Pipeline {
             rungs: Vec::new(),
             output: Arc::new(Output::new()),
             start: start.clone(),
-            shedder: None,
+            shedder: Shedder::new(start.rungs.len()),
+            behind: 0,
             cuts: VecDeque::new(),
             due: false,
             last: i64::MIN,
@@ -94,6 +97,7 @@ impl Pipeline {
     }
 
     fn push(&mut self, input: &Input) -> Result<(), Error> {
+        self.behind = i64::from(input.behind);
         if input.cut {
             if self.cuts.len() == MAX_CUTS {
                 self.cuts.pop_front();
@@ -145,12 +149,10 @@ impl Pipeline {
         }
         self.last = pts;
         let idr = std::mem::take(&mut self.due);
-        if self.shedder.is_none() {
+        if self.rungs.is_empty() {
             self.start_rungs(&picture)?;
         }
-        let Some(shedder) = &mut self.shedder else { return Err(Error::Thread) };
-        let waiting: Vec<usize> = self.rungs.iter().map(Handle::waiting).collect();
-        let admitted = shedder.admit(&waiting, idr);
+        let admitted = self.shedder.admit(pts, self.behind, idr);
         let picture = Picture { image: Arc::new(picture), pts, idr };
         for ((rung, admitted), dropped) in self.rungs.iter().zip(admitted).zip(&mut self.dropped) {
             if !*admitted {
@@ -170,7 +172,6 @@ impl Pipeline {
             let (preset, output) = (self.start.preset.clone(), Arc::clone(&self.output));
             self.rungs.push(Handle::spawn(index as u8, rung.clone(), preset, capacity, output)?);
         }
-        self.shedder = Some(Shedder::new(self.rungs.len(), capacity));
         Ok(())
     }
 
@@ -195,11 +196,11 @@ const MAX_UNDECODABLE: u32 = 60;
 /// A decoder holds at most 16 pictures, so more cuts than that wait for nothing.
 const MAX_CUTS: usize = 32;
 
-/// A queue shorter than this would shed at every hiccup of the scheduler.
-const MIN_QUEUE: usize = 8;
+/// Enough to keep decoder and encoders busy beside each other.
+const MIN_QUEUE: usize = 4;
 
-/// Two seconds at 30 frames: what waits longer is not live.
-const MAX_QUEUE: usize = 60;
+/// Enough for every hiccup of the scheduler; what waits longer may as well wait as coded frames.
+const MAX_QUEUE: usize = 24;
 
 /// Half a second at 30 frames.
 const REPORT_EVERY: u32 = 15;

@@ -1,7 +1,6 @@
 //! One rung: a thread that scales shared pictures and encodes them, IDR pictures only where told.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -25,7 +24,6 @@ pub(super) struct Picture {
 /// The decoder's end of a rung's queue.
 pub(super) struct Handle {
     queue: SyncSender<Picture>,
-    waiting: Arc<AtomicUsize>,
     thread: JoinHandle<Result<(), Error>>,
 }
 
@@ -39,24 +37,16 @@ impl Handle {
         output: Arc<Output>,
     ) -> Result<Self, Error> {
         let (queue, pictures) = sync_channel(capacity);
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&waiting);
         let name = format!("rung-{}x{}", rung.width, rung.height);
         // Made in its thread, where its scaler must stay.
-        let run = move || Worker::new(index, rung, preset, output).run(&pictures, &counter);
+        let run = move || Worker::new(index, rung, preset, output).run(&pictures);
         let thread = std::thread::Builder::new().name(name).spawn(run).map_err(Error::Process)?;
-        Ok(Self { queue, waiting, thread })
+        Ok(Self { queue, thread })
     }
 
-    /// Pictures in the queue or being encoded.
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
-    }
-
-    /// Never waits: whoever asks has seen that fewer than the capacity are [`Self::waiting`].
+    /// Waits while the queue is full: then coded frames wait behind it, in the pipe and in the origin.
     pub(super) fn send(&self, picture: Picture) -> Result<(), Error> {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        self.queue.try_send(picture).map_err(|_| Error::Thread)
+        self.queue.send(picture).map_err(|_| Error::Thread)
     }
 
     /// Lets the thread finish its queue, and returns how it ended.
@@ -83,11 +73,9 @@ impl Worker {
         Self { index, rung, preset, pace, scaler, encoder: None, output }
     }
 
-    fn run(&mut self, pictures: &Receiver<Picture>, waiting: &AtomicUsize) -> Result<(), Error> {
+    fn run(&mut self, pictures: &Receiver<Picture>) -> Result<(), Error> {
         for picture in pictures {
-            let done = self.encode(&picture);
-            waiting.fetch_sub(1, Ordering::Relaxed);
-            done?;
+            self.encode(&picture)?;
         }
         if let Some(encoder) = &mut self.encoder {
             encoder.finish().map_err(|source| failed(&self.rung, source))?;

@@ -1,116 +1,178 @@
-//! Which rungs go without a frame when the encoders cannot keep up: the least valuable first, back at a cut.
+//! Which rungs pause when the encoders cannot keep up: the least valuable first, back one by one at cuts.
+//!
+//! How far the child is behind is measured in media time by the origin, whose queue holds coded frames and so
+//! has room for bursts; decoded pictures are too big to wait. All times are in media ticks.
 
-/// Decides, frame by frame, who gets it. Queues are counted in frames.
+use nearcast_media::frame::CLOCK;
+
+/// Decides, picture by picture, who gets it.
 #[derive(Debug)]
 pub(super) struct Shedder {
-    /// Frames a queue holds.
-    capacity: usize,
-    /// Rungs that take frames now, best first.
-    active: Vec<bool>,
-    /// Frames to wait before the next rung is shed, so that the last one's absence can show.
-    patience: usize,
+    /// Best first.
+    rungs: Vec<Rung>,
     started: bool,
+    /// Since when the child has been late, and how late it was then.
+    late: Option<(i64, i64)>,
+    /// The rung that returned last, and when.
+    returned: Option<(usize, i64)>,
+    admitted: Vec<bool>,
+}
+
+#[derive(Debug, Clone)]
+struct Rung {
+    active: bool,
+    /// Cuts to wait before it may return.
+    wait: u32,
+    /// What `wait` is next time.
+    penalty: u32,
 }
 
 impl Shedder {
-    /// `rungs` queues of `capacity` frames each, best rung first. Each starts at its first cut.
-    pub(super) fn new(rungs: usize, capacity: usize) -> Self {
-        Self { capacity, active: vec![false; rungs], patience: 0, started: false }
+    /// For a number of rungs, best first. All start at the first cut.
+    pub(super) fn new(rungs: usize) -> Self {
+        let rung = Rung { active: false, wait: 0, penalty: 1 };
+        Self {
+            rungs: vec![rung; rungs],
+            started: false,
+            late: None,
+            returned: None,
+            admitted: vec![false; rungs],
+        }
     }
 
-    /// Takes how many frames wait for each rung and whether a group of pictures may start here, and
-    /// answers which rungs take this frame.
-    pub(super) fn admit(&mut self, waiting: &[usize], cut: bool) -> &[bool] {
+    /// Takes a picture's time, how far `behind` the newest frame it is, and whether a group of pictures may
+    /// start with it; answers which rungs get it.
+    pub(super) fn admit(&mut self, pts: i64, behind: i64, cut: bool) -> &[bool] {
         if cut {
-            self.resume(waiting);
+            self.at_cut(pts, behind);
         }
-        self.patience = self.patience.saturating_sub(1);
-        for (active, waiting) in self.active.iter_mut().zip(waiting) {
-            if *waiting >= self.capacity {
-                *active = false;
+        if behind <= LATE {
+            self.late = None;
+        } else {
+            match self.late {
+                None => self.late = Some((pts, behind)),
+                Some((since, was)) if pts - since >= PATIENCE => {
+                    // Whoever catches up, such as at the start, is left alone.
+                    if behind + PATIENCE / 10 >= was {
+                        self.shed(pts);
+                    }
+                    self.late = Some((pts, behind));
+                }
+                Some(_) => {}
             }
         }
-        let deepest = self.deepest(waiting);
-        let many = self.active.iter().filter(|active| **active).count() > 1;
-        if many && self.patience == 0 && deepest >= self.capacity * 3 / 4 {
-            if let Some(last) = self.active.iter().rposition(|active| *active) {
-                self.active[last] = false;
-            }
-            self.patience = self.capacity / 8;
+        for (admitted, rung) in self.admitted.iter_mut().zip(&self.rungs) {
+            *admitted = rung.active;
         }
-        &self.active
+        &self.admitted
     }
 
-    /// All rungs start at the first cut; later they return one per cut, best first, so that the load that
-    /// drove them out does not come back at once.
-    fn resume(&mut self, waiting: &[usize]) {
-        if self.deepest(waiting) > self.capacity / 4 {
+    fn at_cut(&mut self, pts: i64, behind: i64) {
+        if !std::mem::replace(&mut self.started, true) {
+            self.rungs.iter_mut().for_each(|rung| rung.active = true);
             return;
         }
-        let away = self.active.iter_mut().zip(waiting).filter(|(active, _)| !**active);
-        let fit = away.filter(|(_, waiting)| **waiting <= self.capacity / 4);
-        let most = if self.started { 1 } else { usize::MAX };
-        fit.take(most).for_each(|(active, _)| *active = true);
-        self.started = true;
+        for rung in &mut self.rungs {
+            rung.wait = rung.wait.saturating_sub(1);
+        }
+        if behind > CALM {
+            return;
+        }
+        if let Some(index) = self.rungs.iter().position(|rung| !rung.active && rung.wait == 0) {
+            self.rungs[index].active = true;
+            self.returned = Some((index, pts));
+        }
     }
 
-    fn deepest(&self, waiting: &[usize]) -> usize {
-        let pairs = self.active.iter().zip(waiting);
-        pairs.filter(|(active, _)| **active).map(|(_, waiting)| *waiting).max().unwrap_or(0)
+    /// Pauses the rung that has just returned, for all was well without it, or else the least valuable.
+    fn shed(&mut self, pts: i64) {
+        let suspect = self.returned.take().filter(|(_, at)| pts - at < PROBATION).map(|(index, _)| index);
+        let last = self.rungs.iter().rposition(|rung| rung.active);
+        let Some(index) = suspect.filter(|index| self.rungs[*index].active).or(last) else { return };
+        let rung = &mut self.rungs[index];
+        rung.active = false;
+        rung.penalty = if suspect == Some(index) { (rung.penalty * 2).min(LONGEST_WAIT) } else { 1 };
+        rung.wait = rung.penalty;
     }
 }
+
+/// Behind by more than this, viewers of live renditions begin to starve.
+const LATE: i64 = CLOCK;
+
+/// Behind by no more than this, there is room for another rung.
+const CALM: i64 = CLOCK / 4;
+
+/// Between two decisions, so that the first can show.
+const PATIENCE: i64 = CLOCK / 2;
+
+/// A rung that has been back for longer is not to blame.
+const PROBATION: i64 = 10 * CLOCK;
+
+/// In cuts: about a minute.
+const LONGEST_WAIT: u32 = 32;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// A second of pictures, 30 of them, the first at a cut, all equally far behind.
+    fn second(shedder: &mut Shedder, at: i64, behind: i64) -> Vec<bool> {
+        for n in 0..30 {
+            shedder.admit(at * CLOCK + n * CLOCK / 30, behind, n == 0);
+        }
+        shedder.admitted.clone()
+    }
+
     #[test]
     fn nobody_starts_before_a_cut_and_all_start_at_it() {
-        let mut shedder = Shedder::new(2, 16);
-        assert_eq!(shedder.admit(&[0, 0], false), [false, false]);
-        assert_eq!(shedder.admit(&[0, 0], true), [true, true]);
-        assert_eq!(shedder.admit(&[9, 3], false), [true, true]);
+        let mut shedder = Shedder::new(2);
+        assert_eq!(shedder.admit(0, 0, false), [false, false]);
+        assert_eq!(shedder.admit(3_000, 0, true), [true, true]);
+        assert_eq!(shedder.admit(6_000, 0, false), [true, true]);
     }
 
     #[test]
-    fn the_least_valuable_goes_first_and_the_best_only_when_its_queue_is_full() {
-        let mut shedder = Shedder::new(3, 16);
-        shedder.admit(&[0, 0, 0], true);
-        assert_eq!(shedder.admit(&[12, 1, 1], false), [true, true, false]);
-        assert_eq!(shedder.admit(&[12, 1, 0], false), [true, true, false], "the first loss may show yet");
-        assert_eq!(shedder.admit(&[13, 1, 0], false), [true, false, false]);
-        for waiting in 14..16 {
-            assert_eq!(shedder.admit(&[waiting, 0, 0], false), [true, false, false]);
+    fn the_least_valuable_goes_first() {
+        let mut shedder = Shedder::new(3);
+        assert_eq!(second(&mut shedder, 0, 0), [true, true, true]);
+        assert_eq!(second(&mut shedder, 1, 2 * CLOCK), [true, true, false]);
+        assert_eq!(second(&mut shedder, 2, 2 * CLOCK), [false, false, false]);
+    }
+
+    #[test]
+    fn a_burst_that_is_worked_off_costs_nobody_anything() {
+        let mut shedder = Shedder::new(2);
+        for n in 0..120 {
+            let behind = 3 * CLOCK - n * 2_000;
+            assert_eq!(shedder.admit(n * 3_000, behind, n % 30 == 0), [true, true], "{n}");
         }
-        assert_eq!(shedder.admit(&[16, 0, 0], false), [false, false, false]);
-    }
-
-    #[test]
-    fn a_rung_returns_at_a_cut_once_the_queues_are_short() {
-        let mut shedder = Shedder::new(2, 16);
-        shedder.admit(&[0, 0], true);
-        shedder.admit(&[12, 4], false);
-        assert_eq!(shedder.admit(&[2, 0], false), [true, false]);
-        assert_eq!(shedder.admit(&[9, 0], true), [true, false], "still behind");
-        assert_eq!(shedder.admit(&[3, 0], true), [true, true]);
     }
 
     #[test]
     fn rungs_return_one_per_cut_the_best_first() {
-        let mut shedder = Shedder::new(3, 8);
-        shedder.admit(&[0, 0, 0], true);
-        shedder.admit(&[8, 8, 8], false);
-        assert_eq!(shedder.admit(&[0, 0, 0], true), [true, false, false]);
-        assert_eq!(shedder.admit(&[0, 0, 0], false), [true, false, false]);
-        assert_eq!(shedder.admit(&[0, 0, 0], true), [true, true, false]);
+        let mut shedder = Shedder::new(3);
+        second(&mut shedder, 0, 0);
+        second(&mut shedder, 1, 2 * CLOCK);
+        assert_eq!(second(&mut shedder, 2, 2 * CLOCK), [false, false, false]);
+        assert_eq!(second(&mut shedder, 3, CLOCK / 2), [false, false, false], "not calm yet");
+        assert_eq!(second(&mut shedder, 4, 0), [true, false, false]);
+        assert_eq!(second(&mut shedder, 5, 0), [true, true, false]);
+        assert_eq!(second(&mut shedder, 6, 0), [true, true, true]);
     }
 
     #[test]
-    fn a_full_queue_never_gets_more() {
-        let mut shedder = Shedder::new(2, 8);
-        shedder.admit(&[0, 0], true);
-        for cut in [false, true, false, true] {
-            assert!(!shedder.admit(&[8, 8], cut).contains(&true));
+    fn a_rung_that_is_too_much_is_tried_less_and_less_and_costs_the_others_nothing() {
+        let mut shedder = Shedder::new(3);
+        second(&mut shedder, 0, 0);
+        second(&mut shedder, 1, 2 * CLOCK);
+        // From here on the machine can do two rungs, but not the best one.
+        let (mut tried, mut both) = (0, 0);
+        for at in 2..200 {
+            let overload = shedder.rungs[0].active;
+            let active = second(&mut shedder, at, if overload { 2 * CLOCK } else { 0 });
+            tried += usize::from(overload || active[0]);
+            both += usize::from(active[1] && active[2]);
         }
+        assert!(tried < 25 && both > 170, "{tried} {both}");
     }
 }
