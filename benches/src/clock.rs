@@ -17,6 +17,8 @@ pub const FRAMES_PER_SECOND: u32 = 30;
 /// Writes frames (8-bit 4:2:0 planes) at their time until the reader goes away.
 pub async fn write(mut to: ChildStdin) -> Result<()> {
     let mut frame = vec![128; WIDTH * HEIGHT * 3 / 2];
+    // The pipe holds less than a frame: once one has gone through, the reader is there and time begins.
+    to.write_all(&frame).await?;
     let mut tick = interval(Duration::from_secs(1) / FRAMES_PER_SECOND);
     tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
     for number in 0.. {

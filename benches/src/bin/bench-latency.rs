@@ -18,9 +18,11 @@ async fn main() -> Result<()> {
     let key = world.channel(CHANNEL).await?;
     let size = format!("{}x{}", clock::WIDTH, clock::HEIGHT);
     let rate = clock::FRAMES_PER_SECOND.to_string();
-    let picture = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", &size, "-r", &rate, "-i", "pipe:0"];
+    // The sound comes first: were its clock behind the picture's, FFmpeg would hold every picture back.
     let sound = ["-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"];
-    let feed = Feed::from_inputs(&[["-fflags", "nobuffer"].as_slice(), &picture, &sound].concat());
+    let queue = ["-thread_queue_size", "64", "-fflags", "nobuffer", "-probesize", "32"];
+    let picture = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", &size, "-r", &rate, "-i", "pipe:0"];
+    let feed = Feed::from_inputs(&[sound.as_slice(), &queue, &picture].concat());
     let program = feed.program(&world.rtmp(&key)).named("publisher").piped();
     let mut publisher = program.start(&world.logs())?;
     let mut tasks = JoinSet::new();
