@@ -60,7 +60,6 @@ impl Load {
                         format!("--clients={connections}"),
                         format!("--max-concurrent-streams={streams}"),
                         format!("--duration={seconds}"),
-                        "--warm-up-time=1".into(),
                         url,
                     ],
                 )

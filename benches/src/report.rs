@@ -1,8 +1,9 @@
 //! Results: `benches/results/{name}.json`, and the same as a Markdown table.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 use serde::Serialize;
@@ -67,6 +68,17 @@ pub fn write(name: &str, rows: &[Row]) -> Result<String> {
     let table = table(rows) + &format!("\nCommit {commit}, {cores} cores.\n");
     std::fs::write(folder.join(format!("{name}.md")), &table)?;
     Ok(table)
+}
+
+/// The end of a benchmark: what went wrong, in one line, and the exit code.
+pub fn exit(outcome: Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// The value below which `percent` of the values lie (nearest rank); 0 without values.

@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 
 /// The playlist of a broadcast that has ended: about 1 KB, and the same for ever.
 pub const PLAYLIST: &str = "/live/bench/b1/source/media.m3u8";
+const CHANNEL: &str = "/live/bench/index.m3u8";
 /// 1 MiB.
 pub const SEGMENT: &str = "/live/bench/b1/source/0.m4s";
 /// 100 KiB, a part of half a second at 1.6 Mbit/s.
@@ -107,6 +108,8 @@ fn answer(request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let media = |len| (StatusCode::OK, "video/mp4", "public, max-age=31536000, immutable", vec![7; len]);
     let (status, kind, cache, body) = match request.uri().path() {
         PLAYLIST => (StatusCode::OK, "application/vnd.apple.mpegurl", "public, max-age=3600", playlist()),
+        // An edge asks for this one to learn which origin has the channel.
+        CHANNEL => (StatusCode::OK, "application/vnd.apple.mpegurl", "public, max-age=3600", channel()),
         SEGMENT => media(1 << 20),
         PART => media(100 << 10),
         _ => (StatusCode::NOT_FOUND, "text/plain", "public, max-age=4", Vec::new()),
@@ -117,6 +120,10 @@ fn answer(request: &Request<Incoming>) -> Response<Full<Bytes>> {
     headers.insert("content-type", http::HeaderValue::from_static(kind));
     headers.insert("cache-control", http::HeaderValue::from_static(cache));
     response
+}
+
+fn channel() -> Vec<u8> {
+    b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1600000\nb1/source/media.m3u8\n".to_vec()
 }
 
 fn playlist() -> Vec<u8> {

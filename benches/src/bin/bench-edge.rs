@@ -1,6 +1,7 @@
 //! `make bench-edge`: what one core of an edge serves from memory, per second of its own CPU time.
 
 use std::io::Write as _;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -71,7 +72,11 @@ const MEASURES: &[Measure] = &[
 ];
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
+    report::exit(run().await)
+}
+
+async fn run() -> Result<()> {
     ensure!(cpu::cores()? > 1, "the edge has core 0 for itself, the load needs another");
     let folder = std::env::temp_dir().join(format!("nearcast-bench-edge-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;

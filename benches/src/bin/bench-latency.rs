@@ -1,6 +1,7 @@
 //! `make bench-latency`: glass to glass, from a picture that tells the time to a browser that reads it.
 
 use std::io::Write as _;
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
 use nearcast_benches::clock;
@@ -13,7 +14,11 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
+    report::exit(run().await)
+}
+
+async fn run() -> Result<()> {
     let world = World::builder("bench-latency").edges(["eu-1"]).start().await?;
     let key = world.channel(CHANNEL).await?;
     let size = format!("{}x{}", clock::WIDTH, clock::HEIGHT);
