@@ -79,7 +79,13 @@ impl<'a> Connection<'a> {
         let mut buffer = BytesMut::with_capacity(READ_SIZE);
         loop {
             buffer.clear();
-            let read = timeout_at(self.deadline, stream.read_buf(&mut buffer)).await;
+            let read = tokio::select! {
+                read = timeout_at(self.deadline, stream.read_buf(&mut buffer)) => read,
+                () = taken(self.publishing.as_ref()) => return Err(End {
+                    reason: "taken_over",
+                    detail: "it was quiet, and another publisher with the key has come".into(),
+                }),
+            };
             match read.map_err(|_| self.too_slow())? {
                 Ok(0) => return Ok(()),
                 Ok(length) => self.context.metrics.received_bytes.inc_by(length as u64),
@@ -130,7 +136,7 @@ impl<'a> Connection<'a> {
             self.refuse("unknown_key", "NetStream.Publish.BadName", advice.into());
             return Ok(());
         };
-        match self.context.channels.claim(channel) {
+        match self.context.channels.claim(channel, self.context.config.takeover_after()) {
             Ok(claim) => {
                 tracing::info!(%channel, peer = %self.peer, "a publisher begins");
                 let (demuxer, tracks) = (flv::Demuxer::new(), Tracks::default());
@@ -158,6 +164,7 @@ impl<'a> Connection<'a> {
             Ok(None) => {}
             Ok(Some(event)) => {
                 if matches!(event, flv::Event::Frame(..)) {
+                    publishing.claim.beat();
                     self.deadline = Instant::now() + self.context.config.idle_timeout();
                     self.context.metrics.frames.get_or_create(&TrackLabels { track }).inc();
                 }
@@ -249,6 +256,14 @@ impl Publishing {
                 false
             }
         }
+    }
+}
+
+/// Completes when another publisher has taken the channel; never while nothing is published.
+async fn taken(publishing: Option<&Publishing>) {
+    match publishing {
+        Some(publishing) => publishing.claim.taken().await,
+        None => std::future::pending().await,
     }
 }
 

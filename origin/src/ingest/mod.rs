@@ -33,6 +33,9 @@ pub struct Config {
     pub handshake_timeout: u64,
     /// Seconds without a frame after which a publisher is taken for gone.
     pub idle_timeout: u64,
+    /// Seconds without a frame after which another publisher with the channel's key takes over: an encoder whose
+    /// line has failed comes back long before its old connection is known to be dead.
+    pub takeover_after: u64,
 }
 
 /// The bound RTMP listener.
@@ -59,6 +62,7 @@ impl Default for Config {
             max_connections: 1_000,
             handshake_timeout: 10,
             idle_timeout: 30,
+            takeover_after: 4,
         }
     }
 }
@@ -70,6 +74,10 @@ impl Config {
 
     fn idle_timeout(&self) -> Duration {
         Duration::from_secs(self.idle_timeout)
+    }
+
+    fn takeover_after(&self) -> Duration {
+        Duration::from_secs(self.takeover_after)
     }
 }
 
