@@ -60,6 +60,8 @@ pub enum Error {
     KeyTaken,
     #[error("no node {} is registered: PUT /api/v1/nodes/{} registers it", .0.0, .0.0)]
     NoNode(#[from] UnknownNode),
+    #[error("there are {max} nodes already: DELETE /api/v1/nodes/NODE forgets one that is gone")]
+    FleetFull { max: usize },
     #[error("{field}: {problem}")]
     Invalid { field: &'static str, problem: String },
     #[error("the path names node {path}, the body node {body}: make them the same")]

@@ -73,7 +73,14 @@ pub async fn run(config: Config, daemon: Daemon) -> Result<Running> {
     if let Some(dns) = dns {
         dns.serve(snapshots, locator, metrics, &daemon)?;
     }
-    tracing::info!(plain = ?running.plain, secure = ?running.secure, dns = ?running.dns, zone = config.zone, "listening");
+    for (scheme, address) in [("http", running.plain), ("https", running.secure)] {
+        if let Some(address) = address {
+            tracing::info!("API and pages at {scheme}://{address}");
+        }
+    }
+    if let Some(address) = running.dns {
+        tracing::info!("DNS for {} at {address}", config.zone);
+    }
     Ok(running)
 }
 

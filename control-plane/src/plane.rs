@@ -16,7 +16,7 @@ use nearcast_api::snapshot::{Channel, Snapshot, Update};
 use nearcast_service::daemon::Daemon;
 use tokio::sync::watch;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fleet::{self, Fleet, Member, UnknownNode};
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -84,7 +84,13 @@ impl Plane {
     /// A node says who it is.
     pub async fn register(&self, spec: Spec) -> Result<HeartbeatAck> {
         let _changing = self.changing.lock().await;
-        let known = self.lock().members().get(&spec.id).map(|member| member.spec.clone());
+        let (known, count) = {
+            let fleet = self.lock();
+            (fleet.members().get(&spec.id).map(|member| member.spec.clone()), fleet.members().len())
+        };
+        if known.is_none() && count >= MAX_NODES {
+            return Err(Error::FleetFull { max: MAX_NODES });
+        }
         // All nodes register again when they were cut off: no reason to write what is written.
         if known.as_ref() != Some(&spec) {
             self.store.put_node(&spec).await?;
@@ -160,3 +166,5 @@ fn unix_millis() -> u64 {
 
 /// No node is ever due sooner than this after it registers.
 const LOOK: Duration = Duration::from_secs(1);
+/// Every node holds every other in memory and on disk: a stolen node token must not fill them.
+const MAX_NODES: usize = 10_000;

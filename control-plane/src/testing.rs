@@ -49,6 +49,10 @@ impl World {
         Self { daemon, running, client }
     }
 
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.running.plain.unwrap()
+    }
+
     pub(crate) fn dns(&self) -> SocketAddr {
         self.running.dns.unwrap()
     }

@@ -10,8 +10,9 @@ use nearcast_media::hls::request::BadRequest;
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    #[error("cannot start")]
-    Start(#[source] Arc<nearcast_service::Error>),
+    /// The shell of the daemon could not be set up; it says why and what to do.
+    #[error(transparent)]
+    Start(Arc<nearcast_service::Error>),
 
     /// The request is wrong, not the edge.
     #[error("the delivery directives cannot be answered: {0}")]

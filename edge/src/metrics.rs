@@ -1,7 +1,7 @@
 //! What an edge counts. Each part is handed the struct it needs; a field's doc comment is its help text.
 
 use nearcast_service::metrics::{
-    Counter, EncodeLabelSet, EncodeLabelValue, Family, Gauge, Histogram, Registry, exponential_buckets,
+    Counter, EncodeLabelSet, Family, Gauge, Histogram, Registry, exponential_buckets,
 };
 
 use crate::error::Error;
@@ -78,12 +78,12 @@ pub struct Metrics {
 /// Labels of [`Upstream::requests`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct UpstreamLabels {
-    pub kind: Kind,
-    pub result: Outcome,
+    pub kind: &'static str,
+    pub result: &'static str,
 }
 
 /// What was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Multivariant,
     Playlist,
@@ -91,17 +91,6 @@ pub enum Kind {
     Init,
     Segment,
     Part,
-}
-
-/// How a request to an origin ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub enum Outcome {
-    Ok,
-    NotFound,
-    Refused,
-    Connect,
-    Timeout,
-    Broken,
 }
 
 /// Labels of [`Serve::response_bytes`].
@@ -126,13 +115,26 @@ impl Upstream {
     /// Counts a request whose headers have arrived, or will not.
     pub fn count(&self, kind: Kind, result: Result<(), &Error>) {
         let result = match result {
-            Ok(()) => Outcome::Ok,
-            Err(Error::NotFound) => Outcome::NotFound,
-            Err(Error::Status { .. }) => Outcome::Refused,
-            Err(Error::Connect { .. }) => Outcome::Connect,
-            Err(Error::Timeout { .. }) => Outcome::Timeout,
-            Err(_) => Outcome::Broken,
+            Ok(()) => "ok",
+            Err(Error::NotFound) => "not_found",
+            Err(Error::Status { .. }) => "refused",
+            Err(Error::Connect { .. }) => "unreachable",
+            Err(Error::Timeout { .. }) => "timeout",
+            Err(_) => "broken",
         };
-        self.requests.get_or_create(&UpstreamLabels { kind, result }).inc();
+        self.requests.get_or_create(&UpstreamLabels { kind: kind.as_str(), result }).inc();
+    }
+}
+
+impl Kind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Multivariant => "multivariant",
+            Self::Playlist => "playlist",
+            Self::BlockingPlaylist => "blocking_playlist",
+            Self::Init => "init",
+            Self::Segment => "segment",
+            Self::Part => "part",
+        }
     }
 }

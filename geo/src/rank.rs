@@ -52,7 +52,9 @@ impl Atlas {
             let score = mix(key ^ fnv1a(node.spec.id.as_str().as_bytes()));
             ranked.push((self.cost(viewer, node), score, candidate));
         }
-        ranked.sort_unstable_by(|a, b| (a.0, b.1, &a.2.borrow().spec.id).cmp(&(b.0, a.1, &b.2.borrow().spec.id)));
+        ranked.sort_unstable_by(|a, b| {
+            (a.0, b.1, &a.2.borrow().spec.id).cmp(&(b.0, a.1, &b.2.borrow().spec.id))
+        });
         Ranked {
             costs: ranked.iter().map(|(cost, ..)| *cost).collect(),
             nodes: ranked.into_iter().map(|(.., node)| node).collect(),

@@ -19,6 +19,7 @@ use crate::store::StoredChannel;
 
 /// A channel.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ChannelState)]
 pub(super) struct View {
     id: ChannelId,
     title: String,
@@ -30,6 +31,7 @@ pub(super) struct View {
 
 /// All channels.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ChannelList)]
 pub(super) struct List {
     channels: Vec<View>,
 }
@@ -37,6 +39,7 @@ pub(super) struct List {
 /// A channel to be.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = CreateChannel)]
 pub(super) struct Create {
     id: ChannelId,
     /// At most 200 characters; the id when left out.
@@ -47,6 +50,7 @@ pub(super) struct Create {
 /// What changes; what is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ChangeChannel)]
 pub(super) struct Change {
     /// At most 200 characters.
     #[serde(default)]
@@ -60,7 +64,7 @@ impl From<StoredChannel> for View {
 }
 
 /// All channels
-#[utoipa::path(get, path = "/channels", tag = "channels", security(("admin" = [])),
+#[utoipa::path(get, operation_id = "listChannels", path = "/channels", tag = "channels", security(("admin" = [])),
     responses((status = 200, body = List), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn list(_: Admin, State(shared): State<Arc<Shared>>) -> Result<Json<List>> {
     let channels = shared.plane.channels().await?;
@@ -68,7 +72,7 @@ pub(super) async fn list(_: Admin, State(shared): State<Arc<Shared>>) -> Result<
 }
 
 /// Make a channel
-#[utoipa::path(post, path = "/channels", tag = "channels", request_body = Create, security(("admin" = [])),
+#[utoipa::path(post, operation_id = "createChannel", path = "/channels", tag = "channels", request_body = Create, security(("admin" = [])),
     responses((status = 201, body = View),
         (status = 409, body = Problem, content_type = Problem::CONTENT_TYPE, description = "It exists"),
         (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
@@ -86,7 +90,7 @@ pub(super) async fn create(
 }
 
 /// One channel
-#[utoipa::path(get, path = "/channels/{channel}", tag = "channels", params(("channel" = ChannelId, Path)),
+#[utoipa::path(get, operation_id = "showChannel", path = "/channels/{channel}", tag = "channels", params(("channel" = ChannelId, Path)),
     security(("admin" = [])),
     responses((status = 200, body = View), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn show(
@@ -98,7 +102,7 @@ pub(super) async fn show(
 }
 
 /// Change a channel
-#[utoipa::path(patch, path = "/channels/{channel}", tag = "channels", params(("channel" = ChannelId, Path)),
+#[utoipa::path(patch, operation_id = "changeChannel", path = "/channels/{channel}", tag = "channels", params(("channel" = ChannelId, Path)),
     request_body = Change, security(("admin" = [])),
     responses((status = 200, body = View), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn change(
@@ -115,7 +119,7 @@ pub(super) async fn change(
 }
 
 /// Delete a channel and its stream keys
-#[utoipa::path(delete, path = "/channels/{channel}", tag = "channels", params(("channel" = ChannelId, Path)),
+#[utoipa::path(delete, operation_id = "deleteChannel", path = "/channels/{channel}", tag = "channels", params(("channel" = ChannelId, Path)),
     security(("admin" = [])),
     responses((status = 204), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn delete(

@@ -19,6 +19,7 @@ use crate::store::StoredKey;
 
 /// A stream key without the key itself, which is not kept.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StreamKey)]
 pub(super) struct View {
     id: String,
     label: String,
@@ -28,12 +29,14 @@ pub(super) struct View {
 
 /// A channel's stream keys, oldest first.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StreamKeyList)]
 pub(super) struct List {
     keys: Vec<View>,
 }
 
 /// A stream key, for the only time.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CreatedStreamKey)]
 pub(super) struct Created {
     id: String,
     /// What the publisher enters beside `rtmp://HOST:1935/live`. It is shown this once.
@@ -45,6 +48,7 @@ pub(super) struct Created {
 /// A key to be.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = CreateStreamKey)]
 pub(super) struct Create {
     /// 16 to 128 of `A-Z a-z 0-9 - _ . ~`; left out for a random one.
     #[serde(default)]
@@ -61,7 +65,7 @@ impl From<StoredKey> for View {
 }
 
 /// A channel's stream keys
-#[utoipa::path(get, path = "/channels/{channel}/keys", tag = "stream keys", params(("channel" = ChannelId, Path)),
+#[utoipa::path(get, operation_id = "listStreamKeys", path = "/channels/{channel}/keys", tag = "stream keys", params(("channel" = ChannelId, Path)),
     security(("admin" = [])),
     responses((status = 200, body = List), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn list(
@@ -76,7 +80,7 @@ pub(super) async fn list(
 /// Make a stream key
 ///
 /// The body may be left out. A key that the channel has already is answered with 200 and its first id.
-#[utoipa::path(post, path = "/channels/{channel}/keys", tag = "stream keys", params(("channel" = ChannelId, Path)),
+#[utoipa::path(post, operation_id = "createStreamKey", path = "/channels/{channel}/keys", tag = "stream keys", params(("channel" = ChannelId, Path)),
     request_body = Option<Create>, security(("admin" = [])),
     responses((status = 201, body = Created), (status = 200, body = Created, description = "It was there already"),
         (status = 409, body = Problem, content_type = Problem::CONTENT_TYPE, description = "Another channel has it"),
@@ -108,7 +112,7 @@ pub(super) async fn create(
 /// Take a stream key away
 ///
 /// A broadcast that began with it goes on.
-#[utoipa::path(delete, path = "/channels/{channel}/keys/{key}", tag = "stream keys",
+#[utoipa::path(delete, operation_id = "deleteStreamKey", path = "/channels/{channel}/keys/{key}", tag = "stream keys",
     params(("channel" = ChannelId, Path), ("key" = String, Path, description = "The key's id")), security(("admin" = [])),
     responses((status = 204), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn delete(

@@ -20,6 +20,7 @@ use crate::fleet::Member;
 
 /// A node as operators see it.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = NodeState)]
 pub(super) struct View {
     spec: Spec,
     status: Status,
@@ -34,6 +35,7 @@ pub(super) struct View {
 
 /// All nodes.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = NodeList)]
 pub(super) struct List {
     nodes: Vec<View>,
 }
@@ -52,7 +54,7 @@ impl View {
 }
 
 /// All nodes
-#[utoipa::path(get, path = "/nodes", tag = "nodes", security(("admin" = [])),
+#[utoipa::path(get, operation_id = "listNodes", path = "/nodes", tag = "nodes", security(("admin" = [])),
     responses((status = 200, body = List), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn list(_: Admin, State(shared): State<Arc<Shared>>) -> Json<List> {
     let now = Instant::now();
@@ -60,7 +62,7 @@ pub(super) async fn list(_: Admin, State(shared): State<Arc<Shared>>) -> Json<Li
 }
 
 /// One node
-#[utoipa::path(get, path = "/nodes/{node}", tag = "nodes", params(("node" = NodeId, Path)), security(("admin" = [])),
+#[utoipa::path(get, operation_id = "showNode", path = "/nodes/{node}", tag = "nodes", params(("node" = NodeId, Path)), security(("admin" = [])),
     responses((status = 200, body = View), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn show(
     _: Admin,
@@ -73,7 +75,7 @@ pub(super) async fn show(
 /// A node says who it is
 ///
 /// Sent at start, and again when a heartbeat is answered with 404.
-#[utoipa::path(put, path = "/nodes/{node}", tag = "nodes", params(("node" = NodeId, Path)), request_body = Spec,
+#[utoipa::path(put, operation_id = "registerNode", path = "/nodes/{node}", tag = "nodes", params(("node" = NodeId, Path)), request_body = Spec,
     security(("node" = []), ("admin" = [])),
     responses((status = 200, body = HeartbeatAck), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn register(
@@ -90,7 +92,7 @@ pub(super) async fn register(
 }
 
 /// A node says how it is, every second
-#[utoipa::path(post, path = "/nodes/{node}/heartbeat", tag = "nodes", params(("node" = NodeId, Path)),
+#[utoipa::path(post, operation_id = "heartbeat", path = "/nodes/{node}/heartbeat", tag = "nodes", params(("node" = NodeId, Path)),
     request_body = Heartbeat, security(("node" = []), ("admin" = [])),
     responses((status = 200, body = HeartbeatAck),
         (status = 404, body = Problem, content_type = Problem::CONTENT_TYPE, description = "Register again"),
@@ -105,7 +107,7 @@ pub(super) async fn heartbeat(
 }
 
 /// Send a node no new work
-#[utoipa::path(post, path = "/nodes/{node}/drain", tag = "nodes", params(("node" = NodeId, Path)),
+#[utoipa::path(post, operation_id = "drainNode", path = "/nodes/{node}/drain", tag = "nodes", params(("node" = NodeId, Path)),
     security(("admin" = [])),
     responses((status = 200, body = View), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn drain(
@@ -117,7 +119,7 @@ pub(super) async fn drain(
 }
 
 /// End a drain
-#[utoipa::path(post, path = "/nodes/{node}/undrain", tag = "nodes", params(("node" = NodeId, Path)),
+#[utoipa::path(post, operation_id = "undrainNode", path = "/nodes/{node}/undrain", tag = "nodes", params(("node" = NodeId, Path)),
     security(("admin" = [])),
     responses((status = 200, body = View), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn undrain(
@@ -131,7 +133,7 @@ pub(super) async fn undrain(
 /// Forget a node
 ///
 /// One that is alive registers again with its next heartbeat.
-#[utoipa::path(delete, path = "/nodes/{node}", tag = "nodes", params(("node" = NodeId, Path)), security(("admin" = [])),
+#[utoipa::path(delete, operation_id = "forgetNode", path = "/nodes/{node}", tag = "nodes", params(("node" = NodeId, Path)), security(("admin" = [])),
     responses((status = 204), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn forget(
     _: Admin,

@@ -32,7 +32,7 @@ pub(super) fn render(document: utoipa::openapi::OpenApi) -> Bytes {
 }
 
 /// This document
-#[utoipa::path(get, path = "/openapi.json", tag = "about", security(()),
+#[utoipa::path(get, operation_id = "openapi", path = "/openapi.json", tag = "about", security(()),
     responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json")))]
 pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Response {
     let document = shared.openapi.get().cloned().unwrap_or_default();

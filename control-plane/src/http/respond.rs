@@ -35,7 +35,7 @@ fn status(error: &Error) -> StatusCode {
         Error::NoChannel(_) | Error::NoKey { .. } | Error::NoNode(_) | Error::NoSuchPath => {
             StatusCode::NOT_FOUND
         }
-        Error::ChannelExists(_) | Error::KeyTaken => StatusCode::CONFLICT,
+        Error::ChannelExists(_) | Error::KeyTaken | Error::FleetFull { .. } => StatusCode::CONFLICT,
         Error::Invalid { .. } | Error::OtherNode { .. } | Error::BadBody(_) => {
             StatusCode::UNPROCESSABLE_ENTITY
         }

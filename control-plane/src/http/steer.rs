@@ -28,7 +28,7 @@ pub(super) struct Query {
 }
 
 /// Edges for the caller, best first
-#[utoipa::path(get, path = "/steer/{channel}", tag = "viewers", params(("channel" = ChannelId, Path), Query),
+#[utoipa::path(get, operation_id = "steer", path = "/steer/{channel}", tag = "viewers", params(("channel" = ChannelId, Path), Query),
     security((), ("admin" = [])),
     responses((status = 200, body = Steering),
         (status = 404, body = Problem, content_type = Problem::CONTENT_TYPE, description = "No such channel"),

@@ -1,10 +1,11 @@
+mod bodies;
+mod document;
+
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
 use nearcast_api::snapshot::{Snapshot, Update};
 use nearcast_api::steer::Steering;
-use proptest::prelude::*;
-use proptest::test_runner::{Config as Cases, TestRunner};
 use serde_json::{Value, json};
 
 use crate::keys;
@@ -34,58 +35,6 @@ fn snapshot(answer: &crate::testing::Answer) -> Snapshot {
         Update::Full(snapshot) => snapshot,
         Update::Delta(delta) => panic!("a delta without a base: {delta:?}"),
     }
-}
-
-#[tokio::test]
-async fn the_document_has_every_route_and_all_but_the_open_ones_need_a_token() {
-    let (world, _directory) = world().await;
-    let operations = operations(&world).await;
-    assert_eq!(operations.len(), 18, "{operations:?}");
-    for (method, path, open) in operations {
-        let answer = world.send(method.clone(), &path, "", "").await;
-        assert_eq!(open, path.contains("/steer/") || path.ends_with("/openapi.json"), "{path}");
-        if open {
-            assert_ne!(answer.status, StatusCode::UNAUTHORIZED, "{method} {path}");
-            continue;
-        }
-        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{method} {path}");
-        assert!(answer.problem().detail.contains("Authorization: Bearer"));
-        assert!(answer.headers.contains_key("www-authenticate"));
-        let wrong = world.send(method.clone(), &path, "not-one-of-ours", "").await;
-        assert_eq!(wrong.status, StatusCode::UNAUTHORIZED);
-
-        let of_nodes = path.ends_with("/snapshot") || path.ends_with("/heartbeat") || method == Method::PUT;
-        let node = world.send(method.clone(), &path, NODE, "").await;
-        assert_eq!(node.status == StatusCode::FORBIDDEN, !of_nodes, "{method} {path}: {}", node.text());
-    }
-}
-
-#[tokio::test]
-async fn the_document_describes_what_is_really_sent() {
-    let (world, _directory) = world().await;
-    let document = world.get("/openapi.json").await.json();
-    let schemas = document["components"]["schemas"].as_object().unwrap();
-    for name in [
-        "Problem",
-        "Spec",
-        "Heartbeat",
-        "HeartbeatAck",
-        "Steering",
-        "Update",
-        "Snapshot",
-        "Delta",
-        "ChannelId",
-    ] {
-        assert!(schemas.contains_key(name), "no schema of {name}");
-    }
-    // Every reference leads somewhere.
-    let text = document.to_string();
-    for reference in text.split("#/components/schemas/").skip(1) {
-        let name = reference.split('"').next().unwrap();
-        assert!(schemas.contains_key(name), "a reference to {name}, which is not there");
-    }
-    let fields: Vec<&String> = schemas["Steering"]["properties"].as_object().unwrap().keys().collect();
-    assert_eq!(fields, ["channel", "edges", "live"]);
 }
 
 #[tokio::test]
@@ -325,77 +274,4 @@ async fn pages_are_served_or_said_to_be_missing() {
         assert_eq!(answer.headers["cache-control"], "no-cache");
     }
     assert_eq!(world.send(Method::POST, "/", "", "").await.status, StatusCode::METHOD_NOT_ALLOWED);
-}
-
-/// JSON of any shape, often with names that the API knows.
-fn any_json() -> impl Strategy<Value = Value> {
-    let name = prop_oneof![
-        "[a-z]{1,8}",
-        prop::sample::select(vec![
-            "id",
-            "title",
-            "key",
-            "label",
-            "role",
-            "region",
-            "addresses",
-            "urls",
-            "version",
-            "location",
-            "load",
-            "cpu",
-            "viewers",
-            "egress_bps",
-            "broadcasts",
-            "channel",
-            "started_at",
-            "draining",
-            "latitude",
-            "longitude",
-        ])
-        .prop_map(str::to_owned),
-    ];
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        ".{0,40}".prop_map(Value::from),
-        prop::sample::select(vec!["x-1", "edge", "eu", "127.0.0.1", "http://a", "x"]).prop_map(Value::from),
-    ];
-    leaf.prop_recursive(3, 24, 6, move |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::hash_map(name.clone(), inner, 0..8)
-                .prop_map(|map| Value::Object(map.into_iter().collect())),
-        ]
-    })
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_body_makes_the_server_fail() {
-    let (world, _directory) = world().await;
-    world.populate().await;
-    world.register(&spec("x-1", "edge", "eu", &["127.0.0.1"])).await;
-    world.post("/channels", json!({ "id": "x" })).await;
-    let mut targets = operations(&world).await;
-    targets.retain(|(method, ..)| matches!(*method, Method::POST | Method::PUT | Method::PATCH));
-    let body = prop_oneof![
-        3 => any_json().prop_map(|value| value.to_string().into_bytes()),
-        1 => prop::collection::vec(any::<u8>(), 0..200),
-    ];
-    let handle = tokio::runtime::Handle::current();
-    let cases = Cases { cases: 200, failure_persistence: None, ..Cases::default() };
-    let run = || {
-        TestRunner::new(cases).run(&(body, 0..targets.len()), |(body, target)| {
-            let (method, path, _) = &targets[target];
-            let answer = handle.block_on(world.send(method.clone(), path, ADMIN, body));
-            prop_assert!(!answer.status.is_server_error(), "{method} {path}: {}", answer.text());
-            if answer.status.is_client_error() {
-                answer.problem();
-            }
-            Ok(())
-        })
-    };
-    tokio::task::block_in_place(run).unwrap();
 }

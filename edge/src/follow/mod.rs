@@ -99,6 +99,10 @@ impl Followers {
         loop {
             let followed = self.followed(directory)?;
             followed.last_viewer.store(self.millis(Instant::now()), Ordering::Relaxed);
+            // Most requests need not wait, and so need no receiver of their own.
+            if let Answer::Ready(snapshot) = followed.view.borrow().answer(directives, started) {
+                return Ok(Arc::clone(snapshot));
+            }
             let mut view = followed.view.clone();
             loop {
                 let current = Arc::clone(&view.borrow_and_update());
@@ -122,9 +126,14 @@ impl Followers {
                 }
             }
             if started.elapsed() > FIRST_PLAYLIST {
-                return Err(Error::Draining);
+                return Err(Error::HeldTooLong { waited: started.elapsed() });
             }
         }
+    }
+
+    /// True while the rendition is followed.
+    pub fn follows(&self, directory: &str) -> bool {
+        self.renditions.read().unwrap_or_else(PoisonError::into_inner).contains_key(directory)
     }
 
     /// What is known of a rendition that is followed now.

@@ -66,8 +66,10 @@ impl Live {
             Err(why) => return self.responder.error(&Error::Directives(why), NOT_FOUND_LIFE),
         };
         let asked = Instant::now();
-        let answer = match self.locate(resource).await {
-            Ok(()) => self.followers.playlist(directory(path), &directives).await,
+        let directory = directory(path);
+        let located = if self.followers.follows(directory) { Ok(()) } else { self.locate(resource).await };
+        let answer = match located {
+            Ok(()) => self.followers.playlist(directory, &directives).await,
             Err(error) => Err(error),
         };
         let now = Instant::now();
@@ -82,7 +84,7 @@ impl Live {
                 self.responder.playlist(text, max_age, snapshot.age(now), Source::Hit)
             }
             Err(error) => {
-                let target = self.followers.snapshot(directory(path));
+                let target = self.followers.snapshot(directory);
                 let target = target.map_or(1, |snapshot| snapshot.playlist.target_duration);
                 let keep = Duration::from_millis(directives.max_age_ms(target, false));
                 self.responder.error(&error, keep)

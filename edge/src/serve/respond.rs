@@ -25,6 +25,8 @@ pub struct Responder {
     immutable: HeaderMap,
     preflight: HeaderMap,
     status: CacheStatus,
+    /// `Cache-Control` of the short lifetimes, by seconds.
+    lifetimes: Box<[HeaderValue]>,
 }
 
 /// `Cache-Status` of this node (RFC 9211), spelled once.
@@ -55,7 +57,8 @@ impl Responder {
         preflight.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
         preflight.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*"));
         preflight.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
-        Self { every, immutable, preflight, status: CacheStatus::new(node) }
+        let lifetimes = (0..=60).map(lifetime).collect();
+        Self { every, immutable, preflight, status: CacheStatus::new(node), lifetimes }
     }
 
     /// An immutable object, or as much of it as `body` is.
@@ -70,7 +73,7 @@ impl Responder {
     pub fn playlist(&self, text: Bytes, max_age: Duration, age: u64, source: Source) -> Response {
         let mut response = Response::new(Body::from(text));
         *response.headers_mut() = self.every.clone();
-        response.headers_mut().insert(CACHE_CONTROL, cacheable(max_age));
+        response.headers_mut().insert(CACHE_CONTROL, self.cacheable(max_age));
         self.describe(&mut response, &PLAYLIST_TYPE, age, source);
         response
     }
@@ -104,8 +107,11 @@ impl Responder {
         *headers = self.every.clone();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(Problem::CONTENT_TYPE));
         // Only what a later request cannot change may be kept: an outage is over when it is over.
-        let keep =
-            if status.is_client_error() { cacheable(keep) } else { HeaderValue::from_static("no-store") };
+        let keep = if status.is_client_error() {
+            self.cacheable(keep)
+        } else {
+            HeaderValue::from_static("no-store")
+        };
         headers.insert(CACHE_CONTROL, keep);
         if status == StatusCode::METHOD_NOT_ALLOWED {
             headers.insert(ALLOW, HeaderValue::from_static(METHODS));
@@ -119,6 +125,12 @@ impl Responder {
     fn describe(&self, response: &mut Response, content_type: &HeaderValue, age: u64, source: Source) {
         response.headers_mut().insert(CONTENT_TYPE, content_type.clone());
         self.stamp(response, age, source);
+    }
+
+    fn cacheable(&self, max_age: Duration) -> HeaderValue {
+        let seconds = max_age.as_secs();
+        let prepared = usize::try_from(seconds).ok().and_then(|seconds| self.lifetimes.get(seconds));
+        prepared.cloned().unwrap_or_else(|| lifetime(seconds))
     }
 
     fn stamp(&self, response: &mut Response, age: u64, source: Source) {
@@ -191,8 +203,8 @@ fn status(error: &Error) -> (StatusCode, &'static str, Option<u64>) {
     }
 }
 
-fn cacheable(max_age: Duration) -> HeaderValue {
-    header(&format!("public, max-age={}", max_age.as_secs()))
+fn lifetime(seconds: u64) -> HeaderValue {
+    header(&format!("public, max-age={seconds}"))
 }
 
 /// Ages are small and asked for with every request.

@@ -216,6 +216,8 @@ impl Upstream {
             Ok(_) => true,
             // It answered, though not with what was wanted.
             Err(Error::Status { status, .. }) => matches!(status, 503 | 400..500),
+            // A part that does not come says that the publisher pauses, not that the origin is ill.
+            Err(Error::Timeout { .. }) if question.kind == metrics::Kind::Part => return answer,
             Err(error) => !error.is_parents(),
         };
         if well {

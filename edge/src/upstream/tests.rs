@@ -92,3 +92,18 @@ async fn the_next_url_of_a_parent_is_tried_when_one_is_unreachable() {
     working.learned.insert(&Snapshot::default(), "demo", &parent);
     assert_eq!(fetch(&working).await.unwrap(), "moof");
 }
+
+#[tokio::test]
+async fn parts_that_do_not_come_do_not_make_an_origin_ill() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url: Arc<str> = format!("http://{}", listener.local_addr().unwrap()).into();
+    let mut upstream = upstream(&url);
+    upstream.config.hold_timeout = 0;
+    for (path, opens) in [("/live/demo/b1/source/4.0.m4s", false), (PATH, true)] {
+        for _ in 0..10 {
+            let answer = upstream.open(Resource::parse(path).unwrap(), path).await;
+            assert!(matches!(answer, Err(Error::Timeout { .. } | Error::Broken { .. })));
+        }
+        assert_eq!(upstream.breaker(&url, |breaker| breaker.is_open()), opens, "{path}");
+    }
+}

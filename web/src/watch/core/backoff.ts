@@ -6,8 +6,8 @@ const FIRST_MS = 2000;
 /** The longest wait for a broadcast to begin: nobody should miss more of it. */
 const WAITING_CAP_MS = 5000;
 
-/** The longest wait while nothing can be reached. */
-const FAILING_CAP_MS = 15_000;
+/** The longest wait while nothing can be reached: someone looks at a frozen picture. */
+const FAILING_CAP_MS = 5000;
 
 /**
  * Milliseconds until the next poll for a broadcast. It grows slowly to a cap, and `random` in [0, 1) spreads

@@ -3,6 +3,7 @@
 import Hls, { type ErrorData, ErrorDetails, ErrorTypes, Events, type HlsConfig, type Level } from "hls.js";
 import type { Rendition, Sample } from "../core/sample";
 import { edgeLoader } from "./edge-loader";
+import { skipPartsBeforeJoin } from "./joined-parts";
 import { bufferAhead, frames } from "./media";
 import type { Listener, Player } from "./player";
 import type { Route } from "./route";
@@ -30,6 +31,7 @@ export function create(video: HTMLVideoElement, route: Route, path: string, list
   hls.on(Events.ERROR, (_event, data) => {
     if (data.fatal) onFatal(data);
   });
+  skipPartsBeforeJoin(hls);
   hls.loadSource(route.base + path);
   hls.attachMedia(video);
 

@@ -3,11 +3,16 @@
 /** Nothing to show for this long: the route is doubted even though no request failed. */
 const STUCK_MS = 6000;
 
+/** The same when nothing more will come: audio and video seldom end together, and some browsers wait for both. */
+const STUCK_AT_END_MS = 700;
+
 /** Callbacks, each called when it happens. */
 export interface Watcher {
   /** The first frame of a load, or the first after a stall. */
   moving(): void;
-  /** A stall lasted for `STUCK_MS`; called again each time that much has passed. */
+  /** Whether the end of what can be played is known. */
+  complete(): boolean;
+  /** It has stood still for too long; called again each time that much has passed. */
   stuck(): void;
   /** The last frame was shown. */
   ended(): void;
@@ -26,7 +31,7 @@ export class Playback {
   readonly #video: HTMLVideoElement;
   readonly #watcher: Watcher;
   #started = false;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(video: HTMLVideoElement, watcher: Watcher) {
     this.#video = video;
@@ -72,21 +77,24 @@ export class Playback {
   #waiting(): void {
     if (this.#video.paused || this.stalled) return;
     this.stalled = true;
-    if (this.#started && !this.#video.seeking) this.stalls++;
+    if (this.#started && !this.#video.seeking && !this.#watcher.complete()) this.stalls++;
     this.#arm();
     this.#watcher.changed();
   }
 
   #arm(): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
+    const since = performance.now();
+    clearInterval(this.#timer);
+    this.#timer = setInterval(() => {
+      const patience = this.#watcher.complete() ? STUCK_AT_END_MS : STUCK_MS;
+      if (performance.now() - since < patience) return;
       this.#arm();
       this.#watcher.stuck();
-    }, STUCK_MS);
+    }, STUCK_AT_END_MS);
   }
 
   #settle(): void {
-    clearTimeout(this.#timer);
+    clearInterval(this.#timer);
     this.stalled = false;
   }
 }

@@ -14,6 +14,9 @@ import { Protocols } from "./protocols";
 /** How often figures are read while something plays. */
 const SAMPLE_MS = 500;
 
+/** After an interruption what was missed may arrive bit by bit; for this long it is skipped. */
+const CATCH_UP_MS = 5000;
+
 /** Everything the page shows, at one moment. */
 export interface Snapshot {
   readonly session: session.Session;
@@ -43,6 +46,9 @@ export class Viewer {
   /** Counts loads, so that a player that comes late or lingers is told from the present one. */
   #load = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Whoever was at the live edge when the picture stood still is brought back there, others keep their place. */
+  #wasLive = true;
+  #movedAt = Number.NEGATIVE_INFINITY;
   readonly #protocols = new Protocols();
   readonly #playback: Playback;
   readonly #subscribers = new Set<() => void>();
@@ -51,7 +57,8 @@ export class Viewer {
     this.channel = channel;
     this.video = video;
     this.#playback = new Playback(video, {
-      moving: () => this.#send({ type: "playing" }),
+      moving: () => this.#moving(),
+      complete: () => this.#player?.complete ?? false,
       stuck: () => this.#send({ type: this.#player?.complete ? "finished" : "trouble" }),
       ended: () => this.#send({ type: "finished" }),
       changed: () => this.#publish(),
@@ -60,7 +67,7 @@ export class Viewer {
 
   start(): void {
     addEventListener("online", () => this.retry());
-    setInterval(() => this.#player && this.#publish(), SAMPLE_MS);
+    setInterval(() => this.#player && this.#look(), SAMPLE_MS);
     this.#send({ type: "start" });
   }
 
@@ -143,6 +150,12 @@ export class Viewer {
     }
   }
 
+  #moving(): void {
+    this.#movedAt = performance.now();
+    this.#send({ type: "playing" });
+    this.#look();
+  }
+
   async #steer(): Promise<void> {
     const { event, date, sent, received } = await ask.steer(this.channel);
     this.#clock = clock.observe(this.#clock, date, sent, received);
@@ -174,6 +187,14 @@ export class Viewer {
       // The player's own code could not be fetched: the page's server is away, not the edge.
       listener.broken();
     }
+  }
+
+  #look(): void {
+    const { stalled, behind } = this.snapshot();
+    const settled = performance.now() - this.#movedAt > CATCH_UP_MS;
+    if (!settled && this.#wasLive && behind) this.#player?.goLive();
+    else if (settled && !stalled) this.#wasLive = !behind && !this.video.paused;
+    this.#publish();
   }
 
   #publish(): void {

@@ -14,10 +14,31 @@ interface Props {
 }
 
 export function Controls({ viewer, snapshot, onFullscreen }: Props) {
-  const { video } = viewer;
   const fullscreen = useEvents(document, ["fullscreenchange"], () => document.fullscreenElement !== null);
   return (
     <fieldset class="controls" aria-label="Player controls">
+      {/* Nothing to play or to be heard while a broadcast is waited for. */}
+      {snapshot.session.broadcast !== null ? (
+        <Playing viewer={viewer} snapshot={snapshot} />
+      ) : (
+        <span class="spacer" />
+      )}
+      <button
+        type="button"
+        class="control"
+        aria-label={fullscreen ? "Leave full screen (f)" : "Full screen (f)"}
+        onClick={onFullscreen}
+      >
+        {fullscreen ? <Icon.LeaveFullscreen /> : <Icon.EnterFullscreen />}
+      </button>
+    </fieldset>
+  );
+}
+
+function Playing({ viewer, snapshot }: Pick<Props, "viewer" | "snapshot">) {
+  const { video } = viewer;
+  return (
+    <>
       <button
         type="button"
         class="control"
@@ -26,26 +47,7 @@ export function Controls({ viewer, snapshot, onFullscreen }: Props) {
       >
         {video.paused ? <Icon.Play /> : <Icon.Pause />}
       </button>
-      <div class="volume">
-        <button
-          type="button"
-          class="control"
-          aria-label={video.muted ? "Unmute (m)" : "Mute (m)"}
-          onClick={() => toggleMute(video)}
-        >
-          {video.muted || video.volume === 0 ? <Icon.Muted /> : <Icon.Sound />}
-        </button>
-        <input
-          class="volume-slider"
-          type="range"
-          min="0"
-          max="1"
-          step="0.05"
-          aria-label="Volume"
-          value={video.muted ? 0 : video.volume}
-          onInput={(event) => setVolume(video, event.currentTarget.valueAsNumber)}
-        />
-      </div>
+      <Volume video={video} />
       <Live viewer={viewer} snapshot={snapshot} />
       <span class="spacer" />
       <QualityMenu sample={snapshot.sample} onPin={(rendition) => viewer.pin(rendition)} />
@@ -59,15 +61,33 @@ export function Controls({ viewer, snapshot, onFullscreen }: Props) {
           <Icon.PictureInPicture />
         </button>
       )}
+    </>
+  );
+}
+
+function Volume({ video }: { readonly video: HTMLVideoElement }) {
+  const muted = video.muted || video.volume === 0;
+  return (
+    <div class="volume">
       <button
         type="button"
         class="control"
-        aria-label={fullscreen ? "Leave full screen (f)" : "Full screen (f)"}
-        onClick={onFullscreen}
+        aria-label={muted ? "Unmute (m)" : "Mute (m)"}
+        onClick={() => toggleMute(video)}
       >
-        {fullscreen ? <Icon.LeaveFullscreen /> : <Icon.EnterFullscreen />}
+        {muted ? <Icon.Muted /> : <Icon.Sound />}
       </button>
-    </fieldset>
+      <input
+        class="volume-slider"
+        type="range"
+        min="0"
+        max="1"
+        step="0.05"
+        aria-label="Volume"
+        value={video.muted ? 0 : video.volume}
+        onInput={(event) => setVolume(video, event.currentTarget.valueAsNumber)}
+      />
+    </div>
   );
 }
 
@@ -83,7 +103,7 @@ function Live({ viewer, snapshot }: { readonly viewer: Viewer; readonly snapshot
     );
   }
   return (
-    <span class="live live-now">
+    <span class={snapshot.stalled ? "live" : "live live-now"}>
       <span class="live-dot" />
       Live
       {latency !== null && <span class="live-latency">{format.seconds(latency)} behind</span>}

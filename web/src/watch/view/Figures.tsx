@@ -12,7 +12,7 @@ export function Figures({ snapshot }: { readonly snapshot: Snapshot }) {
   return (
     <section class="figures" aria-label="Playback figures">
       <dl>
-        <Figure name="Behind live" value={format.seconds(latency)} detail="from camera to here" />
+        <Figure name="Behind live" value={format.seconds(latency)} detail="from the camera" />
         <Figure
           name="Rendition"
           value={rendition ? format.height(rendition.height) : "–"}
@@ -21,15 +21,15 @@ export function Figures({ snapshot }: { readonly snapshot: Snapshot }) {
         <Figure
           name="Edge"
           value={edge?.node ?? "–"}
-          detail={[edge && `region ${edge.region}`, edge && format.protocol(protocol)]}
+          detail={[edge?.region, edge && format.protocol(protocol)]}
         />
         <Figure
           name="Dropped frames"
           value={format.count(dropped)}
-          detail={`${format.share(dropped, decoded)} of ${format.count(decoded)} decoded`}
+          detail={`${format.share(dropped, decoded)} of ${format.count(decoded)}`}
         />
         <Figure name="Buffer" value={format.seconds(sample?.buffer ?? null)} detail="ready to play" />
-        <Figure name="Stalls" value={format.count(stalls)} detail="since you opened the page" />
+        <Figure name="Stalls" value={format.count(stalls)} detail="since page load" />
       </dl>
     </section>
   );

@@ -20,11 +20,12 @@ export function Overlay({ viewer, snapshot }: Props) {
         class="overlay"
         role="status"
         data-shown={said !== null}
-        data-light={said?.busy && snapshot.session.broadcast !== null}
+        data-light={said?.mood === "busy" && snapshot.session.broadcast !== null}
       >
         {said && (
           <div class="message">
-            {said.busy && <span class="spinner" />}
+            {said.mood === "busy" && <span class="spinner" />}
+            {said.mood === "waiting" && <span class="onair" />}
             <h2>{said.title}</h2>
             <p>{said.text}</p>
             {said.action && <Action action={said.action} viewer={viewer} />}

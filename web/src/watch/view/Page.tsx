@@ -22,11 +22,13 @@ export function Page({ viewer }: { readonly viewer: Viewer }) {
           <span class="badge" data-live={live}>
             {live ? "Live" : "Off air"}
           </span>
-          <p class="keys">
-            <kbd>k</kbd> play <kbd>m</kbd> mute <kbd>l</kbd> go live <kbd>f</kbd> full screen
-          </p>
+          {live && (
+            <p class="keys">
+              <kbd>k</kbd> play <kbd>m</kbd> mute <kbd>l</kbd> go live <kbd>f</kbd> full screen
+            </p>
+          )}
         </div>
-        <Figures snapshot={snapshot} />
+        {live && <Figures snapshot={snapshot} />}
       </main>
     </>
   );

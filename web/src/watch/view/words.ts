@@ -6,8 +6,8 @@ import type { Snapshot } from "../shell/viewer";
 export interface Message {
   readonly title: string;
   readonly text: string;
-  /** Something is under way, so a spinner turns. */
-  readonly busy: boolean;
+  /** Something is under way ("busy"), is awaited ("waiting"), or needs the viewer ("stopped"). */
+  readonly mood: "busy" | "waiting" | "stopped";
   /** What a button offers, if anything. */
   readonly action: "retry" | "home" | "reload" | null;
 }
@@ -27,23 +27,23 @@ export function message(channel: string, snapshot: Snapshot, online: boolean): M
     case "switching":
       return stalled || session.broadcast === null ? reconnecting(session.current?.node, online) : null;
     case "waiting":
-      return say(
+      return wait(
         `${channel} is not live yet`,
         "Leave this page open: the stream starts here by itself as soon as the broadcast begins.",
       );
     case "ended":
-      return say(
+      return wait(
         "The broadcast has ended",
         `Thanks for watching. When ${channel} goes live again, it starts here by itself.`,
       );
     case "missing":
-      return say(
+      return stop(
         `There is no channel called “${channel}”`,
         "Check the address for a typing error, or ask whoever gave you the link.",
         "home",
       );
     case "unreachable":
-      return say(
+      return stop(
         online ? "The stream cannot be reached" : "You are offline",
         online
           ? "None of our servers answers at the moment. We keep trying, and the stream starts by itself when one does."
@@ -51,7 +51,7 @@ export function message(channel: string, snapshot: Snapshot, online: boolean): M
         "retry",
       );
     case "unplayable":
-      return say(
+      return stop(
         "This browser cannot play the stream",
         "Use a current version of Chrome, Edge, Firefox or Safari. If yours is current, load the page again.",
         "reload",
@@ -66,9 +66,13 @@ function reconnecting(node: string | undefined, online: boolean): Message {
 }
 
 function busy(title: string, text: string): Message {
-  return { title, text, busy: true, action: null };
+  return { title, text, mood: "busy", action: null };
 }
 
-function say(title: string, text: string, action: Message["action"] = null): Message {
-  return { title, text, busy: false, action };
+function wait(title: string, text: string): Message {
+  return { title, text, mood: "waiting", action: null };
+}
+
+function stop(title: string, text: string, action: Message["action"]): Message {
+  return { title, text, mood: "stopped", action };
 }
