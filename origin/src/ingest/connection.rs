@@ -67,10 +67,15 @@ impl<'a> Connection<'a> {
             }
         };
         // The broadcast ends now, whatever the socket still has to do.
-        self.publishing = None;
+        let published = self.publishing.take().is_some();
         if let Err(End { reason, detail }) = ended {
             self.context.metrics.failed.get_or_create(&ReasonLabels { reason }).inc();
-            tracing::info!(peer = %self.peer, reason, "a publisher's connection ends: {detail}");
+            // Anybody may knock; only a publisher's misfortune is news.
+            if published {
+                tracing::info!(peer = %self.peer, reason, "a publisher's connection ends: {detail}");
+            } else {
+                tracing::debug!(peer = %self.peer, reason, "a connection ends: {detail}");
+            }
         }
         let _peer_is_gone = timeout(FAREWELL, self.part(&mut stream)).await;
     }

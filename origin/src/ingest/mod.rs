@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::metrics::Ingest as Metrics;
 use crate::package::Channels;
 use connection::Connection;
@@ -85,10 +85,15 @@ impl Ingest {
     /// Binds the listener.
     ///
     /// # Errors
-    /// [`Error::Listen`] when the address is in use or not ours.
+    /// [`nearcast_service::Error::Listen`] when the address is in use or not ours.
     pub async fn bind(config: &Config) -> Result<Self> {
         let listener = TcpListener::bind(config.listen).await;
-        let listener = listener.map_err(|source| Error::Listen { address: config.listen, source })?;
+        let listener = listener.map_err(|source| nearcast_service::Error::Listen {
+            address: config.listen,
+            transport: "tcp",
+            key: "rtmp.listen",
+            source,
+        })?;
         Ok(Self { listener, config: config.clone() })
     }
 
