@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, ensure};
 use futures_util::future::select_all;
 use nearcast_tests::process::Process;
 use nearcast_tests::publisher::Feed;
@@ -54,11 +54,12 @@ async fn run(folder: &Path) -> Result<()> {
         ended = first_to_end(&mut world, publisher.as_mut()) => Some(ended),
         () = stop.asked() => None,
     };
-    shut_down(world, publisher, stop).await?;
-    match failure {
-        Some(failure) => bail!(failure),
-        None => Ok(()),
+    if let Some(failure) = &failure {
+        say::line(&format!("\n{failure}"));
     }
+    shut_down(world, publisher, stop).await?;
+    ensure!(failure.is_none(), "stopped because a program ended: see above");
+    Ok(())
 }
 
 /// The demo channel's stream key: made at the first start, the same ever after.
