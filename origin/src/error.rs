@@ -1,7 +1,6 @@
 //! What can go wrong in an origin.
 
 use std::io;
-use std::net::SocketAddr;
 use std::process::ExitStatus;
 
 use crate::transcode::wire;
@@ -12,8 +11,6 @@ use crate::transcode::wire;
 pub enum Error {
     #[error(transparent)]
     Service(#[from] nearcast_service::Error),
-    #[error("cannot listen for RTMP on {address}: stop the process that has it, or change `rtmp.listen`")]
-    Listen { address: SocketAddr, source: io::Error },
     #[error("cannot start a transcoder")]
     SpawnTranscoder(#[source] io::Error),
     #[error("the transcoder ended with {status}: {words}")]

@@ -13,7 +13,7 @@ pub struct Parent {
 }
 
 /// Where channels were last found: for a broadcast begun while the control plane was away, and for the rest of one
-/// that has ended. At most [`MAX_LEARNED`].
+/// that has ended. Their number is bounded.
 #[derive(Debug, Default)]
 pub struct Learned(Mutex<HashMap<Box<str>, Lesson>>);
 

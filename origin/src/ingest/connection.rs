@@ -67,10 +67,15 @@ impl<'a> Connection<'a> {
             }
         };
         // The broadcast ends now, whatever the socket still has to do.
-        self.publishing = None;
+        let published = self.publishing.take().is_some();
         if let Err(End { reason, detail }) = ended {
             self.context.metrics.failed.get_or_create(&ReasonLabels { reason }).inc();
-            tracing::info!(peer = %self.peer, reason, "a publisher's connection ends: {detail}");
+            // Anybody may knock; only a publisher's misfortune is news.
+            if published {
+                tracing::info!(peer = %self.peer, reason, "a publisher's connection ends: {detail}");
+            } else {
+                tracing::debug!(peer = %self.peer, reason, "a connection ends: {detail}");
+            }
         }
         let _peer_is_gone = timeout(FAREWELL, self.part(&mut stream)).await;
     }
@@ -79,7 +84,13 @@ impl<'a> Connection<'a> {
         let mut buffer = BytesMut::with_capacity(READ_SIZE);
         loop {
             buffer.clear();
-            let read = timeout_at(self.deadline, stream.read_buf(&mut buffer)).await;
+            let read = tokio::select! {
+                read = timeout_at(self.deadline, stream.read_buf(&mut buffer)) => read,
+                () = taken(self.publishing.as_ref()) => return Err(End {
+                    reason: "taken_over",
+                    detail: "it was quiet, and another publisher with the key has come".into(),
+                }),
+            };
             match read.map_err(|_| self.too_slow())? {
                 Ok(0) => return Ok(()),
                 Ok(length) => self.context.metrics.received_bytes.inc_by(length as u64),
@@ -130,7 +141,7 @@ impl<'a> Connection<'a> {
             self.refuse("unknown_key", "NetStream.Publish.BadName", advice.into());
             return Ok(());
         };
-        match self.context.channels.claim(channel) {
+        match self.context.channels.claim(channel, self.context.config.takeover_after()) {
             Ok(claim) => {
                 tracing::info!(%channel, peer = %self.peer, "a publisher begins");
                 let (demuxer, tracks) = (flv::Demuxer::new(), Tracks::default());
@@ -158,6 +169,7 @@ impl<'a> Connection<'a> {
             Ok(None) => {}
             Ok(Some(event)) => {
                 if matches!(event, flv::Event::Frame(..)) {
+                    publishing.claim.beat();
                     self.deadline = Instant::now() + self.context.config.idle_timeout();
                     self.context.metrics.frames.get_or_create(&TrackLabels { track }).inc();
                 }
@@ -249,6 +261,14 @@ impl Publishing {
                 false
             }
         }
+    }
+}
+
+/// Completes when another publisher has taken the channel; never while nothing is published.
+async fn taken(publishing: Option<&Publishing>) {
+    match publishing {
+        Some(publishing) => publishing.claim.taken().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::metrics::Ingest as Metrics;
 use crate::package::Channels;
 use connection::Connection;
@@ -33,6 +33,9 @@ pub struct Config {
     pub handshake_timeout: u64,
     /// Seconds without a frame after which a publisher is taken for gone.
     pub idle_timeout: u64,
+    /// Seconds without a frame after which another publisher with the channel's key takes over: an encoder whose
+    /// line has failed comes back long before its old connection is known to be dead.
+    pub takeover_after: u64,
 }
 
 /// The bound RTMP listener.
@@ -59,6 +62,7 @@ impl Default for Config {
             max_connections: 1_000,
             handshake_timeout: 10,
             idle_timeout: 30,
+            takeover_after: 4,
         }
     }
 }
@@ -71,16 +75,25 @@ impl Config {
     fn idle_timeout(&self) -> Duration {
         Duration::from_secs(self.idle_timeout)
     }
+
+    fn takeover_after(&self) -> Duration {
+        Duration::from_secs(self.takeover_after)
+    }
 }
 
 impl Ingest {
     /// Binds the listener.
     ///
     /// # Errors
-    /// [`Error::Listen`] when the address is in use or not ours.
+    /// [`nearcast_service::Error::Listen`] when the address is in use or not ours.
     pub async fn bind(config: &Config) -> Result<Self> {
         let listener = TcpListener::bind(config.listen).await;
-        let listener = listener.map_err(|source| Error::Listen { address: config.listen, source })?;
+        let listener = listener.map_err(|source| nearcast_service::Error::Listen {
+            address: config.listen,
+            transport: "tcp",
+            key: "rtmp.listen",
+            source,
+        })?;
         Ok(Self { listener, config: config.clone() })
     }
 

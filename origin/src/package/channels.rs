@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use nearcast_api::{ChannelId, node};
 use nearcast_media::codec::{aac, avc};
@@ -31,7 +31,7 @@ struct Inner {
 
 #[derive(Default)]
 struct Channel {
-    claimed: bool,
+    publisher: Option<Arc<Pulse>>,
     /// Oldest first.
     broadcasts: Vec<Arc<Broadcast>>,
 }
@@ -41,6 +41,14 @@ struct Channel {
 pub struct Claim {
     channels: Channels,
     channel: ChannelId,
+    pulse: Arc<Pulse>,
+}
+
+/// When a publisher last sent something, and whether another has taken its place.
+#[derive(Debug)]
+struct Pulse {
+    last: Mutex<Instant>,
+    taken: Notify,
 }
 
 /// The channel has a publisher.
@@ -57,14 +65,19 @@ impl Channels {
     /// Takes the channel for one publisher.
     ///
     /// # Errors
-    /// [`Busy`] when another one has it; that one is not disturbed.
-    pub fn claim(&self, channel: &ChannelId) -> Result<Claim, Busy> {
+    /// [`Busy`] when another one has it and has sent a frame within `quiet`; that one is not disturbed. One that
+    /// has been quiet for longer has lost its line, and whoever knows the key may take its place.
+    pub fn claim(&self, channel: &ChannelId, quiet: Duration) -> Result<Claim, Busy> {
         let mut state = self.state();
         let entry = state.entry(channel.clone()).or_default();
-        if std::mem::replace(&mut entry.claimed, true) {
-            return Err(Busy(channel.clone()));
+        match &entry.publisher {
+            Some(publisher) if publisher.quiet() < quiet => return Err(Busy(channel.clone())),
+            Some(publisher) => publisher.taken.notify_one(),
+            None => {}
         }
-        Ok(Claim { channels: self.clone(), channel: channel.clone() })
+        let pulse = Arc::new(Pulse { last: Mutex::new(Instant::now()), taken: Notify::new() });
+        entry.publisher = Some(Arc::clone(&pulse));
+        Ok(Claim { channels: self.clone(), channel: channel.clone(), pulse })
     }
 
     /// The channel's newest broadcast: live, or over for no longer than the linger.
@@ -107,7 +120,7 @@ impl Channels {
         let mut state = self.state();
         let Some(entry) = state.get_mut(channel) else { return };
         entry.broadcasts.retain(|known| !Arc::ptr_eq(known, broadcast));
-        if entry.broadcasts.is_empty() && !entry.claimed {
+        if entry.broadcasts.is_empty() && entry.publisher.is_none() {
             state.remove(channel);
         }
     }
@@ -118,6 +131,16 @@ impl Channels {
 }
 
 impl Claim {
+    /// The publisher has sent a frame.
+    pub fn beat(&self) {
+        *self.pulse.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Completes when another publisher has taken the channel.
+    pub async fn taken(&self) {
+        self.pulse.taken.notified().await;
+    }
+
     /// Begins a broadcast of these tracks. A feed of this claim's that still exists must be dropped before.
     ///
     /// `newest` is the time of the newest frame that has arrived, in media ticks.
@@ -165,12 +188,20 @@ impl Claim {
     }
 }
 
+impl Pulse {
+    fn quiet(&self) -> Duration {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+}
+
 impl Drop for Claim {
     fn drop(&mut self) {
         let mut state = self.channels.state();
         if let Some(entry) = state.get_mut(&self.channel) {
-            entry.claimed = false;
-            if entry.broadcasts.is_empty() {
+            if entry.publisher.as_ref().is_some_and(|publisher| Arc::ptr_eq(publisher, &self.pulse)) {
+                entry.publisher = None;
+            }
+            if entry.broadcasts.is_empty() && entry.publisher.is_none() {
                 state.remove(&self.channel);
             }
         }
@@ -186,3 +217,28 @@ impl fmt::Debug for Channels {
 /// Two seconds of 60 pictures and 48 sounds each: the task behind it never waits, so it is empty but for
 /// bursts; a full one holds the publisher's socket up.
 const QUEUE_FRAMES: usize = 216;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channels() -> Channels {
+        let metrics = Metrics::register(&nearcast_service::metrics::Registry::new());
+        Channels::new(Config::default(), transcode::Config::default(), metrics, Drain::new())
+    }
+
+    #[tokio::test]
+    async fn a_channel_has_one_publisher_and_a_quiet_one_loses_it() {
+        let (channels, channel) = (channels(), "demo".parse().unwrap());
+        let first = channels.claim(&channel, Duration::from_secs(60)).unwrap();
+        let refused = channels.claim(&channel, Duration::from_secs(60)).unwrap_err();
+        assert!(refused.to_string().contains("channel demo is live from another encoder"));
+
+        let second = channels.claim(&channel, Duration::ZERO).unwrap();
+        first.taken().await;
+        drop(first);
+        assert!(channels.claim(&channel, Duration::from_secs(60)).is_err(), "the second still has it");
+        drop(second);
+        assert!(channels.state().is_empty());
+    }
+}

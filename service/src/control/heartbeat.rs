@@ -27,12 +27,13 @@ pub(super) async fn run(
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
     while !drain.is_draining() {
         let session = session(&api, &spec, &mut heartbeat, &nudge, &drain, &mut link, &mut backoff);
-        let Err(error) = session.await else { break };
-        if error.status() == Some(StatusCode::NOT_FOUND) {
-            tracing::info!(node = %spec.id, "the control plane does not know this node: registering again");
-            continue;
+        match session.await {
+            Ok(End::Draining) => break,
+            Ok(End::Forgotten) => {
+                tracing::info!(node = %spec.id, "the control plane does not know this node: registering again");
+            }
+            Err(error) => link.down(&error),
         }
-        link.down(&error);
         drain.unless_draining(tokio::time::sleep(backoff.delay())).await;
     }
     let last = Heartbeat { draining: true, ..heartbeat() };
@@ -41,7 +42,14 @@ pub(super) async fn run(
     }
 }
 
-/// From registration to the first failure, or `Ok` when draining begins.
+/// Why a session ended well.
+enum End {
+    Draining,
+    /// The control plane answered a heartbeat with 404.
+    Forgotten,
+}
+
+/// From registration to the first failure, or until there is a reason to begin anew.
 async fn session(
     api: &Api,
     spec: &Spec,
@@ -50,10 +58,10 @@ async fn session(
     drain: &Drain,
     link: &mut Link,
     backoff: &mut Backoff,
-) -> Result<(), CallError> {
+) -> Result<End, CallError> {
     let path = path(spec);
     let registered = api.call::<IgnoredAny>(Method::PUT, &path, Some(spec), DEADLINE);
-    let Some(registered) = drain.unless_draining(registered).await else { return Ok(()) };
+    let Some(registered) = drain.unless_draining(registered).await else { return Ok(End::Draining) };
     registered?;
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -64,11 +72,14 @@ async fn session(
         }
     };
     while drain.unless_draining(due()).await.is_some() {
-        beat(api, spec, &heartbeat(), DEADLINE).await?;
+        match beat(api, spec, &heartbeat(), DEADLINE).await {
+            Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => return Ok(End::Forgotten),
+            sent => sent?,
+        }
         link.up();
         backoff.reset();
     }
-    Ok(())
+    Ok(End::Draining)
 }
 
 async fn beat(api: &Api, spec: &Spec, heartbeat: &Heartbeat, deadline: Duration) -> Result<(), CallError> {

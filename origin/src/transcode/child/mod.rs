@@ -64,6 +64,7 @@ pub enum Error {
 
 /// Dies with the origin, and is the first to go when memory runs out.
 fn be_expendable() -> Result<(), Error> {
+    // The signal comes when the thread ends that started us: one of the runtime's, which live as long as it.
     let linux = |error: rustix::io::Errno| Error::Process(error.into());
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(linux)?;
     // Raising one's own score is always allowed; where /proc is absent nothing is lost.
