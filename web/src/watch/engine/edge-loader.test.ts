@@ -80,6 +80,15 @@ describe("loading over a route", () => {
     expect(urls()).toHaveLength(2);
   });
 
+  it("asks for whole playlists", () => {
+    const route = new Route("https://eu", () => {});
+    const loader = new (edgeLoader(Network, route))({} as HlsConfig);
+    const url = `${CONTEXT.url}&_HLS_part=1`;
+    const callbacks = { onSuccess: vi.fn(), onError: vi.fn(), onTimeout: vi.fn() };
+    loader.load({ ...CONTEXT, url: `${url}&_HLS_skip=YES` }, {} as LoaderConfiguration, callbacks);
+    expect(urls()).toEqual([url]);
+  });
+
   it("leaves answers about the object to the player", () => {
     const { callbacks } = load();
     fail(404);

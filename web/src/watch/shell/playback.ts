@@ -8,8 +8,8 @@ const STUCK_AT_END_MS = 700;
 
 /** Callbacks, each called when it happens. */
 export interface Watcher {
-  /** The first frame of a load, or the first after a stall. */
-  moving(): void;
+  /** The first frame of a load, or the first after something interrupted it. */
+  moving(interrupted: boolean): void;
   /** Whether the end of what can be played is known. */
   complete(): boolean;
   /** It has stood still for too long; called again each time that much has passed. */
@@ -68,10 +68,11 @@ export class Playback {
   }
 
   #moving(): void {
+    const interrupted = this.#started && this.stalled;
     this.#started = true;
     this.blocked = false;
     this.#settle();
-    this.#watcher.moving();
+    this.#watcher.moving(interrupted);
   }
 
   #waiting(): void {

@@ -47,7 +47,7 @@ export class Viewer {
   #load = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Whoever was at the live edge when the picture stood still is brought back there, others keep their place. */
-  #wasLive = true;
+  #wasLive = false;
   #movedAt = Number.NEGATIVE_INFINITY;
   readonly #protocols = new Protocols();
   readonly #playback: Playback;
@@ -57,7 +57,7 @@ export class Viewer {
     this.channel = channel;
     this.video = video;
     this.#playback = new Playback(video, {
-      moving: () => this.#moving(),
+      moving: (interrupted) => this.#moving(interrupted),
       complete: () => this.#player?.complete ?? false,
       stuck: () => this.#send({ type: this.#player?.complete ? "finished" : "trouble" }),
       ended: () => this.#send({ type: "finished" }),
@@ -150,8 +150,8 @@ export class Viewer {
     }
   }
 
-  #moving(): void {
-    this.#movedAt = performance.now();
+  #moving(interrupted: boolean): void {
+    if (interrupted) this.#movedAt = performance.now();
     this.#send({ type: "playing" });
     this.#look();
   }
@@ -165,6 +165,7 @@ export class Viewer {
   async #build(base: string): Promise<void> {
     this.#player?.destroy();
     this.#player = null;
+    this.#wasLive = false;
     const load = ++this.#load;
     const tell = (type: "trouble" | "broken" | "unsupported" | "finished") => () => {
       if (load === this.#load) this.#send({ type });
