@@ -76,11 +76,10 @@ fn answer(name: &str, file: EmbeddedFile, asked: &HeaderMap) -> Response {
 const INDEX: &str = "index.html";
 const ASSETS: &str = "assets/";
 
-/// Own scripts only. Media comes from whichever edges steering names; a player feeds it through blobs and a worker.
-/// Players place their controls with inline styles.
-const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; \
-                      connect-src * blob:; media-src * blob:; worker-src 'self' blob:; object-src 'none'; \
-                      base-uri 'none'; form-action 'self'; frame-ancestors 'self'";
+/// Own scripts and styles only. Media comes from whichever edges steering names; a player feeds it through blobs.
+const POLICY: &str = "default-src 'self'; connect-src 'self' https: http:; media-src 'self' blob: https: http:; \
+                      worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; \
+                      frame-ancestors 'self'";
 
 #[cfg(test)]
 mod tests {
