@@ -55,7 +55,8 @@ impl Responder {
         let mut preflight = every.clone();
         preflight.insert(ALLOW, HeaderValue::from_static(METHODS));
         preflight.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
-        preflight.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*"));
+        // The star means every header but this one (Fetch, CORS protocol).
+        preflight.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*, Authorization"));
         preflight.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
         let lifetimes = (0..=60).map(lifetime).collect();
         Self { every, immutable, preflight, status: CacheStatus::new(node), lifetimes }

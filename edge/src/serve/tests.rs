@@ -129,6 +129,7 @@ async fn ranges_validators_and_methods() {
     let answer = edge.ask(Method::OPTIONS, &name, &[("origin", "http://page")]).await;
     assert_eq!(answer.status, StatusCode::NO_CONTENT);
     assert_eq!(answer.header("access-control-allow-methods"), "GET, HEAD, OPTIONS");
+    assert_eq!(answer.header("access-control-allow-headers"), "*, Authorization");
     let answer = edge.ask(Method::POST, &name, &[]).await;
     assert_eq!(
         (answer.status, answer.header("allow")),

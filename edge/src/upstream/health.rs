@@ -17,23 +17,17 @@ enum State {
     },
     /// One request is on its way; the others wait for its verdict.
     Probing {
-        since: Instant,
         step: Duration,
     },
 }
 
 impl Breaker {
-    /// May a request be sent now? Whoever gets `true` reports back.
+    /// May a request be sent now? Whoever gets `true` reports back, with [`Breaker::on_lost`] at least.
     pub fn admit(&mut self, now: Instant) -> bool {
         match self.0 {
             State::Closed { .. } => true,
             State::Open { until, step } if now >= until => {
-                self.0 = State::Probing { since: now, step };
-                true
-            }
-            // A probe whose request was dropped must not keep the parent out for ever.
-            State::Probing { since, step } if now >= since + LOST_PROBE => {
-                self.0 = State::Probing { since: now, step };
+                self.0 = State::Probing { step };
                 true
             }
             State::Open { .. } | State::Probing { .. } => false,
@@ -53,7 +47,7 @@ impl Breaker {
                 return false;
             }
             State::Closed { .. } => FIRST_STEP,
-            State::Probing { step, .. } => (step * 2).min(MAX_STEP),
+            State::Probing { step } => (step * 2).min(MAX_STEP),
             // Requests from before it opened still come back; they say nothing new.
             State::Open { .. } => return false,
         };
@@ -62,9 +56,12 @@ impl Breaker {
         opened
     }
 
-    /// True while requests are refused.
-    pub fn is_open(&self) -> bool {
-        !matches!(self.0, State::Closed { .. })
+    /// A request was dropped before its verdict, or its verdict says nothing of the parent: when it was the probe, the
+    /// next request is.
+    pub fn on_lost(&mut self, now: Instant) {
+        if let State::Probing { step } = self.0 {
+            self.0 = State::Open { until: now, step };
+        }
     }
 }
 
@@ -79,8 +76,6 @@ const THRESHOLD: u32 = 5;
 /// A live edge cannot afford to find its origin back late.
 const FIRST_STEP: Duration = Duration::from_millis(500);
 const MAX_STEP: Duration = Duration::from_secs(4);
-/// Longer than any request waits for its answer.
-const LOST_PROBE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
@@ -102,7 +97,7 @@ mod tests {
             breaker.on_success();
         }
         open(&mut breaker, now);
-        assert!(breaker.is_open() && !breaker.admit(now));
+        assert!(!breaker.admit(now));
     }
 
     #[test]
@@ -113,7 +108,7 @@ mod tests {
         assert!(breaker.admit(later));
         assert!(!breaker.admit(later), "one probe at a time");
         breaker.on_success();
-        assert!(breaker.admit(later) && !breaker.is_open());
+        assert!(breaker.admit(later) && breaker.admit(later));
     }
 
     #[test]
@@ -132,7 +127,13 @@ mod tests {
     fn a_lost_probe_is_replaced() {
         let (mut breaker, now) = (Breaker::default(), Instant::now());
         open(&mut breaker, now);
-        assert!(breaker.admit(now + FIRST_STEP));
-        assert!(breaker.admit(now + FIRST_STEP + LOST_PROBE));
+        let later = now + FIRST_STEP;
+        assert!(breaker.admit(later) && !breaker.admit(later));
+        breaker.on_lost(later);
+        assert!(breaker.admit(later) && !breaker.admit(later), "the next one probes, alone");
+        // Requests that were let through before say nothing of a breaker that is open.
+        breaker.on_failure(later);
+        breaker.on_lost(later);
+        assert!(!breaker.admit(later));
     }
 }

@@ -210,6 +210,7 @@ impl Upstream {
         if !self.breaker(url, |breaker| breaker.admit(Instant::now())) {
             return Err(Error::Broken { origin: Arc::clone(url) });
         }
+        let _admitted = Admitted { upstream: self, url };
         let answer = self.send(url, question).await;
         self.metrics.count(question.kind, answer.as_ref().map(|_| ()));
         let well = match &answer {
@@ -275,6 +276,19 @@ impl Upstream {
             breakers.clear();
         }
         run(breakers.entry(Arc::clone(url)).or_default())
+    }
+}
+
+/// A request that the breaker let through. It may be dropped at any moment, such as by [`Upstream::find`] when another
+/// origin was faster, and must not leave the breaker waiting for its verdict.
+struct Admitted<'a> {
+    upstream: &'a Upstream,
+    url: &'a Arc<str>,
+}
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        self.upstream.breaker(self.url, |breaker| breaker.on_lost(Instant::now()));
     }
 }
 

@@ -64,7 +64,9 @@ impl<H: Handler> Answerer<H> {
         let head = request.method() == Method::HEAD;
         request.extensions_mut().insert(peer);
         // After a panic the handler is used again: like any shared state it must be sound behind its locks.
-        let answered = AssertUnwindSafe(self.handler.handle(request)).catch_unwind().await;
+        // Called inside the future, for a closure may panic before it gives one.
+        let answering = AssertUnwindSafe(async { self.handler.handle(request).await });
+        let answered = answering.catch_unwind().await;
         let mut response = answered.unwrap_or_else(|_| {
             self.metrics.handler_panics.inc();
             failure()

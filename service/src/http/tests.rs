@@ -158,6 +158,22 @@ async fn a_panic_is_the_requests_500_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_panic_before_the_handlers_future_is_the_requests_500_too() {
+    let world = World::start(|request: Request| {
+        assert_eq!(request.uri().path(), "/after", "on purpose");
+        async { Response::new("ok".into()) }
+    })
+    .await;
+    for protocol in Protocol::ALL {
+        let answer = world.get(protocol, "/panic").await.unwrap();
+        assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR, "{protocol:?}");
+        assert_eq!(world.get(protocol, "/after").await.unwrap().status, StatusCode::OK);
+    }
+    assert_eq!(world.metrics.handler_panics.get(), 3);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_body_that_breaks_off_is_never_taken_for_a_whole_one() {
     let world = World::start(echo).await;
     for protocol in Protocol::ALL {
