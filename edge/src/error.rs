@@ -17,7 +17,7 @@ pub enum Error {
     /// The request is wrong, not the edge.
     #[error("the delivery directives cannot be answered: {0}")]
     Directives(BadRequest),
-    #[error("no origin has it")]
+    #[error("no origin has it: the channel is not live, or this part of it is over")]
     NotFound,
     /// Only media paths exist here.
     #[error("nothing is served under this path; playlists and media are under /live/")]
