@@ -88,4 +88,6 @@ pub enum Error {
     NoSuchPath,
     #[error("this path does not take {0}: the Allow header lists what it takes")]
     MethodNotAllowed(http::Method),
+    #[error("pages do not take {0}: use GET or HEAD")]
+    PageMethod(http::Method),
 }

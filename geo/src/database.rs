@@ -38,11 +38,6 @@ impl Database {
         Ok(Self { reader })
     }
 
-    /// When the database was made, in seconds since the Unix epoch.
-    pub fn built_at(&self) -> u64 {
-        self.reader.metadata().build_epoch
-    }
-
     /// An address that is not in the database, or whose record is damaged, has an empty entry.
     pub(crate) fn lookup(&self, address: IpAddr) -> Entry {
         let canonical = address.to_canonical();

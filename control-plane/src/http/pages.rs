@@ -23,7 +23,7 @@ pub(super) async fn serve(request: Request) -> Result<Response> {
         return Err(Error::NoSuchPath);
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Err(Error::MethodNotAllowed(request.method().clone()));
+        return Err(Error::PageMethod(request.method().clone()));
     }
     let name = file_name(path);
     match Dist::get(&name) {

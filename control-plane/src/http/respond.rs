@@ -1,7 +1,7 @@
 //! From errors to statuses and problem documents (RFC 9457): the only such place.
 
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use nearcast_api::Problem;
 use nearcast_service::log::Chain;
@@ -23,6 +23,9 @@ impl IntoResponse for Error {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(Problem::CONTENT_TYPE));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if matches!(self, Self::PageMethod(_)) {
+            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"nearcast\""));
         }
@@ -44,7 +47,7 @@ fn status(error: &Error) -> StatusCode {
         Error::TooSlow => StatusCode::REQUEST_TIMEOUT,
         Error::NoToken | Error::WrongToken => StatusCode::UNAUTHORIZED,
         Error::NotAdmin | Error::NotAdminForIp => StatusCode::FORBIDDEN,
-        Error::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+        Error::MethodNotAllowed(_) | Error::PageMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
         Error::NoPages | Error::Store { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Error::DamagedStore { .. }
         | Error::DataDir { .. }

@@ -1,7 +1,8 @@
 //! The last snapshot on disk: whole or not there, never half.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -78,7 +79,9 @@ fn write(path: &Path, snapshot: &Snapshot) -> io::Result<()> {
     beside.push(".new");
     let beside = PathBuf::from(beside);
     let write = || {
-        let mut file = File::create(&beside)?;
+        // It holds the hashes of stream keys, and people choose weak ones.
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
         file.write_all(&serde_json::to_vec(snapshot)?)?;
         file.sync_all()?;
         fs::rename(&beside, path)?;
@@ -92,6 +95,8 @@ fn write(path: &Path, snapshot: &Snapshot) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn snapshot(version: u64) -> Arc<Snapshot> {
@@ -107,6 +112,7 @@ mod tests {
         store.save(snapshot(3)).await.save(snapshot(4)).await;
         assert_eq!(Store::new(path.clone()).load(), Some((*snapshot(4)).clone()));
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[tokio::test]

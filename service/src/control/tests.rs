@@ -165,6 +165,28 @@ async fn snapshots_are_applied_kept_on_disk_and_lived_from_when_the_control_plan
 }
 
 #[tokio::test]
+async fn a_control_plane_that_does_not_wait_is_asked_less_and_less_often() {
+    let (plane, node) = (Daemon::new(), Daemon::new());
+    let (address, mut seen) = control_plane(&plane, |method, _| match method.as_str() {
+        "GET" => Some((StatusCode::NO_CONTENT, String::new())),
+        _ => Some((StatusCode::OK, ACK.into())),
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let began = std::time::Instant::now();
+    let _client =
+        Client::start(&config(address, &dir.path().join("s.json")), spec(), heartbeat, &node).unwrap();
+    let mut polls = 0;
+    while polls < 4 {
+        polls += usize::from(seen.recv().await.unwrap().0 == Method::GET);
+    }
+    // Three delays of at least half of 200, 400 and 800 ms.
+    assert!(began.elapsed() >= Duration::from_millis(700), "{:?}", began.elapsed());
+    stop(node).await;
+    stop(plane).await;
+}
+
+#[tokio::test]
 async fn a_node_without_a_control_plane_is_ready_at_once() {
     let node = Daemon::new();
     let config = Config { url: String::new(), ..Config::default() };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::Method;
 use nearcast_api::snapshot::{Snapshot, Update};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::call::{Api, CallError};
 use super::store::Store;
@@ -26,10 +27,18 @@ pub(super) async fn run(
     loop {
         // Version 0 is nobody's, so asking from it gives a full snapshot.
         let since = if wants_full { 0 } else { snapshots.borrow().version };
+        let asked = Instant::now();
         match poll(&api, since).await {
             Ok(update) => {
-                (complained, _) = (false, backoff.reset());
-                let Some(update) = update else { continue };
+                complained = false;
+                let Some(update) = update else {
+                    // Nothing new long before the wait is over: it drains, or something in between answers for it.
+                    match asked.elapsed() < WAIT / 2 {
+                        true => tokio::time::sleep(backoff.delay()).await,
+                        false => backoff.reset(),
+                    }
+                    continue;
+                };
                 let mut snapshot = Snapshot::clone(&snapshots.borrow());
                 if let Err(error) = snapshot.apply(update) {
                     tracing::warn!("asking for the whole snapshot: {error}");
@@ -38,7 +47,7 @@ pub(super) async fn run(
                     wants_full = true;
                     continue;
                 }
-                wants_full = false;
+                (wants_full, _) = (false, backoff.reset());
                 tracing::debug!(version = snapshot.version, "a new snapshot");
                 let snapshot = Arc::new(snapshot);
                 snapshots.send_replace(snapshot.clone());
