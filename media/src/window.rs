@@ -109,9 +109,10 @@ impl Window {
         self.ended = true;
     }
 
-    /// There is something to list.
+    /// There is a whole segment to list. Parts alone would be legal, but hls.js takes a playlist without a
+    /// segment for an empty one and gives the server up.
     pub(crate) fn is_available(&self) -> bool {
-        self.whole.len() > self.unlisted || self.open.as_ref().is_some_and(|open| !open.parts.is_empty())
+        !self.whole.is_empty()
     }
 
     /// Every segment so far began with a keyframe.

@@ -140,6 +140,11 @@ where
             (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
             (Err(error), _) | (_, Err(error)) => return failed(name, &Error::Runtime(error)),
         };
+    // By default SIGHUP ends a process at once. Here it only ever means "read the certificate again", which
+    // `tls` does where there is one to read.
+    if let Err(error) = signal(SignalKind::hangup()) {
+        return failed(name, &Error::Runtime(error));
+    }
     panics::watch(&daemon.metrics);
     process::register(&daemon.metrics, version);
 

@@ -116,7 +116,9 @@ impl Rendition {
         }
         if events.len() > before {
             output.forget_snapshot();
-            events.push(Event::Playlist { rendition: Arc::clone(&self.name) });
+            if output.window.is_available() {
+                events.push(Event::Playlist { rendition: Arc::clone(&self.name) });
+            }
         }
     }
 

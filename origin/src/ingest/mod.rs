@@ -105,7 +105,7 @@ impl Ingest {
     /// Starts accepting publishers and returns. Draining ends their broadcasts.
     pub fn serve(self, control: control::Client, channels: Channels, metrics: Metrics, drain: &Drain) {
         let Self { listener, config } = self;
-        let permits = Arc::new(Semaphore::new(config.max_connections));
+        let permits = Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS)));
         let context = Arc::new(Context { config, control, channels, metrics, drain: drain.clone() });
         drain.spawn("rtmp listener", async move {
             let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);

@@ -31,7 +31,11 @@ impl Config for Sample {
     }
 }
 
+/// Signals go to the whole process: one life at a time.
+static LIFE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 async fn live_with(run: impl AsyncFnOnce(Sample, Daemon) -> io::Result<()>) -> String {
+    let _only = LIFE.lock().await;
     // ExitCode can only be told apart by what it prints.
     format!("{:?}", live("sample", "1.0", Sample::default(), run).await)
 }
@@ -56,7 +60,10 @@ async fn sigterm_lets_tasks_finish_and_exits_with_0() {
                 tokio::task::yield_now().await;
             }
             let pid = std::process::id().to_string();
-            assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+            // A closed terminal is not a reason to stop.
+            for signal in ["-HUP", "-TERM"] {
+                assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+            }
         });
         Ok(())
     })
