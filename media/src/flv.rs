@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::codec::{aac, avc};
 use crate::cursor::Cursor;
-use crate::{Config, Error, Frame, Result, Track};
+use crate::{Config, Error, Event, Frame, Result, Track};
 use timeline::Timeline;
 
 /// Turns the audio and video messages of one publisher into configurations and frames.
@@ -24,14 +24,6 @@ pub struct Demuxer {
     video: Option<Video>,
     audio: Option<aac::Config>,
     faults: Faults,
-}
-
-/// What a message held.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// The first, or another, configuration of a track; frames that follow need it.
-    Config(Config),
-    Frame(Track, Frame),
 }
 
 /// What a publisher did wrong and was put right, since the beginning.

@@ -28,6 +28,32 @@ pub enum Config {
     Aac(aac::Config),
 }
 
+impl Config {
+    /// The track that it describes.
+    pub fn track(&self) -> Track {
+        match self {
+            Self::Avc(_) => Track::Video,
+            Self::Aac(_) => Track::Audio,
+        }
+    }
+
+    /// The RFC 6381 name, e.g. `avc1.64001f`.
+    pub fn codec_string(&self) -> String {
+        match self {
+            Self::Avc(config) => config.codec_string(),
+            Self::Aac(config) => config.codec_string(),
+        }
+    }
+}
+
+/// What a demuxer finds in a publisher's bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The first, or another, configuration of a track; frames that follow need it.
+    Config(Config),
+    Frame(Track, Frame),
+}
+
 /// Which of a publisher's two elementary streams a frame belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Track {

@@ -4,16 +4,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use nearcast_media::{Config, flv, rtmp};
+use nearcast_media::{Event, flv, rtmp};
 use nearcast_service::log::Chain;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::tracks::Tracks;
+use super::publisher::Publisher;
 use super::{Context, access};
 use crate::metrics::{ReasonLabels, TrackLabels};
-use crate::package::{Claim, Feed};
 
 /// A connection and what it publishes.
 pub(super) struct Connection<'a> {
@@ -27,11 +26,8 @@ pub(super) struct Connection<'a> {
 
 /// From an accepted publish to its end.
 struct Publishing {
-    claim: Claim,
     demuxer: flv::Demuxer,
-    tracks: Tracks,
-    /// The broadcast, once it has begun.
-    feed: Option<Feed>,
+    publisher: Publisher,
 }
 
 /// Why a connection ends from our side, for the log and the metric.
@@ -144,8 +140,8 @@ impl<'a> Connection<'a> {
         match self.context.channels.claim(channel, self.context.config.takeover_after()) {
             Ok(claim) => {
                 tracing::info!(%channel, peer = %self.peer, "a publisher begins");
-                let (demuxer, tracks) = (flv::Demuxer::new(), Tracks::default());
-                self.publishing = Some(Publishing { claim, demuxer, tracks, feed: None });
+                let (demuxer, publisher) = (flv::Demuxer::new(), Publisher::new(claim));
+                self.publishing = Some(Publishing { demuxer, publisher });
                 self.deadline = Instant::now() + self.context.config.idle_timeout();
                 self.session.accept_publish().map_err(broken)
             }
@@ -162,18 +158,17 @@ impl<'a> Connection<'a> {
         track: &'static str,
         timestamp_ms: u32,
         data: Bytes,
-        demux: fn(&mut flv::Demuxer, u32, Bytes) -> nearcast_media::Result<Option<flv::Event>>,
+        demux: fn(&mut flv::Demuxer, u32, Bytes) -> nearcast_media::Result<Option<Event>>,
     ) {
         let Some(publishing) = &mut self.publishing else { return };
         match demux(&mut publishing.demuxer, timestamp_ms, data) {
             Ok(None) => {}
             Ok(Some(event)) => {
-                if matches!(event, flv::Event::Frame(..)) {
-                    publishing.claim.beat();
+                if matches!(event, Event::Frame(..)) {
                     self.deadline = Instant::now() + self.context.config.idle_timeout();
                     self.context.metrics.frames.get_or_create(&TrackLabels { track }).inc();
                 }
-                publishing.take(event).await;
+                publishing.publisher.take(event).await;
             }
             Err(error @ nearcast_media::Error::UnsupportedCodec { .. }) => {
                 self.refuse("codec", "NetStream.Publish.Denied", error.to_string());
@@ -224,50 +219,10 @@ impl<'a> Connection<'a> {
     }
 }
 
-impl Publishing {
-    async fn take(&mut self, event: flv::Event) {
-        if let (Some(feed), flv::Event::Config(config)) = (&self.feed, &event) {
-            if !self.renews(feed, config) {
-                return;
-            }
-            // Media names never mean other bytes, so what is decoded otherwise is another broadcast.
-            let (video, audio) = feed.configs();
-            self.tracks = Tracks::known(video, audio);
-            self.feed = None;
-        }
-        match (&mut self.feed, event) {
-            (Some(feed), flv::Event::Frame(track, frame)) => feed.push(track, frame).await,
-            (_, event) => {
-                let Some(start) = self.tracks.push(event) else { return };
-                let backlog = start.backlog;
-                let newest = backlog.iter().map(|(_, frame)| frame.dts).max().unwrap_or(0);
-                let mut feed = self.claim.begin(start.video, start.audio, newest);
-                for (track, frame) in backlog {
-                    feed.push(track, frame).await;
-                }
-                self.feed = Some(feed);
-            }
-        }
-    }
-
-    /// Whether a configuration in the middle of a broadcast begins another one. A track that the broadcast
-    /// began without stays left out.
-    fn renews(&self, feed: &Feed, config: &Config) -> bool {
-        match (config, feed.configs()) {
-            (Config::Avc(new), (Some(old), _)) => *new != old,
-            (Config::Aac(new), (_, Some(old))) => *new != old,
-            _ => {
-                tracing::warn!("a track that begins in the middle of a broadcast is left out");
-                false
-            }
-        }
-    }
-}
-
 /// Completes when another publisher has taken the channel; never while nothing is published.
 async fn taken(publishing: Option<&Publishing>) {
     match publishing {
-        Some(publishing) => publishing.claim.taken().await,
+        Some(publishing) => publishing.publisher.taken().await,
         None => std::future::pending().await,
     }
 }

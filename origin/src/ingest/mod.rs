@@ -2,6 +2,7 @@
 
 pub mod access;
 mod connection;
+mod publisher;
 pub mod tracks;
 
 use std::net::{Ipv4Addr, SocketAddr};

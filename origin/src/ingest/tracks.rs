@@ -2,7 +2,7 @@
 
 use nearcast_media::codec::{aac, avc};
 use nearcast_media::frame::CLOCK;
-use nearcast_media::{Config, Frame, Track, flv};
+use nearcast_media::{Config, Event, Frame, Track};
 
 /// What a broadcast begins with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,11 +29,11 @@ impl Tracks {
     }
 
     /// Takes what the demuxer gives; answers when the broadcast can begin, and is empty then.
-    pub fn push(&mut self, event: flv::Event) -> Option<Start> {
+    pub fn push(&mut self, event: Event) -> Option<Start> {
         match event {
-            flv::Event::Config(Config::Avc(config)) => self.video = Some(config),
-            flv::Event::Config(Config::Aac(config)) => self.audio = Some(config),
-            flv::Event::Frame(track, frame) => self.keep(track, frame),
+            Event::Config(Config::Avc(config)) => self.video = Some(config),
+            Event::Config(Config::Aac(config)) => self.audio = Some(config),
+            Event::Frame(track, frame) => self.keep(track, frame),
         }
         let both = self.video.is_some() && self.audio.is_some();
         // Without a picture or a sound there is nothing to begin with.
@@ -73,8 +73,8 @@ const MAX_BYTES: usize = 8 << 20;
 
 #[cfg(test)]
 mod tests {
+    use Event;
     use bytes::Bytes;
-    use flv::Event;
 
     use super::*;
 

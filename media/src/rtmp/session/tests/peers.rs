@@ -151,9 +151,9 @@ fn replay(bytes: &[u8], piece: usize) -> Replay {
                 Event::Connect { .. } => Ok(None),
             };
             match media.unwrap() {
-                Some(flv::Event::Config(config)) => configs.push(config),
-                Some(flv::Event::Frame(Track::Video, frame)) => video.push(frame),
-                Some(flv::Event::Frame(Track::Audio, frame)) => audio.push(frame),
+                Some(crate::Event::Config(config)) => configs.push(config),
+                Some(crate::Event::Frame(Track::Video, frame)) => video.push(frame),
+                Some(crate::Event::Frame(Track::Audio, frame)) => audio.push(frame),
                 None => {}
             }
         }
