@@ -191,6 +191,48 @@ impl Broadcast {
         Ok(outcome)
     }
 
+    /// What comes next of the leader is another sequence of frames, from its next keyframe on: a discontinuity.
+    /// Times must go on. A leader or an audio that it brings another configuration for is renewed with it.
+    ///
+    /// # Errors
+    /// [`Error::Ended`]; [`Error::UnknownRendition`] where a configuration has no rendition of its track.
+    pub fn splice(
+        &mut self,
+        configs: impl IntoIterator<Item = (String, Config)>,
+    ) -> Result<Vec<Event>, Error> {
+        if self.ended {
+            return Err(Error::Ended);
+        }
+        let (mut events, mut actions) = (Vec::new(), Vec::new());
+        let discontinuity = self.leader.splice(&mut actions);
+        if let Some(shape) = self.leader.shape() {
+            self.renditions[0].apply(actions, &shape, &self.settings, self.started_at, &mut events);
+            self.advance(1..self.renditions.len(), &shape, &mut events);
+        }
+        for (name, config) in configs {
+            self.renew_from(&name, discontinuity, config)?;
+        }
+        Ok(events)
+    }
+
+    /// A rendition's frames are of another configuration from the newest or the coming discontinuity on.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRendition`], also when the configuration is of the other track.
+    pub fn renew(&mut self, rendition: &str, config: Config) -> Result<(), Error> {
+        self.renew_from(rendition, self.leader.discontinuity(), config)
+    }
+
+    fn renew_from(&mut self, name: &str, discontinuity: Option<u64>, config: Config) -> Result<(), Error> {
+        let index =
+            self.find(name).filter(|index| self.renditions[*index].spec.config.track() == config.track());
+        let Some(index) = index else { return Err(Error::UnknownRendition { name: name.to_owned() }) };
+        if *self.renditions[index].newest_config() != config {
+            self.renditions[index].renew(discontinuity, config);
+        }
+        Ok(())
+    }
+
     /// Ends the broadcast and with it every playlist. Encoders of other renditions must have been drained.
     pub fn end(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
@@ -231,9 +273,9 @@ impl Broadcast {
         self.renditions[index].snapshot(reports)
     }
 
-    /// A rendition's `init.mp4`.
-    pub fn init(&self, rendition: &str) -> Option<Bytes> {
-        Some(self.renditions[self.find(rendition)?].init.clone())
+    /// A rendition's init segment: version 0 is `init.mp4`, and each later configuration has the next.
+    pub fn init(&self, rendition: &str, version: u32) -> Option<Bytes> {
+        self.renditions[self.find(rendition)?].init(version).cloned()
     }
 
     /// The bytes of a part.

@@ -10,8 +10,8 @@ pub enum Resource<'a> {
     Multivariant { channel: &'a str },
     /// `/live/{channel}/{broadcast}/{rendition}/media.m3u8`: one rendition's playlist.
     Media { channel: &'a str, broadcast: &'a str, rendition: &'a str },
-    /// `.../init.mp4`: what a decoder needs before the first frame.
-    Init { channel: &'a str, broadcast: &'a str, rendition: &'a str },
+    /// `.../init.mp4`, `.../init.{version}.mp4`: what a decoder needs before the first frame.
+    Init { channel: &'a str, broadcast: &'a str, rendition: &'a str, version: u32 },
     /// `.../{msn}.m4s`: one whole segment.
     Segment { channel: &'a str, broadcast: &'a str, rendition: &'a str, msn: u64 },
     /// `.../{msn}.{part}.m4s`: one part of a segment.
@@ -23,8 +23,8 @@ pub enum Resource<'a> {
 pub enum File {
     /// `media.m3u8`
     Media,
-    /// `init.mp4`
-    Init,
+    /// `init.mp4`, and `init.{version}.mp4` from a rendition's second configuration on, which is version 1.
+    Init { version: u32 },
     /// `{msn}.m4s`
     Segment { msn: u64 },
     /// `{msn}.{part}.m4s`
@@ -39,7 +39,7 @@ pub enum Invalid {
     #[error("the path has a component that is not 1 to 63 of a-z, 0-9, '-' and '_', or has too many of them")]
     Name,
     #[error(
-        "the path does not end in index.m3u8, media.m3u8, init.mp4, {{msn}}.m4s or {{msn}}.{{part}}.m4s \
+        "the path does not end in index.m3u8, media.m3u8, init.mp4, init.{{version}}.mp4, {{msn}}.m4s or {{msn}}.{{part}}.m4s \
          at its depth"
     )]
     File,
@@ -69,7 +69,7 @@ impl<'a> Resource<'a> {
     pub fn of(channel: &'a str, broadcast: &'a str, rendition: &'a str, file: File) -> Self {
         match file {
             File::Media => Self::Media { channel, broadcast, rendition },
-            File::Init => Self::Init { channel, broadcast, rendition },
+            File::Init { version } => Self::Init { channel, broadcast, rendition, version },
             File::Segment { msn } => Self::Segment { channel, broadcast, rendition, msn },
             File::Part { msn, part } => Self::Part { channel, broadcast, rendition, msn, part },
         }
@@ -91,7 +91,9 @@ impl<'a> Resource<'a> {
         match *self {
             Self::Multivariant { .. } => None,
             Self::Media { broadcast, rendition, .. } => Some((broadcast, rendition, File::Media)),
-            Self::Init { broadcast, rendition, .. } => Some((broadcast, rendition, File::Init)),
+            Self::Init { broadcast, rendition, version, .. } => {
+                Some((broadcast, rendition, File::Init { version }))
+            }
             Self::Segment { broadcast, rendition, msn, .. } => {
                 Some((broadcast, rendition, File::Segment { msn }))
             }
@@ -126,8 +128,13 @@ impl File {
     pub fn parse(file: &str) -> Result<Self, Invalid> {
         match file {
             "media.m3u8" => return Ok(Self::Media),
-            "init.mp4" => return Ok(Self::Init),
+            "init.mp4" => return Ok(Self::Init { version: 0 }),
             _ => {}
+        }
+        if let Some(version) = file.strip_prefix("init.").and_then(|rest| rest.strip_suffix(".mp4")) {
+            // The first has no number.
+            let version = number(version)?.try_into().ok().filter(|version| *version > 0);
+            return version.map(|version| Self::Init { version }).ok_or(Invalid::File);
         }
         let stem = file.strip_suffix(".m4s").ok_or(Invalid::File)?;
         Ok(match stem.split_once('.') {
@@ -144,7 +151,8 @@ impl fmt::Display for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Media => f.write_str("media.m3u8"),
-            Self::Init => f.write_str("init.mp4"),
+            Self::Init { version: 0 } => f.write_str("init.mp4"),
+            Self::Init { version } => write!(f, "init.{version}.mp4"),
             Self::Segment { msn } => write!(f, "{msn}.m4s"),
             Self::Part { msn, part } => write!(f, "{msn}.{part}.m4s"),
         }
@@ -190,17 +198,18 @@ mod tests {
 
     use super::*;
 
-    const GOOD: [&str; 7] = [
+    const GOOD: [&str; 8] = [
         "/live/demo/index.m3u8",
         "/live/demo/b1/source/media.m3u8",
         "/live/demo/b1/audio/init.mp4",
+        "/live/demo/b1/audio/init.12.mp4",
         "/live/demo/b1/480p/0.m4s",
         "/live/demo/b1/480p/18446744073709551615.m4s",
         "/live/demo/b1/480p/0.0.m4s",
         "/live/0-_/1/x/7.4294967295.m4s",
     ];
 
-    const BAD: [&str; 30] = [
+    const BAD: [&str; 33] = [
         "",
         "/",
         "/live",
@@ -231,6 +240,9 @@ mod tests {
         "/live/demo/b/r/1.4294967296.m4s",
         "/live/demo/b/r/1.01.m4s",
         "/live/demo/b/r/1.mp4",
+        "/live/demo/b/r/init.0.mp4",
+        "/live/demo/b/r/init.01.mp4",
+        "/live/demo/b/r/init..mp4",
     ];
 
     #[test]

@@ -75,7 +75,7 @@ impl Window {
             target_duration,
             part_target,
             started_at,
-            map: Arc::new(Map { uri: File::Init.to_string(), byte_range: None }),
+            map: map(0),
             whole: VecDeque::new(),
             unlisted: 0,
             open: None,
@@ -101,6 +101,11 @@ impl Window {
                 self.close(Some(duration))
             }
         }
+    }
+
+    /// Segments that begin from now on need another init segment.
+    pub(crate) fn renew(&mut self, version: u32) {
+        self.map = map(version);
     }
 
     /// Nothing will be added.
@@ -287,6 +292,10 @@ impl Window {
         let index = msn.checked_sub(self.whole.front()?.msn)?;
         self.whole.get(usize::try_from(index).ok()?)
     }
+}
+
+fn map(version: u32) -> Arc<Map> {
+    Arc::new(Map { uri: File::Init { version }.to_string(), byte_range: None })
 }
 
 fn part_uri(msn: u64, part: usize) -> String {

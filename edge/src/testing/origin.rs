@@ -177,7 +177,7 @@ async fn resource_of(
             }
             Err(_) => status_only(StatusCode::BAD_REQUEST),
         },
-        Some(File::Init) => body(shared, uri.path(), fault),
+        Some(File::Init { .. }) => body(shared, uri.path(), fault),
         Some(File::Segment { msn }) if msn < live.borrow().end() => body(shared, uri.path(), fault),
         Some(File::Segment { .. }) => status_only(StatusCode::NOT_FOUND),
         Some(File::Part { msn, part }) => {

@@ -1,5 +1,6 @@
 //! One rendition of a broadcast: where its frames come from, its muxer and its window.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use super::{Error, Event, LATEST, LEAD, Settings, Snapshot, Spec};
 use crate::codec::aac;
 use crate::fmp4;
-use crate::frame::{CLOCK, Config, Frame};
+use crate::frame::{CLOCK, Config, Frame, Track};
 use crate::hls::media::Report;
 use crate::path::File;
 use crate::segment::cuts::Cuts;
@@ -21,7 +22,10 @@ use crate::window::Window;
 pub(super) struct Rendition {
     pub(super) spec: Spec,
     pub(super) name: Arc<str>,
-    pub(super) init: Bytes,
+    /// An init segment for each configuration it had.
+    inits: Vec<Bytes>,
+    /// Configurations to come, and the discontinuities from which on they count.
+    renewals: VecDeque<(u64, Config)>,
     pub(super) source: Source,
     /// Decoding time of the newest frame.
     newest: Option<i64>,
@@ -40,6 +44,7 @@ pub(super) enum Source {
 
 #[derive(Debug)]
 struct Output {
+    part_target: Duration,
     muxer: Muxer,
     window: Window,
     /// The playlist since the last change, once somebody has asked for it.
@@ -50,7 +55,8 @@ impl Rendition {
     pub(super) fn new(spec: Spec, source: Source) -> Self {
         Self {
             name: spec.name.as_str().into(),
-            init: fmp4::init_segment(&spec.config),
+            inits: vec![fmp4::init_segment(&spec.config)],
+            renewals: VecDeque::new(),
             spec,
             source,
             newest: None,
@@ -106,20 +112,65 @@ impl Rendition {
         if actions.is_empty() {
             return;
         }
-        let config = &self.spec.config;
-        let output = self.output.get_or_insert_with(|| Output::new(config, shape, settings, started_at));
-        let mut made = Vec::new();
-        actions.into_iter().for_each(|action| output.muxer.apply(action, &mut made));
-        let before = events.len();
-        for made in made {
-            events.extend(output.window.apply(made).map(|change| Event::of(&self.name, change)));
+        let (before, mut made) = (events.len(), Vec::new());
+        for action in actions {
+            // A configuration counts from the segment on that begins at its discontinuity.
+            if let Action::Frame(_, Some(start)) | Action::Gap { start, .. } = &action {
+                self.renew_at(start.discontinuities, shape);
+            }
+            let config = &self.spec.config;
+            let output = self.output.get_or_insert_with(|| Output::new(config, shape, settings, started_at));
+            output.muxer.apply(action, &mut made);
+            for made in made.drain(..) {
+                events.extend(output.window.apply(made).map(|change| Event::of(&self.name, change)));
+            }
         }
+        let Some(output) = &mut self.output else { return };
         if events.len() > before {
             output.forget_snapshot();
             if output.window.is_available() {
                 events.push(Event::Playlist { rendition: Arc::clone(&self.name) });
             }
         }
+    }
+
+    /// From this discontinuity on its frames are of another configuration; at once where it has no segment yet.
+    pub(super) fn renew(&mut self, discontinuities: Option<u64>, config: Config) {
+        match (discontinuities, &mut self.source, &config) {
+            (Some(from), Source::Audio(follower), Config::Aac(aac)) => follower.renew(from, aac),
+            (None, Source::Audio(follower), Config::Aac(aac)) => *follower = audio::Follower::new(aac),
+            // The leader's frames are placed as they come.
+            (_, Source::LeadingAudio(clock), Config::Aac(aac)) => *clock = audio::Clock::new(aac),
+            _ => {}
+        }
+        match discontinuities.filter(|_| self.output.is_some()) {
+            Some(from) => self.renewals.push_back((from, config)),
+            None => {
+                self.inits = vec![fmp4::init_segment(&config)];
+                self.spec.config = config;
+            }
+        }
+    }
+
+    fn renew_at(&mut self, discontinuities: u64, shape: &Shape) {
+        while let Some((_, config)) = self.renewals.pop_front_if(|(from, _)| *from <= discontinuities) {
+            self.inits.push(fmp4::init_segment(&config));
+            self.spec.config = config;
+            let version = u32::try_from(self.inits.len() - 1).unwrap_or(u32::MAX);
+            if let Some(output) = &mut self.output {
+                output.renew(&self.spec.config, shape, version);
+            }
+        }
+    }
+
+    /// The init segment of a version.
+    pub(super) fn init(&self, version: u32) -> Option<&Bytes> {
+        self.inits.get(usize::try_from(version).ok()?)
+    }
+
+    /// The configuration of what has come in last: it may count only from a discontinuity to come.
+    pub(super) fn newest_config(&self) -> &Config {
+        self.renewals.back().map_or(&self.spec.config, |(_, config)| config)
     }
 
     pub(super) fn end(&mut self, events: &mut Vec<Event>) {
@@ -157,24 +208,34 @@ impl Rendition {
 
 impl Output {
     fn new(config: &Config, shape: &Shape, settings: &Settings, started_at: u64) -> Self {
-        let (frame, part_target) = match config {
-            Config::Avc(_) => (shape.frame, shape.part_target),
-            Config::Aac(config) => {
-                let frame =
-                    Duration::from_secs(u64::from(aac::SAMPLES_PER_FRAME)) / config.sample_rate.max(1);
-                (frame, fit::audio_part_target(shape.part_target, frame))
-            }
+        let frame = frame_duration(config, shape);
+        let part_target = match config.track() {
+            Track::Video => shape.part_target,
+            Track::Audio => fit::audio_part_target(shape.part_target, frame),
         };
         Self {
+            part_target,
             muxer: Muxer::new(fmp4::timescale(config), part_target, frame),
             window: Window::new(settings.limits(), started_at, shape.target_duration, part_target),
             snapshot: OnceLock::new(),
         }
     }
 
+    /// PART-TARGET never changes, so parts of other frames are cut to fit.
+    fn renew(&mut self, config: &Config, shape: &Shape, version: u32) {
+        self.muxer.renew(fmp4::timescale(config), self.part_target, frame_duration(config, shape));
+        self.window.renew(version);
+    }
+
     fn forget_snapshot(&mut self) {
         self.snapshot = OnceLock::new();
     }
+}
+
+/// How long a frame lasts: exactly for audio, about for video.
+fn frame_duration(config: &Config, shape: &Shape) -> Duration {
+    let audio = |rate: u32| Duration::from_secs(u64::from(aac::SAMPLES_PER_FRAME)) / rate.max(1);
+    config.sound().map_or(shape.frame, |sound| audio(sound.sample_rate))
 }
 
 fn limits(shape: &Shape) -> rung::Limits {

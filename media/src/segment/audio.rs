@@ -23,6 +23,8 @@ pub(crate) struct Clock {
 #[derive(Debug)]
 pub(crate) struct Follower {
     clock: Clock,
+    /// Clocks of other sampling rates, and the discontinuities from which on they count.
+    next: VecDeque<(u64, Clock)>,
     /// Held back until it is known which segment they belong to.
     held: VecDeque<Frame>,
     /// The newest segment.
@@ -84,7 +86,18 @@ impl Clock {
 
 impl Follower {
     pub(crate) fn new(config: &aac::Config) -> Self {
-        Self { clock: Clock::new(config), held: VecDeque::new(), msn: None, start: None }
+        Self {
+            clock: Clock::new(config),
+            next: VecDeque::new(),
+            held: VecDeque::new(),
+            msn: None,
+            start: None,
+        }
+    }
+
+    /// From this discontinuity of the broadcast on, frames are of another configuration.
+    pub(crate) fn renew(&mut self, discontinuities: u64, config: &aac::Config) {
+        self.next.push_back((discontinuities, Clock::new(config)));
     }
 
     /// Takes a frame in. When the leader does not come, the oldest are dropped.
@@ -176,6 +189,9 @@ impl Follower {
     /// Starts the clock inside the segment of `cut`, so that a frame falls on `time`.
     fn begin(&mut self, cut: &Cut, time: i64, cuts: &Cuts, out: &mut Vec<Action>) {
         self.skip(cuts, out);
+        while let Some((_, clock)) = self.next.pop_front_if(|(from, _)| *from <= cut.discontinuities) {
+            self.clock = clock;
+        }
         let (first, at) = (self.clock.samples(cut.time), self.clock.samples(time));
         let next = at - (at - first).max(0) / FRAME * FRAME;
         self.clock.next = Some(next);

@@ -107,6 +107,23 @@ impl Leader {
         begins
     }
 
+    /// What comes next is another sequence of frames: ends the segment, and waits for a keyframe. Returns the
+    /// discontinuities of the broadcast up to and including the one that is coming; none while nothing has come
+    /// out.
+    pub(crate) fn splice(&mut self, out: &mut Vec<Action>) -> Option<u64> {
+        self.interrupt(out);
+        matches!(self.state, State::Interrupted { .. }).then_some(self.discontinuities + 1)
+    }
+
+    /// Discontinuities up to and including the coming one, or the newest where none is coming.
+    pub(crate) fn discontinuity(&self) -> Option<u64> {
+        match self.state {
+            State::Waiting | State::Measuring { .. } => None,
+            State::Running => Some(self.discontinuities),
+            State::Interrupted { .. } => Some(self.discontinuities + 1),
+        }
+    }
+
     /// Ends the broadcast: what is held comes out, and the last segment ends.
     pub(crate) fn finish(&mut self, out: &mut Vec<Action>) {
         if let State::Measuring { .. } = self.state {

@@ -56,20 +56,23 @@ pub(crate) struct Part {
 impl Muxer {
     /// For a track that ticks `timescale` times a second and has frames of some `frame`.
     pub(crate) fn new(timescale: u32, part_target: Duration, frame: Duration) -> Self {
-        let ticks = |time: Duration| {
-            i64::try_from(time.as_micros() * u128::from(timescale) / 1_000_000).unwrap_or(i64::MAX)
-        };
         Self {
             timescale: i64::from(timescale.max(1)),
-            part_target: ticks(part_target),
+            part_target: scaled(part_target, timescale),
             sequence: 0,
             pending: None,
-            frame_duration: ticks(frame).max(1),
+            frame_duration: scaled(frame, timescale).max(1),
             part: Vec::new(),
             part_length: 0,
             segment_length: 0,
             open: false,
         }
+    }
+
+    /// The track goes on in other ticks, in parts as long as before. No segment is open.
+    pub(crate) fn renew(&mut self, timescale: u32, part_target: Duration, frame: Duration) {
+        let sequence = self.sequence;
+        *self = Self { sequence, ..Self::new(timescale, part_target, frame) };
     }
 
     pub(crate) fn apply(&mut self, action: Action, out: &mut Vec<Output>) {
@@ -155,4 +158,9 @@ impl Muxer {
             (i128::from(ticks) * 1_000_000 + i128::from(self.timescale / 2)) / i128::from(self.timescale);
         u64::try_from(micros).unwrap_or(0)
     }
+}
+
+/// A duration in ticks of a track.
+fn scaled(time: Duration, timescale: u32) -> i64 {
+    i64::try_from(time.as_micros() * u128::from(timescale) / 1_000_000).unwrap_or(i64::MAX)
 }

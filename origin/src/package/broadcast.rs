@@ -139,7 +139,7 @@ impl Broadcast {
         let state = self.state();
         let core = &state.core;
         let found = match file {
-            File::Init => core.init(rendition).map(|init| vec![init]),
+            File::Init { version } => core.init(rendition, version).map(|init| vec![init]),
             File::Part { msn, part } => core.part(rendition, msn, part).map(|part| vec![part]),
             File::Segment { msn } => core.segment(rendition, msn),
             File::Media => None,
@@ -149,7 +149,8 @@ impl Broadcast {
         }
         let snapshot = || core.playlist(rendition);
         let next = match file {
-            File::Init => self.has(&state, rendition),
+            File::Init { version: 0 } => self.has(&state, rendition),
+            File::Init { .. } => false,
             File::Segment { msn } => snapshot().is_some_and(|snapshot| snapshot.playlist.end() == msn),
             File::Part { .. } => snapshot().is_some_and(|snapshot| {
                 snapshot.playlist.preload_hint.as_ref().is_some_and(|hint| hint.uri == file.to_string())

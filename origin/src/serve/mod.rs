@@ -58,7 +58,7 @@ impl Live {
         };
         match file {
             File::Media => self.playlist(&broadcast, rendition, request.uri.query()).await,
-            File::Init | File::Segment { .. } | File::Part { .. } => {
+            File::Init { .. } | File::Segment { .. } | File::Part { .. } => {
                 match self.media(&broadcast, rendition, file).await {
                     Ok(chunks) => respond::immutable(rendition, chunks),
                     Err(refusal) => refusal.respond(FAILURE_LIFE),

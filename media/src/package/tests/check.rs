@@ -146,7 +146,10 @@ fn dates(playlist: &Playlist, frame: Duration) {
 
 /// Everything listed can be had, and a segment is its parts.
 fn bytes(broadcast: &Broadcast, rendition: &str, playlist: &Playlist) {
-    assert!(broadcast.init(rendition).is_some());
+    for map in segments(playlist).filter_map(|(_, head, ..)| head.map.as_ref()) {
+        let File::Init { version } = File::parse(&map.uri).unwrap() else { panic!("{}", map.uri) };
+        assert!(broadcast.init(rendition, version).is_some(), "{}", map.uri);
+    }
     for segment in &playlist.segments {
         let File::Segment { msn } = File::parse(&segment.uri).unwrap() else { panic!("{}", segment.uri) };
         let whole = broadcast.segment(rendition, msn);
