@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build web run test system fmt bench-latency bench-edge clean
+.PHONY: help setup build web run test system fmt bench-latency bench-edge bench-transcode clean
 
 help: ## List every command
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,12 @@ bench-edge: ## Measure what one edge core serves over H1, H2 and H3
 	@scripts/web build
 	cargo build --release --locked --workspace --bins
 	taskset --cpu-list 1 $(TARGET)/release/bench-edge
+
+bench-transcode: ## Measure what a ladder costs beside the ffmpeg program
+	@WITH_BENCHES=1 scripts/setup
+	@scripts/web build
+	cargo build --release --locked --workspace --bins
+	$(TARGET)/release/bench-transcode
 
 clean: ## Remove everything that was built, and the state of make run
 	cargo clean

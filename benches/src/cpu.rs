@@ -4,14 +4,39 @@ use anyhow::{Context as _, Result};
 
 /// Seconds of CPU that process `id` has used.
 pub fn seconds(id: i32) -> Result<f64> {
+    // utime and stime
+    sum(id, &[14, 15])
+}
+
+/// The same, and what those of its children used that have ended and been waited for.
+pub fn seconds_with_children(id: i32) -> Result<f64> {
+    // cutime and cstime as well
+    sum(id, &[14, 15, 16, 17])
+}
+
+/// Whether process `id` has a child.
+pub fn has_children(id: i32) -> Result<bool> {
+    let tasks = std::fs::read_dir(format!("/proc/{id}/task")).with_context(|| format!("process {id}"))?;
+    for task in tasks {
+        // A thread may end while it is looked at.
+        let children = std::fs::read_to_string(task?.path().join("children")).unwrap_or_default();
+        if !children.trim().is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Adds up fields of `/proc/{id}/stat`, in seconds.
+fn sum(id: i32, fields: &[usize]) -> Result<f64> {
     let stat =
         std::fs::read_to_string(format!("/proc/{id}/stat")).with_context(|| format!("process {id}"))?;
-    // The name, in parentheses, may hold anything: fields are counted after it. utime and stime are 14 and 15.
+    // The name, in parentheses, may hold anything: fields are counted after it.
     let (_, rest) = stat.rsplit_once(')').context("no name in stat")?;
-    let field = |number: usize| -> Result<f64> {
+    let field = |number: &usize| -> Result<f64> {
         Ok(rest.split_whitespace().nth(number - 3).context("stat is short")?.parse()?)
     };
-    Ok((field(14)? + field(15)?) / TICKS)
+    Ok(fields.iter().map(field).sum::<Result<f64>>()? / TICKS)
 }
 
 /// Cores of the machine, whatever this process may use of them.

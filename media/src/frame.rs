@@ -44,6 +44,53 @@ impl Config {
             Self::Aac(config) => config.codec_string(),
         }
     }
+
+    /// The decoder configuration record as an MP4 sample entry holds it.
+    pub fn record(&self) -> Bytes {
+        match self {
+            Self::Avc(config) => config.record.clone(),
+            Self::Aac(config) => config.specific.clone(),
+        }
+    }
+
+    /// What a video track shows.
+    pub fn picture(&self) -> Option<Picture> {
+        match self {
+            Self::Avc(avc::Config { width, height, frame_rate, .. }) => {
+                Some(Picture { width: *width, height: *height, frame_rate: *frame_rate })
+            }
+            Self::Aac(_) => None,
+        }
+    }
+
+    /// What an audio track sounds like.
+    pub fn sound(&self) -> Option<Sound> {
+        match self {
+            Self::Aac(aac::Config { sample_rate, channels, .. }) => {
+                Some(Sound { sample_rate: *sample_rate, channels: *channels })
+            }
+            Self::Avc(_) => None,
+        }
+    }
+}
+
+/// What a video track shows, whatever its codec.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Picture {
+    /// Displayed width in pixels, after cropping.
+    pub width: u32,
+    /// Displayed height in pixels, after cropping.
+    pub height: u32,
+    /// Frames per second as a fraction, when the bitstream says so.
+    pub frame_rate: Option<(u32, u32)>,
+}
+
+/// What an audio track sounds like, whatever its codec.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sound {
+    /// Samples per second of the track's clock.
+    pub sample_rate: u32,
+    pub channels: u8,
 }
 
 /// What a demuxer finds in a publisher's bytes.

@@ -20,4 +20,4 @@ mod segment;
 mod window;
 
 pub use error::{Error, Result};
-pub use frame::{Config, Event, Frame, Track};
+pub use frame::{Config, Event, Frame, Picture, Sound, Track};

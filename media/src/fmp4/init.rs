@@ -4,8 +4,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::boxes::{write, write_full};
 use super::{TRACK_ID, timescale};
-use crate::Config;
 use crate::codec::{aac, avc};
+use crate::{Config, Track};
 
 /// `ftyp` and `moov` for a file of one track.
 pub fn init_segment(config: &Config) -> Bytes {
@@ -49,10 +49,8 @@ fn movie_header(out: &mut BytesMut) {
 }
 
 fn track(out: &mut BytesMut, config: &Config) {
-    let (width, height, volume) = match config {
-        Config::Avc(video) => (video.width, video.height, 0),
-        Config::Aac(_) => (0, 0, 0x0100),
-    };
+    let (width, height, volume) =
+        config.picture().map_or((0, 0, 0x0100), |picture| (picture.width, picture.height, 0));
     // Enabled and in the movie.
     write_full(out, b"tkhd", 0, 3, |out| {
         out.put_bytes(0, 8);
@@ -72,9 +70,9 @@ fn track(out: &mut BytesMut, config: &Config) {
             out.put_u16(UNDETERMINED);
             out.put_u16(0);
         });
-        let (handler, name): (&[u8; 4], &[u8]) = match config {
-            Config::Avc(_) => (b"vide", b"video\0"),
-            Config::Aac(_) => (b"soun", b"audio\0"),
+        let (handler, name): (&[u8; 4], &[u8]) = match config.track() {
+            Track::Video => (b"vide", b"video\0"),
+            Track::Audio => (b"soun", b"audio\0"),
         };
         write_full(out, b"hdlr", 0, 0, |out| {
             out.put_u32(0);
@@ -87,9 +85,9 @@ fn track(out: &mut BytesMut, config: &Config) {
 }
 
 fn media_information(out: &mut BytesMut, config: &Config) {
-    match config {
-        Config::Avc(_) => write_full(out, b"vmhd", 0, 1, |out| out.put_bytes(0, 8)),
-        Config::Aac(_) => write_full(out, b"smhd", 0, 0, |out| out.put_bytes(0, 4)),
+    match config.track() {
+        Track::Video => write_full(out, b"vmhd", 0, 1, |out| out.put_bytes(0, 8)),
+        Track::Audio => write_full(out, b"smhd", 0, 0, |out| out.put_bytes(0, 4)),
     }
     write(out, b"dinf", |out| {
         write_full(out, b"dref", 0, 0, |out| {

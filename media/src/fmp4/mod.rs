@@ -11,7 +11,6 @@ pub use fragment::fragment;
 pub use init::init_segment;
 
 use crate::Config;
-use crate::codec::aac;
 
 /// One coded frame in its track's own time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,11 +26,8 @@ pub struct Sample {
 
 /// Ticks per second of a track's times: 90 kHz for video, the sampling rate for audio, so that both are exact.
 pub fn timescale(config: &Config) -> u32 {
-    match config {
-        Config::Avc(_) => 90_000,
-        // A configuration without a rate cannot come out of the parser; 1 keeps divisions defined.
-        Config::Aac(aac::Config { sample_rate, .. }) => (*sample_rate).max(1),
-    }
+    // A configuration without a rate cannot come out of the parser; 1 keeps divisions defined.
+    config.sound().map_or(90_000, |sound| sound.sample_rate.max(1))
 }
 
 /// Every rendition's file holds one track, and this is its number.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::codec::avc;
+use crate::codec::{aac, avc};
 
 /// The boxes of `data`, or `None` where sizes do not add up.
 fn boxes(mut data: &[u8]) -> Option<Vec<(&str, &[u8])>> {

@@ -2,8 +2,7 @@
 
 use super::Broadcast;
 use super::rendition::Rendition;
-use crate::codec::avc;
-use crate::frame::Config;
+use crate::frame::Picture;
 use crate::hls::multivariant::{Audio, Playlist, Variant};
 use crate::path::File;
 use crate::segment::leader::Shape;
@@ -18,11 +17,11 @@ pub(super) fn playlist(broadcast: &Broadcast) -> Playlist {
     let shape = broadcast.leader.shape();
 
     let mut audio: Vec<(&Rendition, String)> = Vec::new();
-    let mut video: Vec<(&Rendition, &avc::Config)> = Vec::new();
+    let mut video: Vec<(&Rendition, Picture)> = Vec::new();
     for rendition in listed() {
-        match &rendition.spec.config {
-            Config::Avc(config) => video.push((rendition, config)),
-            Config::Aac(config) => audio.push((rendition, config.codec_string())),
+        match rendition.spec.config.picture() {
+            Some(picture) => video.push((rendition, picture)),
+            None => audio.push((rendition, rendition.spec.config.codec_string())),
         }
     }
     let variants = if video.is_empty() {
@@ -33,19 +32,19 @@ pub(super) fn playlist(broadcast: &Broadcast) -> Playlist {
         };
         audio.iter().map(alone).collect()
     } else {
-        video[1..].sort_by_key(|(_, config)| std::cmp::Reverse(config.height));
+        video[1..].sort_by_key(|(_, picture)| std::cmp::Reverse(picture.height));
         let loudest = audio.iter().max_by_key(|(rendition, _)| peak(rendition));
-        let with_audio = |(rendition, config): &(&Rendition, &avc::Config)| {
+        let with_audio = |(rendition, picture): &(&Rendition, Picture)| {
             let together: Vec<_> = [*rendition].into_iter().chain(loudest.map(|(audio, _)| *audio)).collect();
-            let mut codecs = config.codec_string();
+            let mut codecs = rendition.spec.config.codec_string();
             if let Some((_, codec)) = loudest {
                 codecs = format!("{codecs},{codec}");
             }
             Variant {
                 uri: uri(rendition),
                 codecs: Some(codecs),
-                resolution: Some((config.width, config.height)),
-                frame_rate: frame_rate(config, shape),
+                resolution: Some((picture.width, picture.height)),
+                frame_rate: frame_rate(picture, shape),
                 audio: loudest.map(|_| AUDIO_GROUP.to_owned()),
                 ..bandwidth(&together)
             }
@@ -65,10 +64,7 @@ pub(super) fn playlist(broadcast: &Broadcast) -> Playlist {
                 language: None,
                 default: index == 0,
                 autoselect: true,
-                channels: match &rendition.spec.config {
-                    Config::Aac(config) => Some(u32::from(config.channels)),
-                    Config::Avc(_) => None,
-                },
+                channels: rendition.spec.config.sound().map(|sound| u32::from(sound.channels)),
             })
             .collect(),
         variants,
@@ -94,9 +90,9 @@ fn peak(rendition: &Rendition) -> u64 {
     measured.max(rendition.spec.bandwidth.unwrap_or(0))
 }
 
-/// Frames per 1000 seconds: as the sequence parameter set says, else as measured.
-fn frame_rate(config: &avc::Config, shape: Option<Shape>) -> Option<u32> {
-    let rate = match (config.frame_rate, shape) {
+/// Frames per 1000 seconds: as the bitstream says, else as measured.
+fn frame_rate(picture: &Picture, shape: Option<Shape>) -> Option<u32> {
+    let rate = match (picture.frame_rate, shape) {
         (Some((frames, seconds)), _) if seconds > 0 => u64::from(frames) * 1000 / u64::from(seconds),
         (_, Some(shape)) => {
             let rate = 1_000_000_000_000 / shape.frame.as_nanos().max(1);

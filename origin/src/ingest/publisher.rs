@@ -1,6 +1,6 @@
 //! A publisher as all protocols see it: a claim to a channel, the tracks it sends, and the broadcast it feeds.
 
-use nearcast_media::{Config, Event};
+use nearcast_media::{Config, Event, Track};
 
 use super::tracks::Tracks;
 use crate::package::{Claim, Feed};
@@ -50,14 +50,15 @@ impl Publisher {
     /// Whether a configuration in the middle of a broadcast begins another one. A track that the broadcast
     /// began without stays left out.
     fn renews(&self, feed: &Feed, config: &Config) -> bool {
-        match (config, feed.configs()) {
-            (Config::Avc(new), (Some(old), _)) => *new != old,
-            (Config::Aac(new), (_, Some(old))) => *new != old,
-            _ => {
-                tracing::warn!("a track that begins in the middle of a broadcast is left out");
-                false
-            }
+        let (video, audio) = feed.configs();
+        let known = match config.track() {
+            Track::Video => video,
+            Track::Audio => audio,
+        };
+        if known.is_none() {
+            tracing::warn!("a track that begins in the middle of a broadcast is left out");
         }
+        known.is_some_and(|known| known != *config)
     }
 
     /// Completes when another publisher has taken the channel.

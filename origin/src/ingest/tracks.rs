@@ -1,14 +1,13 @@
 //! Finds out which tracks a publisher sends before a broadcast begins: its renditions are fixed from then on.
 
-use nearcast_media::codec::{aac, avc};
 use nearcast_media::frame::CLOCK;
 use nearcast_media::{Config, Event, Frame, Track};
 
 /// What a broadcast begins with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Start {
-    pub video: Option<avc::Config>,
-    pub audio: Option<aac::Config>,
+    pub video: Option<Config>,
+    pub audio: Option<Config>,
     /// Frames that came while the tracks were not known, video from a keyframe on.
     pub backlog: Vec<(Track, Frame)>,
 }
@@ -16,23 +15,25 @@ pub struct Start {
 /// Collects until both tracks are known, or one has been alone for long enough.
 #[derive(Debug, Default)]
 pub struct Tracks {
-    video: Option<avc::Config>,
-    audio: Option<aac::Config>,
+    video: Option<Config>,
+    audio: Option<Config>,
     backlog: Vec<(Track, Frame)>,
     backlog_bytes: usize,
 }
 
 impl Tracks {
     /// For a publisher that is already known to send this.
-    pub fn known(video: Option<avc::Config>, audio: Option<aac::Config>) -> Self {
+    pub fn known(video: Option<Config>, audio: Option<Config>) -> Self {
         Self { video, audio, ..Self::default() }
     }
 
     /// Takes what the demuxer gives; answers when the broadcast can begin, and is empty then.
     pub fn push(&mut self, event: Event) -> Option<Start> {
         match event {
-            Event::Config(Config::Avc(config)) => self.video = Some(config),
-            Event::Config(Config::Aac(config)) => self.audio = Some(config),
+            Event::Config(config) => match config.track() {
+                Track::Video => self.video = Some(config),
+                Track::Audio => self.audio = Some(config),
+            },
             Event::Frame(track, frame) => self.keep(track, frame),
         }
         let both = self.video.is_some() && self.audio.is_some();
@@ -73,8 +74,8 @@ const MAX_BYTES: usize = 8 << 20;
 
 #[cfg(test)]
 mod tests {
-    use Event;
     use bytes::Bytes;
+    use nearcast_media::codec::{aac, avc};
 
     use super::*;
 

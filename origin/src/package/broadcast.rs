@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use nearcast_api::BroadcastId;
-use nearcast_media::codec::{aac, avc};
+use nearcast_media::codec::avc;
 use nearcast_media::frame::CLOCK;
 use nearcast_media::package::{self, Event, Snapshot, Spec};
 use nearcast_media::path::File;
@@ -30,8 +30,8 @@ pub struct Broadcast {
 
 /// What a broadcast consists of.
 pub(super) struct Tracks {
-    pub(super) video: Option<avc::Config>,
-    pub(super) audio: Option<aac::Config>,
+    pub(super) video: Option<TrackConfig>,
+    pub(super) audio: Option<TrackConfig>,
     /// The ladder below the video, best first.
     pub(super) rungs: Vec<Rung>,
     /// Time of the newest frame that has arrived, in [`CLOCK`] ticks.
@@ -77,8 +77,8 @@ impl Broadcast {
             bandwidth: None,
             listed_from_start: true,
         };
-        let source = video.map(|config| spec(SOURCE, TrackConfig::Avc(config)));
-        let audio = audio.map(|config| spec(AUDIO, TrackConfig::Aac(config)));
+        let source = video.map(|config| spec(SOURCE, config));
+        let audio = audio.map(|config| spec(AUDIO, config));
         let mut specs = source.into_iter().chain(audio);
         let leader = specs.next().unwrap_or_else(|| unreachable!("a broadcast has a track"));
         let mut core = package::Broadcast::new(id.as_str(), zero, config.settings(), leader);

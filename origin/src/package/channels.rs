@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use nearcast_api::{ChannelId, node};
-use nearcast_media::codec::{aac, avc};
+use nearcast_media::{Config as TrackConfig, Picture, Sound};
 use nearcast_service::drain::Drain;
 use tokio::sync::{Notify, mpsc};
 
@@ -144,7 +144,7 @@ impl Claim {
     /// Begins a broadcast of these tracks. A feed of this claim's that still exists must be dropped before.
     ///
     /// `newest` is the time of the newest frame that has arrived, in media ticks.
-    pub fn begin(&self, video: Option<avc::Config>, audio: Option<aac::Config>, newest: i64) -> Feed {
+    pub fn begin(&self, video: Option<TrackConfig>, audio: Option<TrackConfig>, newest: i64) -> Feed {
         let Inner { config, transcode, metrics, drain, changed, .. } = &*self.channels.0;
         let mut random = [0; 10];
         // Without random numbers no TLS works either; the time alone still makes the name unique here.
@@ -159,8 +159,8 @@ impl Claim {
         tracing::info!(
             channel = %self.channel,
             broadcast = %id,
-            video = video.as_ref().map(|v| format!("{} {}x{}", v.codec_string(), v.width, v.height)),
-            audio = audio.as_ref().map(|a| format!("{} {} Hz", a.codec_string(), a.sample_rate)),
+            video = video.as_ref().map(describe),
+            audio = audio.as_ref().map(describe),
             rungs = rungs.iter().map(|rung| rung.name.as_str()).collect::<Vec<_>>().join(" "),
             "a broadcast begins"
         );
@@ -205,6 +205,18 @@ impl Drop for Claim {
                 state.remove(&self.channel);
             }
         }
+    }
+}
+
+/// A track for the log.
+fn describe(config: &TrackConfig) -> String {
+    let codec = config.codec_string();
+    match (config.picture(), config.sound()) {
+        (Some(Picture { width, height, .. }), _) => format!("{codec} {width}x{height}"),
+        (_, Some(Sound { sample_rate, channels })) => {
+            format!("{codec} {sample_rate} Hz, {channels} channels")
+        }
+        _ => codec,
     }
 }
 

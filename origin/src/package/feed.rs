@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nearcast_api::ChannelId;
-use nearcast_media::codec::{aac, avc};
-use nearcast_media::{Frame, Track};
+use nearcast_media::{Config, Frame, Track};
 use nearcast_service::drain::Drain;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -17,21 +16,21 @@ use crate::transcode::{Output, Transcoder};
 #[derive(Debug)]
 pub struct Feed {
     queue: mpsc::Sender<(Track, Frame)>,
-    video: Option<avc::Config>,
-    audio: Option<aac::Config>,
+    video: Option<Config>,
+    audio: Option<Config>,
 }
 
 impl Feed {
     pub(super) fn new(
         queue: mpsc::Sender<(Track, Frame)>,
-        video: Option<avc::Config>,
-        audio: Option<aac::Config>,
+        video: Option<Config>,
+        audio: Option<Config>,
     ) -> Self {
         Self { queue, video, audio }
     }
 
     /// What the broadcast began with.
-    pub fn configs(&self) -> (Option<avc::Config>, Option<aac::Config>) {
+    pub fn configs(&self) -> (Option<Config>, Option<Config>) {
         (self.video.clone(), self.audio.clone())
     }
 

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use nearcast_api::BroadcastId;
-use nearcast_media::Frame;
 use nearcast_media::codec::avc;
+use nearcast_media::{Config as TrackConfig, Frame};
 use nearcast_service::drain::Drain;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -131,8 +131,11 @@ impl Config {
     }
 
     /// The rungs for a source, best first; none when transcoding is off.
-    pub fn plan(&self, source: &avc::Config) -> Vec<Rung> {
-        if self.enabled { ladder::plan(source.width, source.height, &self.ladder) } else { Vec::new() }
+    pub fn plan(&self, source: &TrackConfig) -> Vec<Rung> {
+        match source.picture() {
+            Some(picture) if self.enabled => ladder::plan(picture.width, picture.height, &self.ladder),
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -142,7 +145,7 @@ impl Transcoder {
     pub fn spawn(
         config: &Config,
         broadcast: BroadcastId,
-        source: &avc::Config,
+        source: &TrackConfig,
         rungs: &[Rung],
         drain: &Drain,
         metrics: &Metrics,
@@ -151,7 +154,7 @@ impl Transcoder {
         let (outputs, receiver) = mpsc::channel(OUTPUT_FRAMES);
         let level = Arc::<Level>::default();
         let start = wire::Start {
-            record: source.record.clone(),
+            record: source.record(),
             rungs: rungs.iter().map(|rung| rung.target.clone()).collect(),
             preset: config.preset.clone(),
             decode_threads: config.decode_threads,
