@@ -64,6 +64,11 @@ impl Config {
         self.name.clone()
     }
 
+    /// Whether both are of one size, profile, level and format.
+    pub fn looks_like(&self, other: &Self) -> bool {
+        (self.width, self.height, &self.name) == (other.width, other.height, &other.name)
+    }
+
     fn new(header: &[u8]) -> Result<Self> {
         let sequence = Sequence::parse(header)?;
         let mut record = BytesMut::with_capacity(header.len().saturating_add(8));

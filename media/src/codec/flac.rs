@@ -7,8 +7,8 @@
 use bytes::Bytes;
 
 use super::bits::Bits;
+use crate::Result;
 use crate::cursor::Cursor;
-use crate::{Error, Result};
 
 /// A FLAC track's decoder configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Config {
     /// Reads a STREAMINFO block: as it is, behind its head, or behind the `fLaC` of a file.
     ///
     /// # Errors
-    /// [`Error::Malformed`] when it is damaged.
+    /// [`Error::Malformed`](crate::Error::Malformed) when it is damaged.
     pub fn parse(data: &[u8]) -> Result<Self> {
         let data = data.strip_prefix(MAGIC).unwrap_or(data);
         let block = match data.first_chunk::<4>() {
@@ -64,19 +64,28 @@ impl Config {
         "fLaC".to_owned()
     }
 
-    /// A frame of [`Config::block`] samples that are all zero.
+    /// The content of the `dfLa` box (Encapsulation of FLAC in ISO Base Media File Format §3.3.2).
+    pub fn dfla(&self) -> Bytes {
+        // No version or flags; the last block, of stream information.
+        [&[0, 0, 0, 0, 0x80, 0, 0, SIZE], &self.stream_info[..]].concat().into()
+    }
+
+    /// Samples of a silent frame: 20 ms, so that holes can be filled nearly exactly, or less where blocks are short.
+    pub fn silent_samples(&self) -> u32 {
+        self.block.min(self.sample_rate / 50).max(1)
+    }
+
+    /// A frame of [`Config::silent_samples`] that are all zero.
     pub fn silence(&self) -> Bytes {
         // Block size and frame number follow; rate and sample size are the stream's.
         let mut frame = vec![0xff, 0xf8, BLOCK_SIZE_16 << 4, self.channels.saturating_sub(1) << 4, 0];
-        let last = u16::try_from(self.block.saturating_sub(1)).unwrap_or(u16::MAX);
+        let last = u16::try_from(self.silent_samples().saturating_sub(1)).unwrap_or(u16::MAX);
         frame.extend_from_slice(&last.to_be_bytes());
         frame.push(crc_8(&frame));
-        let mut samples = BitWriter::default();
-        for _ in 0..self.channels {
-            samples.zeros(8); // a constant subframe
-            samples.zeros(self.bits.into());
-        }
-        frame.extend_from_slice(&vec![0; samples.bytes()]);
+        // A head of eight bits says that a subframe is constant, and one sample says which.
+        let subframe = usize::from(self.bits).saturating_add(8);
+        let bits = usize::from(self.channels).saturating_mul(subframe);
+        frame.resize(frame.len().saturating_add(bits.div_ceil(8)), 0);
         frame.extend_from_slice(&crc_16(&frame).to_be_bytes());
         frame.into()
     }
@@ -85,7 +94,7 @@ impl Config {
 /// How many samples a frame lasts, by its header (RFC 9639 §9.1).
 ///
 /// # Errors
-/// [`Error::Malformed`] when the header is damaged.
+/// [`Error::Malformed`](crate::Error::Malformed) when the header is damaged.
 pub fn samples(frame: &[u8]) -> Result<u32> {
     let mut cursor = Cursor::new("FLAC frame", frame);
     let [sync, strategy, sizes, _] = cursor.array::<4>()?;
@@ -116,24 +125,10 @@ pub fn samples(frame: &[u8]) -> Result<u32> {
 pub fn fuzz(data: &[u8]) {
     if let Ok(config) = Config::parse(data) {
         assert_eq!(Config::parse(&config.stream_info).as_ref(), Ok(&config));
-        assert_eq!(samples(&config.silence()), Ok(config.block));
+        assert_eq!(samples(&config.silence()), Ok(config.silent_samples()));
     }
     if let Ok(samples) = samples(data) {
         assert!((1..=65_536).contains(&samples));
-    }
-}
-
-/// Counts bits that are all zero.
-#[derive(Default)]
-struct BitWriter(usize);
-
-impl BitWriter {
-    fn zeros(&mut self, count: usize) {
-        self.0 = self.0.saturating_add(count);
-    }
-
-    fn bytes(&self) -> usize {
-        self.0.div_ceil(8)
     }
 }
 

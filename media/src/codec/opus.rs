@@ -6,8 +6,8 @@
 
 use bytes::Bytes;
 
+use crate::Result;
 use crate::cursor::Cursor;
-use crate::{Error, Result};
 
 /// An Opus track's decoder configuration. Time always counts in samples of [`SAMPLE_RATE`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Config {
     /// Reads an identification header, `OpusHead` (RFC 7845 §5.1).
     ///
     /// # Errors
-    /// [`Error::Malformed`] when it is damaged.
+    /// [`Error::Malformed`](crate::Error::Malformed) when it is damaged.
     pub fn parse(head: &[u8]) -> Result<Self> {
         let mut cursor = Cursor::new("Opus identification header", head);
         if cursor.take(MAGIC.len())? != MAGIC {
@@ -84,6 +84,18 @@ impl Config {
         head.into()
     }
 
+    /// The content of the `dOps` box (Encapsulation of Opus in ISO Base Media File Format §4.3.2): the header again,
+    /// in the other byte order.
+    pub fn dops(&self) -> Bytes {
+        let mut content = vec![0, self.channels];
+        content.extend_from_slice(&self.pre_skip.to_be_bytes());
+        content.extend_from_slice(&self.input_rate.to_be_bytes());
+        content.extend_from_slice(&self.gain.to_be_bytes());
+        content.push(self.mapping_family);
+        content.extend_from_slice(&self.mapping);
+        content.into()
+    }
+
     /// A packet of [`USUAL_SAMPLES`] in which nothing sounds, in each stream: a frame of the CELT layer with the
     /// whole bandwidth and the flag for silence.
     pub fn silence(&self) -> Bytes {
@@ -108,7 +120,7 @@ impl Config {
 /// How many samples a packet lasts, by its first byte (RFC 6716 §3.1): at most 120 ms.
 ///
 /// # Errors
-/// [`Error::Malformed`] when it is empty, or lasts longer than a packet may.
+/// [`Error::Malformed`](crate::Error::Malformed) when it is empty, or lasts longer than a packet may.
 pub fn samples(packet: &[u8]) -> Result<u32> {
     let mut cursor = Cursor::new("Opus packet", packet);
     let head = cursor.u8()?;
@@ -165,6 +177,7 @@ mod tests {
         let config = Config::parse(HEAD).unwrap();
         assert_eq!((config.channels, config.pre_skip, config.input_rate), (1, 312, 48_000));
         assert_eq!(config.head(), HEAD);
+        assert_eq!(config.dops()[..], [0, 1, 1, 0x38, 0, 0, 0xbb, 0x80, 0, 0, 0]);
         let surround = Config::parse(SURROUND).unwrap();
         assert_eq!((surround.channels, surround.mapping_family, surround.mapping.len()), (6, 1, 8));
         assert_eq!(surround.head(), SURROUND);

@@ -7,8 +7,8 @@
 use bytes::Bytes;
 
 use super::bits::Bits;
+use crate::Result;
 use crate::cursor::Cursor;
-use crate::{Error, Result};
 
 /// A VP9 track's decoder configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Record {
     /// Reads a VPCodecConfigurationRecord, with the version and flags of its box before it or without.
     ///
     /// # Errors
-    /// [`Error::Malformed`] when it is cut short or of another version.
+    /// [`Error::Malformed`](crate::Error::Malformed) when it is cut short or of another version.
     pub fn parse(data: &[u8]) -> Result<Self> {
         let mut cursor = Cursor::new("VP codec configuration record", data);
         // A profile is at most 3 and a level at least 10, so a head cannot be taken for a record.
@@ -50,7 +50,7 @@ impl Record {
     /// The whole configuration, with the size that a keyframe says.
     ///
     /// # Errors
-    /// [`Error::Malformed`] when the frame is no keyframe.
+    /// [`Error::Malformed`](crate::Error::Malformed) when the frame is no keyframe.
     pub fn with_keyframe(&self, frame: &[u8]) -> Result<Config> {
         let (width, height) = size(frame)?;
         let mut record = self.0.to_vec();
@@ -62,6 +62,11 @@ impl Record {
 }
 
 impl Config {
+    /// The content of the `vpcC` box.
+    pub fn vpcc(&self) -> Bytes {
+        [&BOX_HEAD, &self.record[..]].concat().into()
+    }
+
     /// The RFC 6381 name (VP Codec ISO Media File Format Binding), e.g. `vp09.00.31.08`; with all its fields where
     /// colour is not what a player takes for granted.
     pub fn codec_string(&self) -> String {

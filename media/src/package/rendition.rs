@@ -6,7 +6,6 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Error, Event, LATEST, LEAD, Settings, Snapshot, Spec};
-use crate::codec::aac;
 use crate::fmp4;
 use crate::frame::{CLOCK, Config, Frame};
 use crate::hls::media::Report;
@@ -157,11 +156,10 @@ impl Rendition {
 
 impl Output {
     fn new(config: &Config, shape: &Shape, settings: &Settings, started_at: u64) -> Self {
-        let (frame, part_target) = match config {
-            Config::Avc(_) => (shape.frame, shape.part_target),
-            Config::Aac(config) => {
-                let frame =
-                    Duration::from_secs(u64::from(aac::SAMPLES_PER_FRAME)) / config.sample_rate.max(1);
+        let (frame, part_target) = match config.sound() {
+            None => (shape.frame, shape.part_target),
+            Some(sound) => {
+                let frame = Duration::from_secs(config.usual_samples().into()) / sound.sample_rate.max(1);
                 (frame, fit::audio_part_target(shape.part_target, frame))
             }
         };
