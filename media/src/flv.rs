@@ -16,6 +16,7 @@ use crate::{Config, Error, Event, Frame, Result, Track};
 use enhanced::{Body, Packet};
 use timeline::Timeline;
 use track::Video;
+pub(crate) use track::{AUDIO_CODECS, VIDEO_CODECS};
 
 /// Turns the audio and video messages of one publisher into configurations and frames.
 ///

@@ -112,9 +112,14 @@ pub(super) fn check_sound(config: &Config, data: &[u8]) -> Result<()> {
 
 /// Refuses codecs that are not carried before anything of theirs is read.
 pub(super) fn check_codec(is_video: bool, codec: [u8; 4]) -> Result<(), Error> {
-    match (is_video, &codec) {
-        (true, b"avc1" | b"hvc1" | b"av01" | b"vp09") | (false, b"mp4a" | b"Opus" | b"fLaC") => Ok(()),
-        (true, other) => Err(names::video_code(other)),
-        (false, other) => Err(names::audio_code(other)),
+    match is_video {
+        true if VIDEO_CODECS.contains(&codec) => Ok(()),
+        true => Err(names::video_code(&codec)),
+        false if AUDIO_CODECS.contains(&codec) => Ok(()),
+        false => Err(names::audio_code(&codec)),
     }
 }
+
+/// The codecs of enhanced RTMP that are carried.
+pub(crate) const VIDEO_CODECS: [[u8; 4]; 4] = [*b"avc1", *b"hvc1", *b"av01", *b"vp09"];
+pub(crate) const AUDIO_CODECS: [[u8; 4]; 3] = [*b"mp4a", *b"Opus", *b"fLaC"];

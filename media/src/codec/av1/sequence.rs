@@ -12,9 +12,11 @@ pub(super) struct Sequence {
     high_tier: bool,
     pub(super) width: u32,
     pub(super) height: u32,
-    pub(super) frame_rate: Option<(u32, u32)>,
+    pub(super) frame_rate: FrameRate,
     colour: Colour,
 }
+
+type FrameRate = Option<(u32, u32)>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Colour {
@@ -129,7 +131,7 @@ impl Colour {
 }
 
 /// Frame rate, and the level and tier of the first operating point, which is all of the stream.
-fn timing_and_level(bits: &mut Bits<'_>) -> Result<(Option<(u32, u32)>, u8, bool)> {
+fn timing_and_level(bits: &mut Bits<'_>) -> Result<(FrameRate, u8, bool)> {
     let mut frame_rate = None;
     let mut delay_bits = None;
     if bits.bit()? {

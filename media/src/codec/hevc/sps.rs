@@ -169,8 +169,8 @@ fn skip_scaling_lists(bits: &mut Bits<'_>) -> Result<()> {
                 bits.ue()?; // scaling_list_pred_matrix_id_delta
                 continue;
             }
-            let coefficients = if size == 0 { 16 } else { 64 };
-            skip_ue(bits, if size > 1 { coefficients + 1 } else { coefficients })?;
+            // The larger two have one more in front, for the mean.
+            skip_ue(bits, [16, 64, 65].get(size).copied().unwrap_or(65))?;
         }
     }
     Ok(())
