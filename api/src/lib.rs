@@ -8,6 +8,7 @@
 //! | [`steer::Steering`] | control plane | viewer page | `GET /api/v1/steer/{channel}` |
 //! | [`Problem`] | every HTTP surface | its caller | any failed request |
 
+pub mod channel;
 pub mod id;
 pub mod node;
 mod problem;

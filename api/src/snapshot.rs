@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::channel::Settings;
 use crate::node::{Spec, Status};
 use crate::{BroadcastId, ChannelId, NodeId};
 
@@ -28,12 +29,17 @@ pub struct Node {
 }
 
 /// A channel, who may publish to it and where it is live.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Channel {
     pub title: String,
     /// Stream keys that may publish here.
     pub keys: Vec<KeyHash>,
+    /// Stream keys of encoders that stand by for those that publish with `keys`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backup_keys: Vec<KeyHash>,
+    #[serde(default)]
+    pub settings: Settings,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<Live>,
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nearcast_api::node::{Broadcast, Heartbeat, HeartbeatAck, Spec, Status};
-use nearcast_api::snapshot::{Channel, KeyHash, Live, Node, Snapshot, Update};
+use nearcast_api::snapshot::{Channel, Live, Node, Snapshot, Update};
 use nearcast_api::{ChannelId, NodeId};
 use serde::{Deserialize, Serialize};
 
@@ -166,9 +166,9 @@ impl Fleet {
     }
 
     /// Adds or changes a channel.
-    pub fn put_channel(&mut self, id: ChannelId, title: String, keys: Vec<KeyHash>) {
+    pub fn put_channel(&mut self, id: ChannelId, channel: Channel) {
         let mut channels = self.snapshot.channels.clone();
-        channels.insert(id, Channel { title, keys, live: None });
+        channels.insert(id, Channel { live: None, ..channel });
         self.publish(channels);
     }
 

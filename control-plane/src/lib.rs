@@ -12,6 +12,7 @@ pub mod http;
 pub mod keys;
 pub mod metrics;
 pub mod plane;
+mod settings;
 pub mod steer;
 pub mod store;
 pub mod tokens;

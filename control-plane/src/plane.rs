@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nearcast_api::NodeId;
 use nearcast_api::node::{Heartbeat, HeartbeatAck, Spec};
-use nearcast_api::snapshot::{Channel, Snapshot, Update};
+use nearcast_api::snapshot::{Snapshot, Update};
 use nearcast_service::daemon::Daemon;
 use tokio::sync::watch;
 
@@ -34,18 +34,18 @@ pub struct Plane {
 impl Plane {
     /// Brings back what the store knows.
     pub async fn open(config: fleet::Config, zone: String, store: Store) -> Result<Arc<Self>> {
-        let mut channels = BTreeMap::new();
+        let mut restored = BTreeMap::new();
         for stored in store.channels().await? {
-            channels.insert(stored.id, Channel { title: stored.title, keys: Vec::new(), live: stored.live });
+            restored.insert(stored.id.clone(), channels::snapshot(&stored));
         }
         for key in store.keys().await? {
-            if let Some(channel) = channels.get_mut(&key.channel) {
-                channel.keys.push(key.hash);
+            if let Some(channel) = restored.get_mut(&key.channel) {
+                channels::admit(channel, key);
             }
         }
         let version = store.version_ceiling().await? + 1;
         store.raise_version_ceiling(version + keeper::RESERVED).await?;
-        let fleet = Fleet::restore(config, zone, version, store.nodes().await?, channels, Instant::now());
+        let fleet = Fleet::restore(config, zone, version, store.nodes().await?, restored, Instant::now());
         Ok(Arc::new(Self {
             snapshot: watch::Sender::new(fleet.snapshot()),
             fleet: Mutex::new(fleet),

@@ -76,6 +76,10 @@ fn spec(id: &str, role: Role) -> Spec {
     }
 }
 
+fn titled(title: String) -> Channel {
+    Channel { title, ..Channel::default() }
+}
+
 #[test]
 fn a_node_is_up_when_it_registers_and_down_after_five_silent_seconds() {
     let mut world = World::new();
@@ -218,7 +222,7 @@ fn after_a_restart_what_was_live_is_live_until_its_origin_has_been_silent_for_to
 fn a_follower_that_is_too_far_behind_or_ahead_gets_everything() {
     let mut world = World::new();
     for n in 0..200 {
-        world.fleet.put_channel("demo".parse().unwrap(), format!("title {n}"), Vec::new());
+        world.fleet.put_channel("demo".parse().unwrap(), titled(format!("title {n}")));
     }
     let version = world.fleet.snapshot().version;
     assert!(matches!(world.fleet.update_since(version - 128), Some(Update::Delta(_))));
@@ -250,7 +254,7 @@ proptest! {
                 3 => world.pass(value as f64 / 4.0),
                 4 => world.fleet.set_drain(id, value % 2 == 0).unwrap_or(()),
                 5 => world.fleet.remove(id).unwrap_or(()),
-                6 => world.fleet.put_channel("demo".parse().unwrap(), value.to_string(), Vec::new()),
+                6 => world.fleet.put_channel("demo".parse().unwrap(), titled(value.to_string())),
                 _ => world.fleet.remove_channel(&"demo".parse().unwrap()),
             }
             let after = world.fleet.snapshot();

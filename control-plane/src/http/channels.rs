@@ -7,14 +7,17 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::LOCATION;
+use nearcast_api::channel::Settings;
 use nearcast_api::snapshot::Live;
 use nearcast_api::{ChannelId, Problem};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::auth::Admin;
 use super::{Shared, extract};
 use crate::error::{Error, Result};
+use crate::settings;
 use crate::store::StoredChannel;
 
 /// A channel.
@@ -27,6 +30,7 @@ pub(super) struct View {
     created_at: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     live: Option<Live>,
+    settings: Settings,
 }
 
 /// All channels.
@@ -45,6 +49,9 @@ pub(super) struct Create {
     /// At most 200 characters; the id when left out.
     #[serde(default)]
     title: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<Settings>)]
+    settings: Option<serde_json::Value>,
 }
 
 /// What changes; what is left out stays.
@@ -55,11 +62,15 @@ pub(super) struct Change {
     /// At most 200 characters.
     #[serde(default)]
     title: Option<String>,
+    /// Only the settings that change; null for the origin's default (RFC 7396).
+    #[serde(default)]
+    #[schema(value_type = Option<Settings>)]
+    settings: Option<serde_json::Value>,
 }
 
 impl From<StoredChannel> for View {
-    fn from(StoredChannel { id, title, created_at, live }: StoredChannel) -> Self {
-        Self { id, title, created_at, live }
+    fn from(StoredChannel { id, title, created_at, live, settings }: StoredChannel) -> Self {
+        Self { id, title, created_at, live, settings }
     }
 }
 
@@ -79,11 +90,12 @@ pub(super) async fn list(_: Admin, State(shared): State<Arc<Shared>>) -> Result<
 pub(super) async fn create(
     _: Admin,
     State(shared): State<Arc<Shared>>,
-    extract::Json(Create { id, title }): extract::Json<Create>,
+    extract::Json(Create { id, title, settings }): extract::Json<Create>,
 ) -> Result<Response> {
     let title = title.unwrap_or_else(|| id.to_string());
     check(&title)?;
-    let channel = View::from(shared.plane.create_channel(&id, &title).await?);
+    let settings = settings::merge(&Settings::default(), settings.unwrap_or_else(|| json!({})))?;
+    let channel = View::from(shared.plane.create_channel(&id, &title, &settings).await?);
     tracing::info!(actor = "admin", channel = %id, title, "channel created");
     let location = [(LOCATION, format!("{}/channels/{id}", super::PREFIX))];
     Ok((StatusCode::CREATED, location, Json(channel)).into_response())
@@ -109,13 +121,20 @@ pub(super) async fn change(
     _: Admin,
     extract::Path(id): extract::Path<ChannelId>,
     State(shared): State<Arc<Shared>>,
-    extract::Json(Change { title }): extract::Json<Change>,
+    extract::Json(Change { title, settings }): extract::Json<Change>,
 ) -> Result<Json<View>> {
-    let Some(title) = title else { return Ok(Json(shared.plane.channel(&id).await?.into())) };
-    check(&title)?;
-    let channel = shared.plane.rename_channel(&id, &title).await?;
-    tracing::info!(actor = "admin", channel = %id, title, "channel changed");
-    Ok(Json(channel.into()))
+    if let Some(title) = &title {
+        check(title)?;
+    }
+    if let Some(patch) = settings {
+        tracing::info!(actor = "admin", channel = %id, %patch, "channel settings change");
+        shared.plane.change_settings(&id, patch).await?;
+    }
+    if let Some(title) = title {
+        shared.plane.rename_channel(&id, &title).await?;
+        tracing::info!(actor = "admin", channel = %id, title, "channel changed");
+    }
+    Ok(Json(shared.plane.channel(&id).await?.into()))
 }
 
 /// Delete a channel and its stream keys

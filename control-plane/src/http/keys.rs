@@ -23,6 +23,8 @@ use crate::store::StoredKey;
 pub(super) struct View {
     id: String,
     label: String,
+    /// It is a standby encoder's: on the air only while no encoder with another key is.
+    backup: bool,
     /// Milliseconds since the Unix epoch.
     created_at: u64,
 }
@@ -42,6 +44,7 @@ pub(super) struct Created {
     /// What the publisher enters beside `rtmp://HOST:1935/live`. It is shown this once.
     key: String,
     label: String,
+    backup: bool,
     created_at: u64,
 }
 
@@ -56,11 +59,14 @@ pub(super) struct Create {
     /// For people, at most 100 characters.
     #[serde(default)]
     label: String,
+    /// For a standby encoder, which goes on the air when those with other keys fail.
+    #[serde(default)]
+    backup: bool,
 }
 
 impl From<StoredKey> for View {
-    fn from(StoredKey { id, label, created_at, .. }: StoredKey) -> Self {
-        Self { id, label, created_at }
+    fn from(StoredKey { id, label, backup, created_at, .. }: StoredKey) -> Self {
+        Self { id, label, backup, created_at }
     }
 }
 
@@ -89,7 +95,7 @@ pub(super) async fn create(
     _: Admin,
     extract::Path(channel): extract::Path<ChannelId>,
     State(shared): State<Arc<Shared>>,
-    extract::OptionalJson(Create { key, label }): extract::OptionalJson<Create>,
+    extract::OptionalJson(Create { key, label, backup }): extract::OptionalJson<Create>,
 ) -> Result<Response> {
     let problem = extract::check_text(&label, MAX_LABEL);
     problem.map_err(|problem| Error::Invalid { field: "label", problem })?;
@@ -98,15 +104,16 @@ pub(super) async fn create(
         None => keys::random(),
     };
     let before = shared.plane.keys_of(&channel).await?;
-    let stored = shared.plane.add_key(&channel, &key, label).await?;
+    let stored = shared.plane.add_key(&channel, &key, label, backup).await?;
     let existed = before.iter().any(|known| known.id == stored.id);
     if !existed {
         tracing::info!(actor = "admin", %channel, key = stored.id, label = stored.label, "stream key created");
     }
     let status = if existed { StatusCode::OK } else { StatusCode::CREATED };
-    let StoredKey { id, label, created_at, .. } = stored;
+    let StoredKey { id, label, backup, created_at, .. } = stored;
     // A secret: no cache, not even the browser's own.
-    Ok((status, [(CACHE_CONTROL, "no-store")], Json(Created { id, key, label, created_at })).into_response())
+    Ok((status, [(CACHE_CONTROL, "no-store")], Json(Created { id, key, label, backup, created_at }))
+        .into_response())
 }
 
 /// Take a stream key away

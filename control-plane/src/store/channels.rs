@@ -1,6 +1,7 @@
 //! Channels in the store.
 
 use nearcast_api::ChannelId;
+use nearcast_api::channel::Settings;
 use nearcast_api::snapshot::Live;
 
 use super::{Store, damaged, failed};
@@ -14,23 +15,27 @@ pub struct StoredChannel {
     /// Milliseconds since the Unix epoch.
     pub created_at: u64,
     pub live: Option<Live>,
+    pub settings: Settings,
 }
 
-type Row = (String, String, i64, Option<String>);
+type Row = (String, String, i64, Option<String>, String);
 
 impl Store {
     /// All channels by id.
     pub async fn channels(&self) -> Result<Vec<StoredChannel>> {
-        let query = sqlx::query_as::<_, Row>("SELECT id, title, created_at, live FROM channels ORDER BY id");
+        let query = sqlx::query_as::<_, Row>(
+            "SELECT id, title, created_at, live, settings FROM channels ORDER BY id",
+        );
         let rows = query.fetch_all(&self.pool).await.map_err(failed("read the channels"))?;
         rows.into_iter().map(channel).collect()
     }
 
     /// One channel.
     pub async fn channel(&self, id: &ChannelId) -> Result<StoredChannel> {
-        let query =
-            sqlx::query_as::<_, Row>("SELECT id, title, created_at, live FROM channels WHERE id = $1")
-                .bind(id.as_str());
+        let query = sqlx::query_as::<_, Row>(
+            "SELECT id, title, created_at, live, settings FROM channels WHERE id = $1",
+        )
+        .bind(id.as_str());
         let row = query.fetch_optional(&self.pool).await.map_err(failed("read a channel"))?;
         row.map_or_else(|| Err(Error::NoChannel(id.clone())), channel)
     }
@@ -59,6 +64,16 @@ impl Store {
         if done.rows_affected() == 1 { Ok(()) } else { Err(Error::NoChannel(id.clone())) }
     }
 
+    /// Changes a channel's settings.
+    pub async fn set_settings(&self, id: &ChannelId, settings: &Settings) -> Result<()> {
+        let text =
+            serde_json::to_string(settings).map_err(|_| damaged("a channel's settings", id.as_str()))?;
+        let query =
+            sqlx::query("UPDATE channels SET settings = $2 WHERE id = $1").bind(id.as_str()).bind(text);
+        let done = query.execute(&self.pool).await.map_err(failed("change a channel's settings"))?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(Error::NoChannel(id.clone())) }
+    }
+
     /// Removes a channel and its keys.
     pub async fn delete_channel(&self, id: &ChannelId) -> Result<()> {
         let query = sqlx::query("DELETE FROM channels WHERE id = $1").bind(id.as_str());
@@ -79,12 +94,13 @@ impl Store {
     }
 }
 
-fn channel((id, title, created_at, live): Row) -> Result<StoredChannel> {
+fn channel((id, title, created_at, live, settings): Row) -> Result<StoredChannel> {
     let live = live.map(|text| serde_json::from_str(&text).map_err(|_| damaged("a live broadcast", &text)));
     Ok(StoredChannel {
         id: id.parse().map_err(|_| damaged("a channel's id", &id))?,
         title,
         created_at: created_at.cast_unsigned(),
         live: live.transpose()?,
+        settings: serde_json::from_str(&settings).map_err(|_| damaged("a channel's settings", &settings))?,
     })
 }

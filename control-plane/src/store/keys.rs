@@ -12,19 +12,21 @@ pub struct StoredKey {
     pub id: String,
     pub channel: ChannelId,
     pub hash: KeyHash,
+    /// It is a standby encoder's.
+    pub backup: bool,
     /// For people: whose it is, where it is used.
     pub label: String,
     /// Milliseconds since the Unix epoch.
     pub created_at: u64,
 }
 
-type Row = (String, String, String, String, i64);
+type Row = (String, String, String, String, i64, i64);
 
 impl Store {
     /// All keys of all channels, oldest first.
     pub async fn keys(&self) -> Result<Vec<StoredKey>> {
         let query = sqlx::query_as::<_, Row>(
-            "SELECT id, channel_id, hash, label, created_at FROM stream_keys ORDER BY created_at, id",
+            "SELECT id, channel_id, hash, label, created_at, backup FROM stream_keys ORDER BY created_at, id",
         );
         let rows = query.fetch_all(&self.pool).await.map_err(failed("read the stream keys"))?;
         rows.into_iter().map(key).collect()
@@ -33,7 +35,7 @@ impl Store {
     /// The keys of one channel, oldest first.
     pub async fn keys_of(&self, channel: &ChannelId) -> Result<Vec<StoredKey>> {
         let query = sqlx::query_as::<_, Row>(
-            "SELECT id, channel_id, hash, label, created_at FROM stream_keys WHERE channel_id = $1 \
+            "SELECT id, channel_id, hash, label, created_at, backup FROM stream_keys WHERE channel_id = $1 \
              ORDER BY created_at, id",
         );
         let rows = query.bind(channel.as_str()).fetch_all(&self.pool).await;
@@ -46,7 +48,7 @@ impl Store {
     /// [`Error::KeyTaken`] when another channel has it.
     pub async fn add_key(&self, key: &StoredKey) -> Result<StoredKey> {
         sqlx::query(
-            "INSERT INTO stream_keys (id, channel_id, hash, label, created_at) VALUES ($1, $2, $3, $4, $5) \
+            "INSERT INTO stream_keys (id, channel_id, hash, label, created_at, backup) VALUES ($1, $2, $3, $4, $5, $6) \
              ON CONFLICT (hash) DO NOTHING",
         )
         .bind(&key.id)
@@ -54,6 +56,7 @@ impl Store {
         .bind(&key.hash.0)
         .bind(&key.label)
         .bind(key.created_at.cast_signed())
+        .bind(i64::from(key.backup))
         .execute(&self.pool)
         .await
         .map_err(failed("add a stream key"))?;
@@ -72,7 +75,8 @@ impl Store {
     }
 }
 
-fn key((id, channel, hash, label, created_at): Row) -> Result<StoredKey> {
+fn key((id, channel, hash, label, created_at, backup): Row) -> Result<StoredKey> {
     let channel = channel.parse().map_err(|_| damaged("a key's channel", &channel))?;
-    Ok(StoredKey { id, channel, hash: KeyHash(hash), label, created_at: created_at.cast_unsigned() })
+    let created_at = created_at.cast_unsigned();
+    Ok(StoredKey { id, channel, hash: KeyHash(hash), backup: backup != 0, label, created_at })
 }

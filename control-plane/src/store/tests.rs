@@ -10,7 +10,14 @@ async fn open(directory: &tempfile::TempDir) -> Store {
 
 fn key(id: &str, channel: &str, hash: &str, created_at: u64) -> StoredKey {
     let channel = channel.parse().unwrap();
-    StoredKey { id: id.into(), channel, hash: KeyHash(hash.into()), label: "OBS".into(), created_at }
+    StoredKey {
+        id: id.into(),
+        channel,
+        hash: KeyHash(hash.into()),
+        backup: false,
+        label: "OBS".into(),
+        created_at,
+    }
 }
 
 #[tokio::test]

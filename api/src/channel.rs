@@ -1,0 +1,28 @@
+//! How a channel's broadcasts are to be, as its admin decides it.
+
+use serde::{Deserialize, Serialize};
+
+/// A channel's own settings. What is left out is decided by the origin's configuration.
+///
+/// A node ignores what it does not know, so that it can be older than the control plane; the API refuses it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "schema", schema(as = ChannelSettings))]
+#[serde(default)]
+pub struct Settings {
+    /// What happens when a second encoder publishes while the first is still sending.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub takeover: Option<Takeover>,
+}
+
+/// Who keeps the channel when two encoders publish with keys of the same rank.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Takeover {
+    /// The first keeps it, unless it has gone quiet.
+    #[default]
+    Refuse,
+    /// The newest takes over, and the first is disconnected.
+    Newest,
+}
