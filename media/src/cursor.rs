@@ -28,6 +28,11 @@ impl<'a> Cursor<'a> {
         self.rest.is_empty()
     }
 
+    /// All that is left, without taking it.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8]> {
         let Some((taken, rest)) = self.rest.split_at_checked(count) else {
             return Err(self.malformed("ends too early"));

@@ -4,15 +4,19 @@
     warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)
 )]
 
+mod enhanced;
 mod names;
 mod timeline;
+mod track;
 
 use bytes::Bytes;
 
-use crate::codec::{aac, avc};
 use crate::cursor::Cursor;
 use crate::{Config, Error, Event, Frame, Result, Track};
+use enhanced::{Body, Packet};
 use timeline::Timeline;
+use track::Video;
+pub(crate) use track::{AUDIO_CODECS, VIDEO_CODECS};
 
 /// Turns the audio and video messages of one publisher into configurations and frames.
 ///
@@ -22,7 +26,13 @@ use timeline::Timeline;
 pub struct Demuxer {
     timeline: Timeline,
     video: Option<Video>,
-    audio: Option<aac::Config>,
+    /// The newest configuration that was given out.
+    announced: Option<Config>,
+    audio: Option<Config>,
+    /// Decoding time of the newest frame of each track: video, audio.
+    newest: [i64; 2],
+    /// Behind the event that was returned.
+    next: Option<Event>,
     faults: Faults,
 }
 
@@ -35,6 +45,8 @@ pub struct Faults {
     pub steps_back: u64,
     /// Frames that came before the configuration of their track and were dropped.
     pub early_frames: u64,
+    /// Frames and configurations of second tracks and further ones, which are left out.
+    pub other_tracks: u64,
 }
 
 impl Demuxer {
@@ -42,12 +54,12 @@ impl Demuxer {
         Self::default()
     }
 
-    /// Takes the body of a video message (Adobe FLV 10.1 §E.4.3) and its timestamp in milliseconds. Frames hold a
-    /// slice of `body` when the publisher uses 4-byte NAL unit lengths, as every known encoder does.
+    /// Takes the body of a video message (Adobe FLV 10.1 §E.4.3, Enhanced RTMP v2) and its timestamp in milliseconds.
+    /// Frames hold a slice of `body`, but for NAL units whose lengths do not have 4 bytes. When it returns an event,
+    /// [`Demuxer::poll_event`] may have another.
     ///
     /// # Errors
-    /// [`Error::UnsupportedCodec`] for anything but H.264, enhanced RTMP's FourCC bodies included;
-    /// [`Error::Malformed`] for damage.
+    /// [`Error::UnsupportedCodec`] for anything but H.264, HEVC, AV1 and VP9; [`Error::Malformed`] for damage.
     pub fn video(&mut self, timestamp_ms: u32, body: Bytes) -> Result<Option<Event>> {
         let mut cursor = Cursor::new("FLV video message", &body);
         if cursor.is_empty() {
@@ -55,7 +67,9 @@ impl Demuxer {
         }
         let head = cursor.u8()?;
         if head & EX_HEADER != 0 {
-            return Err(names::enhanced_video(head, cursor));
+            let message = enhanced::read(Track::Video, head, &mut cursor, &body)?;
+            self.faults.other_tracks = self.faults.other_tracks.saturating_add(message.others);
+            return message.body.map_or(Ok(None), |body| self.enhanced_video(timestamp_ms, body));
         }
         if head >> 4 == COMMAND_FRAME {
             return Ok(None);
@@ -67,17 +81,17 @@ impl Demuxer {
         let composition_ms = signed_24(cursor.u24()?);
         let payload = body.slice(cursor.position()..);
         match packet_type {
-            SEQUENCE_HEADER => self.video_config(&payload),
-            CODED => self.picture(timestamp_ms, composition_ms, &payload),
+            SEQUENCE_HEADER => self.video_config(*b"avc1", &payload),
+            CODED => self.picture(Stamp::of(timestamp_ms), composition_ms, &payload),
             END_OF_SEQUENCE => Ok(None),
             _ => Err(cursor.malformed("the AVC packet type is unknown")),
         }
     }
 
-    /// Takes the body of an audio message (Adobe FLV 10.1 §E.4.2) and its timestamp in milliseconds.
+    /// Takes the body of an audio message (Adobe FLV 10.1 §E.4.2, Enhanced RTMP v2) and its timestamp in milliseconds.
     ///
     /// # Errors
-    /// [`Error::UnsupportedCodec`] for anything but AAC, [`Error::Malformed`] for damage.
+    /// [`Error::UnsupportedCodec`] for anything but AAC, Opus and FLAC, [`Error::Malformed`] for damage.
     pub fn audio(&mut self, timestamp_ms: u32, body: Bytes) -> Result<Option<Event>> {
         let mut cursor = Cursor::new("FLV audio message", &body);
         if cursor.is_empty() {
@@ -86,7 +100,11 @@ impl Demuxer {
         let head = cursor.u8()?;
         match head >> 4 {
             AAC => {}
-            ENHANCED_AUDIO => return Err(names::enhanced_audio(head, cursor)),
+            ENHANCED_AUDIO => {
+                let message = enhanced::read(Track::Audio, head, &mut cursor, &body)?;
+                self.faults.other_tracks = self.faults.other_tracks.saturating_add(message.others);
+                return message.body.map_or(Ok(None), |body| self.enhanced_audio(timestamp_ms, body));
+            }
             other => return Err(names::audio(other)),
         }
         // Some encoders send the head alone while they have no sound.
@@ -96,11 +114,15 @@ impl Demuxer {
         let packet_type = cursor.u8()?;
         let payload = body.slice(cursor.position()..);
         match packet_type {
-            SEQUENCE_HEADER => self.audio_config(&payload),
-            CODED if payload.is_empty() => Ok(None),
-            CODED => Ok(self.sound(timestamp_ms, payload)),
+            SEQUENCE_HEADER => self.audio_config(*b"mp4a", &payload),
+            CODED => self.sound(Stamp::of(timestamp_ms), payload),
             _ => Err(cursor.malformed("the AAC packet type is unknown")),
         }
+    }
+
+    /// What follows the event that was returned last: the frame that brought the configuration with it.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.next.take()
     }
 
     /// What was put right so far.
@@ -108,21 +130,47 @@ impl Demuxer {
         self.faults
     }
 
-    fn video_config(&mut self, record: &Bytes) -> Result<Option<Event>> {
-        let video = Video { config: avc::Config::parse(record)?, length_size: avc::length_size(record)? };
-        let old = self.video.replace(video.clone());
-        let changed = old.is_none_or(|old| old.config != video.config);
-        Ok(changed.then_some(Event::Config(Config::Avc(video.config))))
+    fn enhanced_video(&mut self, timestamp_ms: u32, body: Body) -> Result<Option<Event>> {
+        let Body { codec, packet, payload, nanoseconds } = body;
+        track::check_codec(true, codec)?;
+        let stamp = Stamp { timestamp_ms, nanoseconds };
+        match packet {
+            Packet::SequenceStart => self.video_config(codec, &payload),
+            Packet::CodedFrames if Video::has_composition_time(codec) => {
+                let mut cursor = Cursor::new("FLV video message", &payload);
+                let composition_ms = signed_24(cursor.u24()?);
+                self.picture(stamp, composition_ms, &payload.slice(cursor.position()..))
+            }
+            Packet::CodedFrames | Packet::CodedFramesX => self.picture(stamp, 0, &payload),
+            Packet::TransportStreamStart => Err(names::transport_stream_start()),
+            Packet::Other => Ok(None),
+        }
     }
 
-    fn audio_config(&mut self, specific: &Bytes) -> Result<Option<Event>> {
-        let config = aac::Config::parse(specific)?;
+    fn enhanced_audio(&mut self, timestamp_ms: u32, body: Body) -> Result<Option<Event>> {
+        let Body { codec, packet, payload, nanoseconds } = body;
+        track::check_codec(false, codec)?;
+        match packet {
+            Packet::SequenceStart => self.audio_config(codec, &payload),
+            Packet::CodedFrames => self.sound(Stamp { timestamp_ms, nanoseconds }, payload),
+            _ => Ok(None),
+        }
+    }
+
+    fn video_config(&mut self, codec: [u8; 4], record: &Bytes) -> Result<Option<Event>> {
+        let video = self.video.insert(Video::start(codec, record)?);
+        let news = video.config().filter(|config| self.announced.as_ref() != Some(*config)).cloned();
+        Ok(news.map(|config| Event::Config(self.announced.insert(config).clone())))
+    }
+
+    fn audio_config(&mut self, codec: [u8; 4], record: &Bytes) -> Result<Option<Event>> {
+        let config = track::audio_config(codec, record)?;
         let old = self.audio.replace(config.clone());
-        Ok((old.as_ref() != Some(&config)).then_some(Event::Config(Config::Aac(config))))
+        Ok((old.as_ref() != Some(&config)).then_some(Event::Config(config)))
     }
 
-    fn picture(&mut self, timestamp_ms: u32, composition_ms: i64, payload: &Bytes) -> Result<Option<Event>> {
-        let Some(video) = &self.video else {
+    fn picture(&mut self, stamp: Stamp, composition_ms: i64, payload: &Bytes) -> Result<Option<Event>> {
+        let Some(video) = &mut self.video else {
             self.faults.early_frames = self.faults.early_frames.saturating_add(1);
             return Ok(None);
         };
@@ -136,28 +184,48 @@ impl Demuxer {
                 problem: "the composition time is more than ten seconds",
             });
         }
-        let data = avc::normalise(payload, video.length_size)?;
-        let time = self.timeline.place(Track::Video, timestamp_ms, &mut self.faults);
-        let pts = time.intended_ms.saturating_add(composition_ms);
-        Ok(Some(Event::Frame(
-            Track::Video,
-            Frame {
-                dts: ticks(time.dts_ms),
-                pts: ticks(pts.max(time.dts_ms)),
-                keyframe: avc::is_idr(&data),
-                data,
-            },
-        )))
+        let Some(picture) = video.picture(payload)? else {
+            self.faults.early_frames = self.faults.early_frames.saturating_add(1);
+            return Ok(None);
+        };
+        let news = video.config().filter(|config| self.announced.as_ref() != Some(*config)).cloned();
+        let (dts, intended) = self.place(Track::Video, stamp);
+        let pts = intended.saturating_add(ticks(composition_ms)).max(dts);
+        let frame = Frame { dts, pts, keyframe: picture.keyframe, data: picture.data };
+        let frame = Event::Frame(Track::Video, frame);
+        Ok(Some(match news {
+            Some(config) => {
+                self.next = Some(frame);
+                Event::Config(self.announced.insert(config).clone())
+            }
+            None => frame,
+        }))
     }
 
-    fn sound(&mut self, timestamp_ms: u32, data: Bytes) -> Option<Event> {
-        if self.audio.is_none() {
+    fn sound(&mut self, stamp: Stamp, data: Bytes) -> Result<Option<Event>> {
+        let Some(config) = &self.audio else {
             self.faults.early_frames = self.faults.early_frames.saturating_add(1);
-            return None;
+            return Ok(None);
+        };
+        if data.is_empty() {
+            return Ok(None);
         }
-        let time = self.timeline.place(Track::Audio, timestamp_ms, &mut self.faults);
-        let dts = ticks(time.dts_ms);
-        Some(Event::Frame(Track::Audio, Frame { dts, pts: dts, keyframe: true, data }))
+        track::check_sound(config, &data)?;
+        let (dts, _) = self.place(Track::Audio, stamp);
+        Ok(Some(Event::Frame(Track::Audio, Frame { dts, pts: dts, keyframe: true, data })))
+    }
+
+    /// When a frame is decoded, which never falls within a track, and when the publisher meant it to be.
+    fn place(&mut self, track: Track, stamp: Stamp) -> (i64, i64) {
+        let time = self.timeline.place(track, stamp.timestamp_ms, &mut self.faults);
+        let fraction = i64::from(stamp.nanoseconds).saturating_mul(TICKS_PER_MS).div_euclid(NANOS_PER_MS);
+        let [video, audio] = &mut self.newest;
+        let newest = match track {
+            Track::Video => video,
+            Track::Audio => audio,
+        };
+        *newest = ticks(time.dts_ms).saturating_add(fraction).max(*newest);
+        (*newest, ticks(time.intended_ms).saturating_add(fraction))
     }
 }
 
@@ -173,7 +241,10 @@ pub fn fuzz(data: &[u8]) {
             0 => demuxer.video(timestamp, body),
             _ => demuxer.audio(timestamp, body),
         };
-        if let Ok(Some(Event::Frame(track, frame))) = event {
+        let next = demuxer.poll_event();
+        assert!(next.is_none() || matches!(event, Ok(Some(Event::Config(_)))));
+        for event in [event.unwrap_or(None), next].into_iter().flatten() {
+            let Event::Frame(track, frame) = event else { continue };
             let last = if track == Track::Video { &mut last[0] } else { &mut last[1] };
             assert!(frame.dts >= 0 && frame.dts >= *last && frame.pts >= frame.dts && !frame.data.is_empty());
             *last = frame.dts;
@@ -181,11 +252,18 @@ pub fn fuzz(data: &[u8]) {
     }
 }
 
-#[derive(Debug, Clone)]
-struct Video {
-    config: avc::Config,
-    /// Of the publisher's access units.
-    length_size: usize,
+/// When a message says that it is.
+#[derive(Debug, Clone, Copy)]
+struct Stamp {
+    timestamp_ms: u32,
+    /// To be added.
+    nanoseconds: u32,
+}
+
+impl Stamp {
+    fn of(timestamp_ms: u32) -> Self {
+        Self { timestamp_ms, nanoseconds: 0 }
+    }
 }
 
 fn signed_24(value: u32) -> i64 {
@@ -198,6 +276,7 @@ fn ticks(milliseconds: i64) -> i64 {
 }
 
 const TICKS_PER_MS: i64 = crate::frame::CLOCK / 1_000;
+const NANOS_PER_MS: i64 = 1_000_000;
 /// No encoder reorders over more; a segment could not hold it.
 const MAX_COMPOSITION_MS: i64 = 10_000;
 const EX_HEADER: u8 = 0x80;

@@ -5,6 +5,8 @@
 pub mod codec;
 mod cursor;
 pub mod error;
+#[cfg(test)]
+mod fixtures;
 pub mod flv;
 pub mod fmp4;
 pub mod frame;

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use crate::frame::{Config, Frame};
+use crate::frame::{Config, Frame, Track};
 use crate::hls::{media, multivariant};
 use crate::segment::leader::{Leader, Shape};
 use crate::segment::{LATEST, LEAD, audio, video_sample};
@@ -106,9 +106,9 @@ impl Broadcast {
     /// no video.
     pub fn new(id: impl Into<String>, started_at: u64, settings: Settings, leader: Spec) -> Self {
         let settings = settings.sane();
-        let source = match &leader.config {
-            Config::Avc(_) => Source::LeadingVideo,
-            Config::Aac(config) => Source::LeadingAudio(audio::Clock::new(config)),
+        let source = match leader.config.track() {
+            Track::Video => Source::LeadingVideo,
+            Track::Audio => Source::LeadingAudio(audio::Clock::new(&leader.config)),
         };
         Self {
             id: id.into(),
@@ -132,10 +132,10 @@ impl Broadcast {
         if self.renditions.len() >= MAX_RENDITIONS {
             return Err(Error::TooManyRenditions);
         }
-        let source = match (&self.renditions[0].spec.config, &spec.config) {
-            (_, Config::Aac(config)) => Source::Audio(audio::Follower::new(config)),
-            (Config::Avc(_), Config::Avc(_)) => Source::Rung(Default::default()),
-            (Config::Aac(_), Config::Avc(_)) => return Err(Error::VideoAfterAudio { name: name.clone() }),
+        let source = match (self.renditions[0].spec.config.track(), spec.config.track()) {
+            (_, Track::Audio) => Source::Audio(audio::Follower::new(&spec.config)),
+            (Track::Video, Track::Video) => Source::Rung(Default::default()),
+            (Track::Audio, Track::Video) => return Err(Error::VideoAfterAudio { name: name.clone() }),
         };
         self.renditions.push(Rendition::new(spec, source));
         Ok(())

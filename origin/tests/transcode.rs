@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 
 use bytes::{Bytes, BytesMut};
 use nearcast_media::codec::avc;
-use nearcast_media::frame::{CLOCK, Frame};
+use nearcast_media::flv;
+use nearcast_media::frame::{CLOCK, Event, Frame};
 use nearcast_origin::transcode::wire::{self, Input, Reply, Request, Rung, Start};
 
 const COUNT: u32 = 40;
@@ -110,6 +111,7 @@ fn transcode(requests: &[Request]) -> (Vec<Reply>, std::process::ExitStatus, Str
 fn start(record: Bytes) -> Request {
     let rung = |width, height, max_fps| Rung { width, height, bitrate: 300_000, max_fps };
     Request::Start(Start {
+        codec: wire::Codec::Avc,
         record,
         rungs: vec![rung(240, 180, 0), rung(160, 120, 15)],
         preset: "ultrafast".into(),
@@ -226,4 +228,60 @@ fn a_child_that_is_behind_pauses_its_last_rung_and_goes_on_with_an_idr_picture()
     let dropped: u32 =
         replies.iter().map(|r| if let Reply::Lag { rung: 1, dropped } = r { *dropped } else { 0 }).sum();
     assert!((10..=20).contains(&dropped), "{dropped}");
+}
+
+#[test]
+fn sources_of_every_codec_get_their_h264() {
+    let recordings: [(wire::Codec, &[u8]); 3] = [
+        (wire::Codec::Hevc, include_bytes!("../../media/tests/fixtures/hevc-aac.flv")),
+        (wire::Codec::Av1, include_bytes!("../../media/tests/fixtures/av1-opus.flv")),
+        (wire::Codec::Vp9, include_bytes!("../../media/tests/fixtures/vp9-flac.flv")),
+    ];
+    for (codec, file) in recordings {
+        let (record, frames) = recorded(file);
+        let Request::Start(mut all) = start(record) else { panic!("not a start") };
+        all.codec = codec;
+        all.rungs.truncate(1);
+        (all.rungs[0].width, all.rungs[0].height) = (160, 90);
+        let mut requests = vec![Request::Start(all)];
+        requests.extend(
+            frames.iter().map(|f| Request::Frame(Input { frame: f.clone(), cut: f.keyframe, behind: 0 })),
+        );
+        requests.push(Request::End);
+        let (replies, status, complaint) = transcode(&requests);
+        assert!(status.success() && complaint.is_empty(), "{codec:?}: {status} {complaint}");
+        let made: Vec<(i64, bool)> = replies
+            .iter()
+            .filter_map(|reply| match reply {
+                Reply::Frame { frame, .. } => Some((frame.pts, frame.keyframe)),
+                _ => None,
+            })
+            .collect();
+        let mut shown: Vec<(i64, bool)> = frames.iter().map(|frame| (frame.pts, frame.keyframe)).collect();
+        shown.sort_unstable();
+        assert_eq!(made, shown, "{codec:?}");
+    }
+}
+
+/// The video of an FLV file: its configuration and its frames.
+fn recorded(file: &'static [u8]) -> (Bytes, Vec<Frame>) {
+    let (mut rest, mut demuxer) = (&file[13..], flv::Demuxer::new());
+    let (mut record, mut frames) = (Bytes::new(), Vec::new());
+    while let [kind, l0, l1, l2, t0, t1, t2, t3, _, _, _, data @ ..] = rest {
+        let length = u32::from_be_bytes([0, *l0, *l1, *l2]) as usize;
+        if *kind == 9 {
+            let time = u32::from_be_bytes([*t3, *t0, *t1, *t2]);
+            let mut event = demuxer.video(time, Bytes::from_static(&data[..length])).unwrap();
+            while let Some(found) = event {
+                match found {
+                    Event::Config(config) => record = config.record(),
+                    Event::Frame(_, frame) => frames.push(frame),
+                }
+                event = demuxer.poll_event();
+            }
+        }
+        rest = &data[length + 4..];
+    }
+    assert_eq!(frames.len(), 10);
+    (record, frames)
 }

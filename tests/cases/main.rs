@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod codecs;
+#[cfg(test)]
 mod failover;
 #[cfg(test)]
 mod footage;

@@ -9,6 +9,8 @@ use crate::process::{Process, Program};
 /// What is published.
 #[derive(Debug, Clone)]
 pub struct Feed {
+    /// The FFmpeg that publishes.
+    ffmpeg: PathBuf,
     inputs: Vec<String>,
     video: Vec<String>,
     audio: Vec<String>,
@@ -42,6 +44,7 @@ impl Feed {
             (format!("{kbits}k"), format!("{}k", kbits * 6 / 5), format!("{}k", kbits / 2));
         let audio = format!("aevalsrc=exprs='{tone}|{tone}':s=48000");
         Self {
+            ffmpeg: SYSTEM.into(),
             inputs: words(&["-re", "-f", "lavfi", "-i", &video, "-re", "-f", "lavfi", "-i", &audio]),
             // Ultrafast: the publisher must not take the cores from what is tested.
             video: words(&[
@@ -72,8 +75,9 @@ impl Feed {
 
     /// A camera's picture and sound (720p25, B-frames), over and over: `scripts/footage` has fetched it.
     pub fn footage() -> Result<Self> {
-        let clip = footage_path()?;
+        let clip = fetched("footage")?;
         Ok(Self {
+            ffmpeg: SYSTEM.into(),
             inputs: words(&["-re", "-stream_loop", "-1", "-i", &clip.to_string_lossy()]),
             video: words(&[
                 "-c:v",
@@ -113,6 +117,12 @@ impl Feed {
         self
     }
 
+    /// Published by an FFmpeg that speaks enhanced RTMP: `scripts/ffmpeg9` has fetched it.
+    pub fn enhanced(mut self) -> Result<Self> {
+        self.ffmpeg = fetched("ffmpeg9")?;
+        Ok(self)
+    }
+
     /// With other words for the audio encoder.
     #[must_use]
     pub fn audio(mut self, options: &[&str]) -> Self {
@@ -127,7 +137,7 @@ impl Feed {
 
     /// The FFmpeg that publishes to `url`, not started yet.
     pub fn program(&self, url: &str) -> Program {
-        Program::system("ffmpeg")
+        Program::system(&self.ffmpeg.to_string_lossy())
             .args(["-hide_banner", "-nostats", "-loglevel", "warning"])
             .args(self.inputs.clone())
             .args(self.video.clone())
@@ -136,15 +146,19 @@ impl Feed {
     }
 }
 
-/// Where `scripts/footage` keeps the clip.
-fn footage_path() -> Result<PathBuf> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/footage");
-    let output = std::process::Command::new(script).output().context("running scripts/footage")?;
+/// What `scripts/{script}` keeps outside the clone.
+fn fetched(script: &str) -> Result<PathBuf> {
+    let path = format!("{}/../scripts/{script}", env!("CARGO_MANIFEST_DIR"));
+    let output =
+        std::process::Command::new(path).output().with_context(|| format!("running scripts/{script}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "the footage is not there, run `make setup WITH_TESTS=1`: {said}");
+    ensure!(output.status.success(), "it is not there, run `make setup WITH_TESTS=1`: {said}");
     Ok(String::from_utf8(output.stdout)?.trim().into())
 }
 
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
+
+/// Debian's.
+const SYSTEM: &str = "ffmpeg";

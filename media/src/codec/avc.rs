@@ -9,6 +9,7 @@ mod sps;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+pub(super) use access_unit::{annexb_units, put_unit};
 pub use access_unit::{from_annexb, is_idr, nal_units, normalise, to_annexb};
 use sps::Sps;
 
@@ -45,7 +46,7 @@ impl Config {
     /// [`Error::Malformed`] when a sequence or picture parameter set is missing or damaged.
     pub fn from_annexb(extradata: &[u8]) -> Result<Self> {
         let mut sets = ParameterSets::default();
-        for unit in access_unit::annexb_units(extradata) {
+        for unit in annexb_units(extradata) {
             match unit.first().map(|header| header & 0x1f) {
                 Some(SPS) => sets.sps.push(unit),
                 Some(PPS) => sets.pps.push(unit),

@@ -91,6 +91,21 @@ impl<'a> Bits<'a> {
     }
 }
 
+/// Removes each emulation_prevention_three_byte of a NAL unit (ITU-T H.264 §7.4.1, H.265 §7.4.2).
+pub(crate) fn without_emulation_prevention(unit: &[u8]) -> Vec<u8> {
+    let mut payload = Vec::with_capacity(unit.len());
+    let mut zeros = 0_u8;
+    for &byte in unit {
+        if zeros >= 2 && byte == 3 {
+            zeros = 0;
+            continue;
+        }
+        zeros = if byte == 0 { zeros.saturating_add(1) } else { 0 };
+        payload.push(byte);
+    }
+    payload
+}
+
 /// 30 zeros code values up to 2^31 - 2: far beyond any legal value of the fields we read.
 const MAX_GOLOMB_ZEROS: u32 = 30;
 

@@ -3,26 +3,23 @@
 use std::borrow::Cow;
 
 use crate::Error;
-use crate::cursor::Cursor;
 
 /// A legacy video codec id (Adobe FLV 10.1 §E.4.3.1, and the ids that others have taken).
 pub(super) fn video(id: u8) -> Error {
-    refused(
-        match id {
-            1 => "Motion JPEG".into(),
-            2 => "Sorenson H.263".into(),
-            3 => "Screen Video".into(),
-            4 => "VP6".into(),
-            5 => "VP6 with alpha".into(),
-            6 => "Screen Video 2".into(),
-            8 => "H.263".into(),
-            9 => "MPEG-4 part 2".into(),
-            12 => "HEVC".into(),
-            13 => "AV1".into(),
-            other => format!("FLV video codec {other}").into(),
-        },
-        VIDEO_ADVICE,
-    )
+    let (codec, advice) = match id {
+        1 => ("Motion JPEG".into(), VIDEO_ADVICE),
+        2 => ("Sorenson H.263".into(), VIDEO_ADVICE),
+        3 => ("Screen Video".into(), VIDEO_ADVICE),
+        4 => ("VP6".into(), VIDEO_ADVICE),
+        5 => ("VP6 with alpha".into(), VIDEO_ADVICE),
+        6 => ("Screen Video 2".into(), VIDEO_ADVICE),
+        8 => ("H.263".into(), VIDEO_ADVICE),
+        9 => ("MPEG-4 part 2".into(), VIDEO_ADVICE),
+        12 => ("HEVC under codec id 12".into(), ENHANCED_ADVICE),
+        13 => ("AV1 under codec id 13".into(), ENHANCED_ADVICE),
+        other => (format!("FLV video codec {other}").into(), VIDEO_ADVICE),
+    };
+    refused(codec, advice)
 }
 
 /// A legacy sound format (Adobe FLV 10.1 §E.4.2.1).
@@ -36,61 +33,37 @@ pub(super) fn audio(format: u8) -> Error {
             7 => "G.711 A-law".into(),
             8 => "G.711 mu-law".into(),
             11 => "Speex".into(),
-            13 => "Opus".into(),
+            13 => "Opus under sound format 13".into(),
             other => format!("FLV sound format {other}").into(),
         },
         AUDIO_ADVICE,
     )
 }
 
-/// An enhanced RTMP video body, by FourCC (Enhanced RTMP v2, "Enhanced Video").
-pub(super) fn enhanced_video(head: u8, cursor: Cursor<'_>) -> Error {
-    let codec = match packet(head & 0x0f, cursor, VIDEO_MULTITRACK) {
-        Packet::Multitrack => "multitrack video".into(),
-        Packet::Codec(code) => match &code {
-            b"hvc1" => "HEVC".into(),
-            b"vvc1" => "VVC".into(),
-            b"av01" => "AV1".into(),
-            b"vp09" => "VP9".into(),
-            b"vp08" => "VP8".into(),
-            b"avc1" => "H.264 in enhanced RTMP messages".into(),
-            other => four_cc("video", other),
-        },
-        Packet::Unknown => "video in enhanced RTMP messages".into(),
+/// An enhanced RTMP video codec (Enhanced RTMP v2, "Enhanced Video") that is not carried.
+pub(super) fn video_code(code: &[u8; 4]) -> Error {
+    let codec = match code {
+        b"vvc1" => "VVC".into(),
+        b"vp08" => "VP8".into(),
+        other => four_cc("video", other),
     };
     refused(codec, VIDEO_ADVICE)
 }
 
-/// An enhanced RTMP audio body, by FourCC (Enhanced RTMP v2, "Enhanced Audio").
-pub(super) fn enhanced_audio(head: u8, cursor: Cursor<'_>) -> Error {
-    let codec = match packet(head & 0x0f, cursor, AUDIO_MULTITRACK) {
-        Packet::Multitrack => "multitrack audio".into(),
-        Packet::Codec(code) => match &code {
-            b"Opus" => "Opus".into(),
-            b"ac-3" => "AC-3".into(),
-            b"ec-3" => "E-AC-3".into(),
-            b"fLaC" => "FLAC".into(),
-            b".mp3" => "MP3".into(),
-            b"mp4a" => "AAC in enhanced RTMP messages".into(),
-            other => four_cc("audio", other),
-        },
-        Packet::Unknown => "audio in enhanced RTMP messages".into(),
+/// An enhanced RTMP audio codec (Enhanced RTMP v2, "Enhanced Audio") that is not carried.
+pub(super) fn audio_code(code: &[u8; 4]) -> Error {
+    let codec = match code {
+        b"ac-3" => "AC-3".into(),
+        b"ec-3" => "E-AC-3".into(),
+        b".mp3" => "MP3".into(),
+        other => four_cc("audio", other),
     };
     refused(codec, AUDIO_ADVICE)
 }
 
-enum Packet {
-    Multitrack,
-    Codec([u8; 4]),
-    Unknown,
-}
-
-fn packet(packet_type: u8, mut cursor: Cursor<'_>, multitrack: u8) -> Packet {
-    match packet_type {
-        kind if kind == multitrack => Packet::Multitrack,
-        MODIFIED => Packet::Unknown,
-        _ => cursor.array::<4>().map_or(Packet::Unknown, Packet::Codec),
-    }
+/// A configuration that is not in the form of MP4 files.
+pub(super) fn transport_stream_start() -> Error {
+    refused("video configured as in MPEG-2 TS".into(), ENHANCED_ADVICE)
 }
 
 fn four_cc(what: &str, code: &[u8; 4]) -> Cow<'static, str> {
@@ -101,9 +74,6 @@ fn refused(codec: Cow<'static, str>, advice: &'static str) -> Error {
     Error::UnsupportedCodec { codec, advice }
 }
 
-const VIDEO_ADVICE: &str = "set the encoder's video to one track of H.264";
-const AUDIO_ADVICE: &str = "set the encoder's audio to one track of AAC";
-const VIDEO_MULTITRACK: u8 = 6;
-const AUDIO_MULTITRACK: u8 = 5;
-/// A body with modifiers before its FourCC; the same value for both kinds.
-const MODIFIED: u8 = 7;
+const VIDEO_ADVICE: &str = "set the encoder's video to H.264, HEVC, AV1 or VP9";
+const ENHANCED_ADVICE: &str = "set the encoder to enhanced RTMP, or its video to H.264";
+const AUDIO_ADVICE: &str = "set the encoder's audio to AAC, Opus or FLAC";

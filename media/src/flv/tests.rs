@@ -1,3 +1,5 @@
+mod recordings;
+
 use super::*;
 use crate::mutation;
 
@@ -74,19 +76,18 @@ fn other_codecs_are_refused_by_name() {
     let cases: &[(bool, &[u8], &str)] = &[
         (true, &[0x22, 0, 0], "Sorenson H.263"),
         (true, &[0x14], "VP6"),
-        (true, &[0x1c, 0, 0, 0, 0], "HEVC"),
-        (true, b"\x90hvc1rest", "HEVC"),
-        (true, b"\xd4hvc1rest", "HEVC"),
-        (true, b"\x90av01rest", "AV1"),
-        (true, b"\x90vp09rest", "VP9"),
-        (true, b"\x96\x00avc1\x00", "multitrack video"),
+        (true, &[0x1c, 0, 0, 0, 0], "HEVC under codec id 12"),
+        (true, b"\x90vvc1rest", "VVC"),
+        (true, b"\x91vp08rest", "VP8"),
+        (true, b"\x95av01rest", "video configured as in MPEG-2 TS"),
         (true, b"\x90x\"\xffz", "video codec \"x\\\"\\xffz\""),
-        (true, b"\x90hv", "video in enhanced RTMP messages"),
+        (true, b"\x96\x00vvc1\x00", "VVC"),
         (false, &[0x2f, 1], "MP3"),
         (false, &[0xb2, 1], "Speex"),
-        (false, b"\x90Opus", "Opus"),
         (false, b"\x90.mp3", "MP3"),
-        (false, b"\x95\x00Opus\x00", "multitrack audio"),
+        (false, b"\x91ac-3", "AC-3"),
+        (false, b"\x90ec-3", "E-AC-3"),
+        (false, b"\x95\x20.mp3\x00\x00\x00\x00", "MP3"),
     ];
     let mut demuxer = ready();
     for (video, body, name) in cases {
@@ -94,7 +95,7 @@ fn other_codecs_are_refused_by_name() {
         let error = if *video { demuxer.video(0, body) } else { demuxer.audio(0, body) }.unwrap_err();
         let Error::UnsupportedCodec { codec, advice } = error else { panic!("{error:?}") };
         assert_eq!(codec, *name);
-        assert!(advice.ends_with(if *video { "H.264" } else { "AAC" }));
+        assert!(advice.contains(if *video { "H.264" } else { "AAC" }));
     }
 }
 

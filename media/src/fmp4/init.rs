@@ -3,8 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::boxes::{write, write_full};
-use super::{TRACK_ID, timescale};
-use crate::codec::{aac, avc};
+use super::{TRACK_ID, entry, timescale};
 use crate::{Config, Track};
 
 /// `ftyp` and `moov` for a file of one track.
@@ -14,10 +13,7 @@ pub fn init_segment(config: &Config) -> Bytes {
         out.put_slice(b"iso6");
         out.put_u32(0);
         out.put_slice(b"iso6cmfc");
-        out.put_slice(match config {
-            Config::Avc(_) => b"avc1",
-            Config::Aac(_) => b"mp41",
-        });
+        out.put_slice(entry::brand(config));
     });
     write(&mut out, b"moov", |out| {
         movie_header(out);
@@ -99,10 +95,7 @@ fn media_information(out: &mut BytesMut, config: &Config) {
     write(out, b"stbl", |out| {
         write_full(out, b"stsd", 0, 0, |out| {
             out.put_u32(1);
-            match config {
-                Config::Avc(video) => avc_entry(out, video),
-                Config::Aac(audio) => aac_entry(out, audio),
-            }
+            entry::write(out, config);
         });
         // No samples here: they are all in fragments.
         for table in [b"stts", b"stsc", b"stco"] {
@@ -110,56 +103,6 @@ fn media_information(out: &mut BytesMut, config: &Config) {
         }
         write_full(out, b"stsz", 0, 0, |out| out.put_u64(0));
     });
-}
-
-/// ISO/IEC 14496-15 §5.4.2. Aspect ratio and colour are in the sequence parameter set, inside `avcC`.
-fn avc_entry(out: &mut BytesMut, config: &avc::Config) {
-    let side = |pixels: u32| u16::try_from(pixels).unwrap_or(u16::MAX);
-    write(out, b"avc1", |out| {
-        out.put_bytes(0, 6);
-        out.put_u16(1);
-        out.put_bytes(0, 16);
-        out.put_u16(side(config.width));
-        out.put_u16(side(config.height));
-        // 72 dpi
-        out.put_u32(0x0048_0000);
-        out.put_u32(0x0048_0000);
-        out.put_u32(0);
-        out.put_u16(1);
-        out.put_bytes(0, 32);
-        out.put_u16(24);
-        out.put_u16(0xffff);
-        write(out, b"avcC", |out| out.put_slice(&config.record));
-    });
-}
-
-/// ISO/IEC 14496-14 §5.6.
-fn aac_entry(out: &mut BytesMut, config: &aac::Config) {
-    write(out, b"mp4a", |out| {
-        out.put_bytes(0, 6);
-        out.put_u16(1);
-        out.put_bytes(0, 8);
-        out.put_u16(u16::from(config.channels));
-        out.put_u16(16);
-        out.put_u32(0);
-        // 16.16 fixed point; a rate that does not fit is only in the AudioSpecificConfig.
-        out.put_u32(u16::try_from(config.sample_rate).map_or(0, |rate| u32::from(rate) << 16));
-        write_full(out, b"esds", 0, 0, |out| elementary_stream(out, &config.specific));
-    });
-}
-
-/// ES_Descriptor (ISO/IEC 14496-1 §7.2.6.5).
-fn elementary_stream(out: &mut BytesMut, specific: &[u8]) {
-    let specific_len = u8::try_from(specific.len().min(MAX_SPECIFIC)).unwrap_or(0);
-    let decoder_len = 13 + 2 + specific_len;
-    out.put_slice(&[0x03, 3 + 2 + decoder_len + 3, 0, 0, 0]);
-    // DecoderConfigDescriptor: MPEG-4 audio, an audio stream, no buffer or bit rates stated.
-    out.put_slice(&[0x04, decoder_len, 0x40, 0x15]);
-    out.put_bytes(0, 11);
-    out.put_slice(&[0x05, specific_len]);
-    out.put_slice(&specific[..usize::from(specific_len)]);
-    // SLConfigDescriptor: as in MP4 files.
-    out.put_slice(&[0x06, 1, 2]);
 }
 
 /// The unity matrix.
@@ -171,6 +114,3 @@ fn matrix(out: &mut BytesMut) {
 
 /// `und` in packed ISO 639-2/T.
 const UNDETERMINED: u16 = 0x55c4;
-
-/// What lets every descriptor's length fit in seven bits. An AudioSpecificConfig takes some five bytes.
-const MAX_SPECIFIC: usize = 96;

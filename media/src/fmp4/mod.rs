@@ -2,6 +2,7 @@
 //! one movie fragment per part.
 
 mod boxes;
+mod entry;
 mod fragment;
 mod init;
 

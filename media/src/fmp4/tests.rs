@@ -1,5 +1,6 @@
 use super::*;
-use crate::codec::{aac, avc};
+use crate::codec::{aac, av1, avc, flac, hevc, opus, vp9};
+use crate::fixtures::{AV1_OPUS, HEVC_AAC, VP9_FLAC, sequence_start};
 
 /// The boxes of `data`, or `None` where sizes do not add up.
 fn boxes(mut data: &[u8]) -> Option<Vec<(&str, &[u8])>> {
@@ -18,8 +19,8 @@ fn find<'a>(data: &'a [u8], path: &[&str]) -> &'a [u8] {
         let (_, content) = boxes(data).unwrap().into_iter().find(|(kind, _)| kind == name).unwrap();
         let fixed = match *name {
             "stsd" | "dref" => 8,
-            "avc1" => 78,
-            "mp4a" => 28,
+            "avc1" | "hvc1" | "av01" | "vp09" => 78,
+            "mp4a" | "Opus" | "fLaC" => 28,
             _ => 0,
         };
         &content[fixed..]
@@ -74,6 +75,35 @@ fn an_audio_header_holds_the_specific_config_and_counts_in_samples() {
     assert_eq!(usize::from(descriptor[5]), descriptor.len() - 6);
     assert!(descriptor.windows(4).any(|bytes| bytes == [0x05, 2, 0x11, 0x90]));
     assert_eq!(u32_at(find(&init, &["moov", "trak", "mdia", "mdhd"]), 12), 48_000);
+}
+
+#[test]
+fn every_codec_has_its_sample_entry() {
+    let opus = opus::Config::parse(b"OpusHead\x01\x02\x38\x01\x44\xac\0\0\0\0\0").unwrap();
+    let flac = flac::Config::parse(&sequence_start(VP9_FLAC, false)).unwrap();
+    let vp9 =
+        vp9::Config { record: Bytes::from_static(&[0, 10, 0x82, 2, 2, 2, 0, 0]), width: 160, height: 90 };
+    let cases = [
+        (Config::Hevc(hevc::Config::parse(&sequence_start(HEVC_AAC, true)).unwrap()), "hvc1", "hvcC", 90_000),
+        (
+            Config::Av1(av1::Config::parse(&sequence_start(AV1_OPUS, true)).unwrap().unwrap()),
+            "av01",
+            "av1C",
+            90_000,
+        ),
+        (Config::Vp9(vp9), "vp09", "vpcC", 90_000),
+        (Config::Opus(opus), "Opus", "dOps", 48_000),
+        (Config::Flac(flac), "fLaC", "dfLa", 48_000),
+    ];
+    for (config, entry, record, timescale) in cases {
+        let init = init_segment(&config);
+        let table = ["moov", "trak", "mdia", "minf", "stbl", "stsd"];
+        assert_eq!(find(&init, &[&table[..], &[entry, record]].concat()), &config.record()[..], "{entry}");
+        assert_eq!(u32_at(find(&init, &["moov", "trak", "mdia", "mdhd"]), 12), timescale);
+        let header = find(&init, &["moov", "trak", "tkhd"]);
+        let size = config.picture().map_or([0, 0], |picture| [picture.width, picture.height]);
+        assert_eq!([u32_at(header, 76) >> 16, u32_at(header, 80) >> 16], size);
+    }
 }
 
 #[test]

@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Error, Event, LATEST, LEAD, Settings, Snapshot, Spec};
-use crate::codec::aac;
 use crate::fmp4;
 use crate::frame::{CLOCK, Config, Frame, Track};
 use crate::hls::media::Report;
@@ -136,12 +135,12 @@ impl Rendition {
 
     /// From this discontinuity on its frames are of another configuration; at once where it has no segment yet.
     pub(super) fn renew(&mut self, discontinuities: Option<u64>, config: Config) {
-        match (discontinuities, &mut self.source, &config) {
-            (Some(from), Source::Audio(follower), Config::Aac(aac)) => follower.renew(from, aac),
-            (None, Source::Audio(follower), Config::Aac(aac)) => *follower = audio::Follower::new(aac),
+        match (discontinuities, &mut self.source) {
+            (Some(from), Source::Audio(follower)) => follower.renew(from, &config),
+            (None, Source::Audio(follower)) => *follower = audio::Follower::new(&config),
             // The leader's frames are placed as they come.
-            (_, Source::LeadingAudio(clock), Config::Aac(aac)) => *clock = audio::Clock::new(aac),
-            _ => {}
+            (_, Source::LeadingAudio(clock)) => *clock = audio::Clock::new(&config),
+            (_, Source::LeadingVideo | Source::Rung(_)) => {}
         }
         match discontinuities.filter(|_| self.output.is_some()) {
             Some(from) => self.renewals.push_back((from, config)),
@@ -234,7 +233,7 @@ impl Output {
 
 /// How long a frame lasts: exactly for audio, about for video.
 fn frame_duration(config: &Config, shape: &Shape) -> Duration {
-    let audio = |rate: u32| Duration::from_secs(u64::from(aac::SAMPLES_PER_FRAME)) / rate.max(1);
+    let audio = |rate: u32| Duration::from_secs(config.usual_samples().into()) / rate.max(1);
     config.sound().map_or(shape.frame, |sound| audio(sound.sample_rate))
 }
 

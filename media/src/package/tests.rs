@@ -5,6 +5,7 @@ use crate::frame::CLOCK;
 
 mod check;
 mod hostile;
+mod sounds;
 mod world;
 
 use world::{CAMERA, Camera, STARTED_AT, World, audio, audio_frame, followed, video, with_rung};

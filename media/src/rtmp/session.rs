@@ -5,6 +5,7 @@
 )]
 
 mod commands;
+mod enhanced;
 
 use std::collections::VecDeque;
 

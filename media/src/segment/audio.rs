@@ -6,15 +6,17 @@ use bytes::Bytes;
 
 use super::cuts::{Cut, Cuts};
 use super::{Action, LEAD, Start, duration, silence};
-use crate::codec::aac::{self, SAMPLES_PER_FRAME};
 use crate::fmp4::Sample;
-use crate::frame::{CLOCK, Frame};
+use crate::frame::{CLOCK, Config, Frame};
 
 /// Where audio frames stand on the sample clock.
 #[derive(Debug)]
 pub(crate) struct Clock {
+    config: Config,
     rate: i64,
     silence: Bytes,
+    /// Samples of a silent frame.
+    silent: i64,
     /// The sample that comes next.
     next: Option<i64>,
 }
@@ -34,8 +36,10 @@ pub(crate) struct Follower {
 }
 
 impl Clock {
-    pub(crate) fn new(config: &aac::Config) -> Self {
-        Self { rate: i64::from(config.sample_rate.max(1)), silence: silence::frame(config), next: None }
+    pub(crate) fn new(config: &Config) -> Self {
+        let rate = config.sound().map_or(1, |sound| i64::from(sound.sample_rate.max(1)));
+        let (silence, silent) = silence::of(config);
+        Self { config: config.clone(), rate, silence, silent: i64::from(silent.max(1)), next: None }
     }
 
     /// Puts a leader's frame on the clock. Small holes are filled with silence, late frames are dropped; where
@@ -61,7 +65,7 @@ impl Clock {
         if drift < -tolerated {
             return Vec::new();
         }
-        let missing = if drift > tolerated { drift / FRAME } else { 0 };
+        let missing = if drift > tolerated { drift / self.silent } else { 0 };
         let mut samples: Vec<_> = (0..missing).map(|_| self.take(None)).collect();
         samples.push(self.take(Some(data)));
         samples
@@ -70,8 +74,11 @@ impl Clock {
     /// The next frame: silent without data.
     fn take(&mut self, data: Option<Bytes>) -> Sample {
         let dts = self.next.unwrap_or(0);
-        self.next = Some(dts + FRAME);
-        let data = data.unwrap_or_else(|| self.silence.clone());
+        let (length, data) = match data {
+            Some(data) => (i64::from(self.config.samples(&data)), data),
+            None => (self.silent, self.silence.clone()),
+        };
+        self.next = Some(dts + length);
         Sample { dts, composition_offset: 0, keyframe: true, data }
     }
 
@@ -85,7 +92,7 @@ impl Clock {
 }
 
 impl Follower {
-    pub(crate) fn new(config: &aac::Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         Self {
             clock: Clock::new(config),
             next: VecDeque::new(),
@@ -96,7 +103,7 @@ impl Follower {
     }
 
     /// From this discontinuity of the broadcast on, frames are of another configuration.
-    pub(crate) fn renew(&mut self, discontinuities: u64, config: &aac::Config) {
+    pub(crate) fn renew(&mut self, discontinuities: u64, config: &Config) {
         self.next.push_back((discontinuities, Clock::new(config)));
     }
 
@@ -171,9 +178,9 @@ impl Follower {
         }
     }
 
-    /// Silence up to `limit`, give or take half a frame.
+    /// Silence up to `limit`, give or take half a silent frame.
     fn silence(&mut self, limit: i64, cuts: &Cuts, out: &mut Vec<Action>) {
-        let limit = self.clock.samples(limit) - FRAME / 2;
+        let limit = self.clock.samples(limit) - self.clock.silent / 2;
         while self.clock.next.is_some_and(|next| next < limit) {
             let sample = self.clock.take(None);
             self.emit(sample, cuts, out);
@@ -193,7 +200,7 @@ impl Follower {
             self.clock = clock;
         }
         let (first, at) = (self.clock.samples(cut.time), self.clock.samples(time));
-        let next = at - (at - first).max(0) / FRAME * FRAME;
+        let next = at - (at - first).max(0) / self.clock.silent * self.clock.silent;
         self.clock.next = Some(next);
         self.msn = Some(cut.msn);
         self.start = Some(Start::at(cut, self.clock.time(next), true));
@@ -225,8 +232,6 @@ fn scale(value: i64, to: i64, from: i64) -> i64 {
     i64::try_from(scaled).unwrap_or(i64::MAX)
 }
 
-const FRAME: i64 = SAMPLES_PER_FRAME as i64;
-
 /// Publishers' clocks count in milliseconds and jitter: less than this is not a hole. Further apart, sound and
 /// picture would be seen to differ.
 const DRIFT: i64 = CLOCK * 40 / 1000;
@@ -237,5 +242,5 @@ const LEAST_JUMP: i64 = CLOCK * 4 / 10;
 /// How far behind the leader a frame may come: encoders interleave to within some hundred milliseconds.
 const PATIENCE: i64 = CLOCK;
 
-/// Ten seconds of 96 kHz, and more of anything slower: longer than the leader's first segment is measured.
-const MAX_HELD: usize = 1024;
+/// Ten seconds of the shortest frames, 2.5 ms of Opus: longer than the leader's first segment is measured.
+const MAX_HELD: usize = 4096;

@@ -1,11 +1,23 @@
-//! Silent AAC frames, so that a publisher whose sound stops or skips does not stop everybody's playback.
+//! Silent frames, so that a publisher whose sound stops or skips does not stop everybody's playback.
 
 use bytes::Bytes;
 
-use crate::codec::aac;
+use crate::codec::{aac, opus};
+use crate::frame::Config;
+
+/// A frame of a track's codec in which nothing sounds, and how many samples it lasts.
+pub(crate) fn of(config: &Config) -> (Bytes, u32) {
+    match config {
+        Config::Aac(config) => (frame(config), aac::SAMPLES_PER_FRAME),
+        Config::Opus(config) => (config.silence(), opus::USUAL_SAMPLES),
+        Config::Flac(config) => (config.silence(), config.silent_samples()),
+        // Nobody asks for the sound of a picture.
+        Config::Avc(_) | Config::Hevc(_) | Config::Av1(_) | Config::Vp9(_) => (Bytes::new(), 1),
+    }
+}
 
 /// A raw AAC frame (ISO/IEC 14496-3 §4.4.2.1) in which no channel has any energy.
-pub(crate) fn frame(config: &aac::Config) -> Bytes {
+fn frame(config: &aac::Config) -> Bytes {
     // Parametric stereo codes one channel.
     let channels = if config.object_type == PARAMETRIC_STEREO { 1 } else { config.channels };
     let mut bits = Bits::default();

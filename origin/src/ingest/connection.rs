@@ -28,6 +28,8 @@ pub(super) struct Connection<'a> {
 struct Publishing {
     demuxer: flv::Demuxer,
     publisher: Publisher,
+    /// It has been told that tracks are left out.
+    told: bool,
 }
 
 /// Why a connection ends from our side, for the log and the metric.
@@ -141,7 +143,7 @@ impl<'a> Connection<'a> {
             Ok(claim) => {
                 tracing::info!(%channel, peer = %self.peer, "a publisher begins");
                 let (demuxer, publisher) = (flv::Demuxer::new(), Publisher::new(claim));
-                self.publishing = Some(Publishing { demuxer, publisher });
+                self.publishing = Some(Publishing { demuxer, publisher, told: false });
                 self.deadline = Instant::now() + self.context.config.idle_timeout();
                 self.session.accept_publish().map_err(broken)
             }
@@ -162,13 +164,19 @@ impl<'a> Connection<'a> {
     ) {
         let Some(publishing) = &mut self.publishing else { return };
         match demux(&mut publishing.demuxer, timestamp_ms, data) {
-            Ok(None) => {}
-            Ok(Some(event)) => {
-                if matches!(event, Event::Frame(..)) {
-                    self.deadline = Instant::now() + self.context.config.idle_timeout();
-                    self.context.metrics.frames.get_or_create(&TrackLabels { track }).inc();
+            Ok(mut found) => {
+                while let Some(event) = found {
+                    if matches!(event, Event::Frame(..)) {
+                        self.deadline = Instant::now() + self.context.config.idle_timeout();
+                        self.context.metrics.frames.get_or_create(&TrackLabels { track }).inc();
+                    }
+                    publishing.publisher.take(event).await;
+                    found = publishing.demuxer.poll_event();
                 }
-                publishing.publisher.take(event).await;
+                if !publishing.told && publishing.demuxer.faults().other_tracks > 0 {
+                    publishing.told = true;
+                    tracing::warn!(peer = %self.peer, "a publisher sends several tracks: only the first is taken");
+                }
             }
             Err(error @ nearcast_media::Error::UnsupportedCodec { .. }) => {
                 self.refuse("codec", "NetStream.Publish.Denied", error.to_string());

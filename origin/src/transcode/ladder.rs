@@ -28,11 +28,14 @@ pub struct Rung {
 }
 
 /// The rungs below a source of `width` x `height` pixels, best first: every step that is smaller than the
-/// source, never one that would enlarge it.
-pub fn plan(width: u32, height: u32, ladder: &[Step]) -> Vec<Rung> {
+/// source, never one that would enlarge it. Also `beside` it, where not all players know its codec: then a step of
+/// its own size counts, and a source smaller than all steps gets one.
+pub fn plan(width: u32, height: u32, ladder: &[Step], beside: bool) -> Vec<Rung> {
     let short = width.min(height);
+    let fits = |step: &&Step| step.height < short || beside && step.height == short;
+    let own = if beside { own_step(short, ladder) } else { None };
     let mut steps: Vec<&Step> =
-        ladder.iter().filter(|step| step.height < short && step.height >= MIN_SIDE).collect();
+        ladder.iter().filter(fits).chain(&own).filter(|step| step.height >= MIN_SIDE).collect();
     steps.sort_by_key(|step| std::cmp::Reverse(step.height));
     steps.dedup_by_key(|step| step.height);
     steps.truncate(MAX_RUNGS);
@@ -55,6 +58,19 @@ pub const MAX_RUNGS: usize = 6;
 /// Below this libx264 and several hardware decoders misbehave.
 const MIN_SIDE: u32 = 64;
 
+/// Bits per second of the smallest pictures.
+const MIN_OWN_BITRATE: u32 = 150_000;
+
+/// A step of the source's own size, when all others would enlarge it.
+fn own_step(short: u32, ladder: &[Step]) -> Option<Step> {
+    let least = ladder.iter().min_by_key(|step| step.height).filter(|least| least.height > short)?;
+    // As many bits for a pixel, and no less than looks like something.
+    let pixels = u64::from(least.bitrate) * u64::from(short).pow(2) / u64::from(least.height).pow(2);
+    let bitrate = u32::try_from(pixels).unwrap_or(u32::MAX).max(MIN_OWN_BITRATE);
+    let name = format!("{short}p").parse().ok()?;
+    Some(Step { name, height: short, bitrate, max_fps: least.max_fps })
+}
+
 fn rung(width: u32, height: u32, step: &Step) -> Rung {
     let (short, long) = (u64::from(width.min(height)), u64::from(width.max(height)));
     let side = u64::from(step.height & !1);
@@ -70,7 +86,7 @@ mod tests {
     use super::*;
 
     fn planned(width: u32, height: u32) -> Vec<(String, u32, u32)> {
-        let rungs = plan(width, height, &default_steps());
+        let rungs = plan(width, height, &default_steps(), false);
         rungs.into_iter().map(|r| (r.name.to_string(), r.target.width, r.target.height)).collect()
     }
 
@@ -90,6 +106,25 @@ mod tests {
     }
 
     #[test]
+    fn a_codec_that_not_all_know_gets_h264_of_its_own_size() {
+        let beside = |width, height| {
+            let rungs = plan(width, height, &default_steps(), true);
+            rungs
+                .into_iter()
+                .map(|r| (r.name.to_string(), r.target.width, r.target.height))
+                .collect::<Vec<_>>()
+        };
+        let full = [("720p", 1280, 720), ("480p", 854, 480), ("360p", 640, 360)];
+        assert_eq!(beside(1280, 720), rungs(&full));
+        assert_eq!(beside(1920, 1080), rungs(&full));
+        assert_eq!(beside(640, 360), rungs(&full[2..]));
+        assert_eq!(beside(426, 240), rungs(&[("240p", 426, 240)]));
+        assert_eq!(plan(426, 240, &default_steps(), true)[0].target.bitrate, 355_555);
+        assert_eq!((beside(32, 32), beside(0, 0)), (vec![], vec![]));
+        assert_eq!(plan(640, 360, &[], true), []);
+    }
+
+    #[test]
     fn a_portrait_source_gets_portrait_rungs() {
         assert_eq!(
             planned(1080, 1920),
@@ -100,7 +135,7 @@ mod tests {
     #[test]
     fn sides_are_even_and_keep_the_shape() {
         for (width, height) in [(1279, 719), (1000, 721), (1921, 817), (722, 4095), (721, 721)] {
-            for rung in plan(width, height, &default_steps()) {
+            for rung in plan(width, height, &default_steps(), true) {
                 let (w, h) = (rung.target.width, rung.target.height);
                 assert!(w % 2 == 0 && h % 2 == 0, "{w}x{h}");
                 let (want, got) = (f64::from(width) / f64::from(height), f64::from(w) / f64::from(h));
@@ -118,7 +153,7 @@ mod tests {
             max_fps: 30,
         };
         let ladder: Vec<_> = [100, 300, 200, 300, 10, 150, 160, 170, 180].map(step).into();
-        let heights: Vec<_> = plan(1280, 720, &ladder).iter().map(|r| r.target.height).collect();
+        let heights: Vec<_> = plan(1280, 720, &ladder, false).iter().map(|r| r.target.height).collect();
         assert_eq!(heights, [300, 200, 180, 170, 160, 150]);
     }
 }

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use nearcast_api::BroadcastId;
 use nearcast_media::codec::avc;
-use nearcast_media::{Config as TrackConfig, Frame};
+use nearcast_media::{Config as TrackConfig, Frame, Picture};
 use nearcast_service::drain::Drain;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -130,10 +130,14 @@ impl Config {
         Ok(())
     }
 
-    /// The rungs for a source, best first; none when transcoding is off.
+    /// The rungs for a video source, best first; none when transcoding is off.
     pub fn plan(&self, source: &TrackConfig) -> Vec<Rung> {
         match source.picture() {
-            Some(picture) if self.enabled => ladder::plan(picture.width, picture.height, &self.ladder),
+            Some(Picture { width, height, .. }) if self.enabled => {
+                // Every viewer can play H.264: another codec gets it in its own size, too.
+                let beside = !matches!(source, TrackConfig::Avc(_));
+                ladder::plan(width, height, &self.ladder, beside)
+            }
             _ => Vec::new(),
         }
     }
@@ -154,6 +158,8 @@ impl Transcoder {
         let (outputs, receiver) = mpsc::channel(OUTPUT_FRAMES);
         let level = Arc::<Level>::default();
         let start = wire::Start {
+            // A source with rungs has a picture.
+            codec: wire::Codec::of(source).unwrap_or(wire::Codec::Avc),
             record: source.record(),
             rungs: rungs.iter().map(|rung| rung.target.clone()).collect(),
             preset: config.preset.clone(),

@@ -4,8 +4,12 @@
 //! anything is allocated, on both sides: the child decodes a stranger's bitstream, so the origin trusts
 //! it no more than the stranger.
 
+mod codec;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use nearcast_media::Frame;
+
+pub use codec::Codec;
 
 /// What the origin sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +24,9 @@ pub enum Request {
 /// What the child must know before the first frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Start {
-    /// AVCDecoderConfigurationRecord of the source (ISO/IEC 14496-15 §5.3.3.1).
+    /// The source's codec.
+    pub codec: Codec,
+    /// Decoder configuration of the source, as an MP4 sample entry holds it.
     pub record: Bytes,
     /// Best rung first.
     pub rungs: Vec<Rung>,
@@ -93,6 +99,8 @@ pub enum Error {
     Trailing,
     #[error("a preset is not UTF-8")]
     NotText,
+    #[error("a source of unknown codec {0}")]
+    UnknownCodec(u8),
     #[error("a message names a rung that was not asked for")]
     UnknownRung,
 }
@@ -193,6 +201,7 @@ impl Reply {
 
 impl Start {
     fn encode(&self, out: &mut BytesMut) {
+        out.put_u8(self.codec as u8);
         out.put_u64(self.memory_bytes);
         out.put_u32(self.queue_bytes);
         out.put_u16(self.decode_threads);
@@ -209,6 +218,7 @@ impl Start {
     }
 
     fn decode(mut body: Bytes) -> Result<Self, Error> {
+        let codec = Codec::decode(u8_of(&mut body)?)?;
         let memory_bytes = body.try_get_u64().map_err(|_| Error::Truncated)?;
         let queue_bytes = u32_of(&mut body)?;
         let decode_threads = u16_of(&mut body)?;
@@ -223,7 +233,7 @@ impl Start {
             Ok(Rung { width, height, bitrate, max_fps: u16_of(body)? })
         };
         let rungs = (0..count).map(|_| rung(&mut body)).collect::<Result<_, Error>>()?;
-        Ok(Self { record: body, rungs, preset, decode_threads, queue_bytes, memory_bytes })
+        Ok(Self { codec, record: body, rungs, preset, decode_threads, queue_bytes, memory_bytes })
     }
 }
 
@@ -304,6 +314,7 @@ mod tests {
     fn requests() -> Vec<Request> {
         let rung = Rung { width: 640, height: 360, bitrate: 800_000, max_fps: 30 };
         let start = Start {
+            codec: Codec::Vp9,
             record: Bytes::from_static(&[1, 100, 0, 31]),
             rungs: vec![rung.clone(), rung],
             preset: "veryfast".into(),

@@ -20,14 +20,18 @@ pub(super) fn check_multivariant(list: &Multivariant, findings: &mut Findings) {
         relative(uri, findings);
         findings.check(variant.bandwidth > 0, || format!("{uri}: BANDWIDTH is 0"));
         findings.check(!variant.codecs.is_empty(), || format!("{uri}: CODECS is empty"));
-        let video = variant.codecs.split(',').any(|codec| codec.starts_with("avc1."));
+        let has = |kinds: &[&str]| {
+            variant.codecs.split(',').any(|codec| kinds.iter().any(|kind| codec.starts_with(kind)))
+        };
+        let video = has(&["avc1.", "hvc1.", "av01.", "vp09."]);
         findings
             .check(video == variant.resolution.is_some(), || format!("{uri}: RESOLUTION and CODECS differ"));
         findings.check(!video || variant.frame_rate.is_some(), || format!("{uri}: no FRAME-RATE"));
         if let Some(group) = &variant.audio {
             let known = list.audio.iter().any(|audio| audio.group == *group);
             findings.check(known, || format!("{uri}: its audio group {group} is not declared"));
-            findings.check(variant.codecs.contains("mp4a."), || format!("{uri}: CODECS lacks its audio"));
+            let audio = has(&["mp4a.", "Opus", "fLaC"]);
+            findings.check(audio, || format!("{uri}: CODECS lacks its audio"));
         }
     }
     for audio in &list.audio {

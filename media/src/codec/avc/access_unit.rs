@@ -82,7 +82,7 @@ pub fn to_annexb(access_unit: &[u8]) -> Result<Bytes> {
 }
 
 /// The NAL units between start codes of three or four bytes; bytes before the first are skipped.
-pub(super) fn annexb_units(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn annexb_units(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = start_code(stream).map(|(_, after)| after);
     std::iter::from_fn(move || {
         let current = rest?;
@@ -143,7 +143,8 @@ fn start_code(stream: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((before, code.get(3..)?))
 }
 
-fn put_unit(access_unit: &mut BytesMut, unit: &[u8]) -> Result<()> {
+/// Appends a NAL unit behind its length; an empty one is left out.
+pub(crate) fn put_unit(access_unit: &mut BytesMut, unit: &[u8]) -> Result<()> {
     if unit.is_empty() {
         return Ok(());
     }
@@ -153,6 +154,6 @@ fn put_unit(access_unit: &mut BytesMut, unit: &[u8]) -> Result<()> {
     Ok(())
 }
 
-const FORMAT: &str = "H.264 access unit";
+const FORMAT: &str = "access unit";
 const IDR: u8 = 5;
 const DELIMITER: u8 = 9;

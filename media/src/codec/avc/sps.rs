@@ -1,7 +1,8 @@
 //! The sequence parameter set (ITU-T H.264 §7.3.2.1.1) as far as size, format and frame rate need it.
 
 use crate::Result;
-use crate::codec::bits::Bits;
+use crate::codec::bits::{Bits, without_emulation_prevention};
+use crate::codec::rate;
 
 /// What a sequence parameter set says about its pictures.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,21 +187,7 @@ fn vui_frame_rate(bits: &mut Bits<'_>) -> Result<Option<(u32, u32)>> {
     let tick = bits.bits(32)?;
     let scale = bits.bits(32)?;
     // A tick is a field: two of them make a frame (E.2.1).
-    let Some(denominator) = tick.checked_mul(2).filter(|ticks| *ticks > 0 && scale > 0) else {
-        return Ok(None);
-    };
-    let divisor = greatest_common_divisor(scale, denominator);
-    let rate = scale.checked_div(divisor).zip(denominator.checked_div(divisor));
-    Ok(rate.filter(|(frames, seconds)| {
-        u64::from(*frames) <= u64::from(*seconds).saturating_mul(MAX_FRAME_RATE) && seconds <= frames
-    }))
-}
-
-fn greatest_common_divisor(a: u32, b: u32) -> u32 {
-    match a.checked_rem(b) {
-        Some(rest) => greatest_common_divisor(b, rest),
-        None => a,
-    }
+    Ok(tick.checked_mul(2).and_then(|ticks| rate::reduced(scale, ticks)))
 }
 
 /// Profiles whose parameter sets carry chroma format, bit depth and scaling lists (§7.3.2.1.1).
@@ -208,23 +195,6 @@ fn has_chroma_format(profile: u8) -> bool {
     matches!(profile, 100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135)
 }
 
-/// Removes each emulation_prevention_three_byte (§7.4.1).
-fn without_emulation_prevention(unit: &[u8]) -> Vec<u8> {
-    let mut payload = Vec::with_capacity(unit.len());
-    let mut zeros = 0_u8;
-    for &byte in unit {
-        if zeros >= 2 && byte == 3 {
-            zeros = 0;
-            continue;
-        }
-        zeros = if byte == 0 { zeros.saturating_add(1) } else { 0 };
-        payload.push(byte);
-    }
-    payload
-}
-
 const EXTENDED_ASPECT_RATIO: u8 = 255;
 /// Level 6.2 ends at 16 864 luma samples; nothing that plays is near.
 const MAX_SIDE: u32 = 16_880;
-/// Frames per second beyond which the field is taken for garbage.
-const MAX_FRAME_RATE: u64 = 1_000;

@@ -1,6 +1,6 @@
 //! The commands of a publisher (Adobe RTMP 1.0 §7.2), and those that encoders add.
 
-use super::{DEFAULT_WINDOW, Event, Publish, Session, Stage};
+use super::{DEFAULT_WINDOW, Event, Publish, Session, Stage, enhanced};
 use crate::rtmp::amf::Value;
 use crate::rtmp::message::Command;
 use crate::rtmp::reply::information;
@@ -55,10 +55,8 @@ impl Session {
         let server = server.map(|(name, value): (&str, Value)| (name.to_owned(), value)).to_vec();
         let mut info = information("status", "NetConnection.Connect.Success", "Connected");
         info.push(("objectEncoding".to_owned(), 0.0.into()));
-        if command.object.get("fourCcList").is_some() || command.object.get("capsEx").is_some() {
-            // Enhanced RTMP v2: none of its codecs, and none of its capabilities, so that the peer can say so.
-            info.push(("capsEx".to_owned(), 0.0.into()));
-            info.push(("fourCcList".to_owned(), Value::Array(Vec::new())));
+        if enhanced::is_offered(&command.object) {
+            info.extend(enhanced::answer());
         }
         self.result(command, &[Value::Object(server), Value::Object(info)])
     }

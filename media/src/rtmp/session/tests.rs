@@ -1,3 +1,4 @@
+mod enhanced;
 mod peers;
 
 use super::*;
@@ -132,24 +133,6 @@ fn players_and_unknown_commands_get_a_polite_no() {
         commands(&mut session),
         ["_error NetConnection.Call.Failed", "onStatus NetStream.Play.Failed"]
     );
-}
-
-#[test]
-fn enhanced_rtmp_is_answered_with_what_is_supported() {
-    let offer = object(&[
-        ("app", "live".into()),
-        ("fourCcList", Value::Array(vec!["hvc1".into(), "av01".into()])),
-        ("capsEx", 1.0.into()),
-    ]);
-    for (connect, answered) in [(offer, true), (object(&[("app", "live".into())]), false)] {
-        let mut session = fresh();
-        session.handle_input(&command(0, "connect", 1.0, &[connect])).unwrap();
-        let sent = sent(&mut session);
-        let result = amf::read(&sent.last().unwrap().payload).unwrap();
-        assert_eq!(result[3].get("code"), Some(&"NetConnection.Connect.Success".into()));
-        assert_eq!(result[3].get("fourCcList"), answered.then_some(&Value::Array(Vec::new())));
-        assert_eq!(result[3].get("capsEx"), answered.then_some(&Value::Number(0.0)));
-    }
 }
 
 #[test]

@@ -80,7 +80,8 @@ struct Pipeline {
 
 impl Pipeline {
     fn new(start: &Start) -> Result<Self, Error> {
-        let decoder = Decoder::open(&start.record, start.decode_threads).map_err(Error::OpenDecoder)?;
+        let decoder = Decoder::open(start.codec, &start.record, start.decode_threads);
+        let decoder = decoder.map_err(Error::OpenDecoder)?;
         Ok(Self {
             decoder,
             rungs: Vec::new(),
@@ -190,7 +191,7 @@ impl Pipeline {
 /// The largest read from the pipe; Linux pipes hold this much by default.
 const READ_SIZE: usize = 64 << 10;
 
-/// Two seconds at 30 frames: a loss of signal passes, a stream that is no H.264 does not.
+/// Two seconds at 30 frames: a loss of signal passes, a stream that is not what it says does not.
 const MAX_UNDECODABLE: u32 = 60;
 
 /// A decoder holds at most 16 pictures, so more cuts than that wait for nothing.

@@ -12,15 +12,21 @@ use nearcast_media::{Frame, frame::CLOCK};
 
 use crate::transcode::wire;
 
-/// An H.264 decoder without delay of its own.
+/// A decoder without delay of its own.
 pub(super) struct Decoder(decoder::Video);
 
 impl Decoder {
-    /// `record` is an AVCDecoderConfigurationRecord; packets then are length-prefixed.
-    pub(super) fn open(record: &[u8], threads: u16) -> Result<Self, Error> {
+    /// `record` is a decoder configuration as MP4 has it; with H.264 and HEVC, packets then are length-prefixed.
+    pub(super) fn open(kind: wire::Codec, record: &[u8], threads: u16) -> Result<Self, Error> {
         let mut parameters = codec::Parameters::new();
         parameters.set_medium(ff::media::Type::Video);
-        parameters.set_id(codec::Id::H264);
+        let id = match kind {
+            wire::Codec::Avc => codec::Id::H264,
+            wire::Codec::Hevc => codec::Id::HEVC,
+            wire::Codec::Av1 => codec::Id::AV1,
+            wire::Codec::Vp9 => codec::Id::VP9,
+        };
+        parameters.set_id(id);
         // SAFETY: `parameters` owns its AVCodecParameters and has no extradata yet. The buffer comes from
         // av_mallocz with the padding libavcodec asks for, `record.len()` of its bytes are written, and
         // avcodec_parameters_free releases it with `parameters`.
@@ -43,9 +49,16 @@ impl Decoder {
         });
         // SAFETY: the context is ours and not open yet; max_pixels is a plain number read at each new size.
         unsafe { (*context.as_mut_ptr()).max_pixels = MAX_PIXELS }
+        if kind == wire::Codec::Av1 {
+            // dav1d counts its own delay in frames, and this says none.
+            context.set_flags(codec::Flags::LOW_DELAY);
+        }
+        // FFmpeg's own AV1 decoder needs hardware.
+        let dav1d = (kind == wire::Codec::Av1).then(|| decoder::find_by_name("libdav1d")).flatten();
+        let codec = dav1d.or_else(|| decoder::find(id)).ok_or(Error::DecoderNotFound)?;
         let mut decoder = context.decoder();
         decoder.set_packet_time_base(Rational(1, CLOCK as i32));
-        Ok(Self(decoder.video()?))
+        Ok(Self(decoder.open_as(codec)?.video()?))
     }
 
     /// Takes one access unit. Drain [`Self::receive`] before the next.

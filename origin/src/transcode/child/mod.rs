@@ -46,7 +46,7 @@ pub enum Error {
     Protocol(#[from] wire::Error),
     #[error("the origin sent a frame before the start or a second start")]
     OutOfOrder,
-    #[error("cannot open a decoder for the source's H.264 configuration")]
+    #[error("cannot open a decoder for the source's configuration")]
     OpenDecoder(#[source] ffmpeg_next::Error),
     #[error("{0} source frames in a row cannot be decoded")]
     Undecodable(u32, #[source] ffmpeg_next::Error),

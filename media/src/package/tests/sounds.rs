@@ -1,0 +1,122 @@
+//! Audio whose frames do not have AAC's 1024 samples.
+
+use super::world::{CAMERA, World, video};
+use super::*;
+use crate::codec::{flac, opus};
+
+/// Opus packets of 2.5, 10, 20, 40 and 60 ms: the first byte says so.
+const OPUS: [(u8, i64); 5] = [(0xe0, 120), (0xf0, 480), (0xf8, 960), (0x10, 1_920), (0x18, 2_880)];
+
+fn opus() -> Config {
+    Config::Opus(opus::Config::parse(b"OpusHead\x01\x02\x38\x01\x80\xbb\0\0\0\0\0").unwrap())
+}
+
+fn flac(rate: u32, block: u16) -> Config {
+    let [a, b] = block.to_be_bytes();
+    let [_, c, d, e] = (rate << 4 | 1 << 1).to_be_bytes();
+    let mut info = vec![a, b, a, b, 0, 0, 0, 0, 0, 0, c, d, e, 0xf0];
+    info.resize(34, 0);
+    Config::Flac(flac::Config::parse(&info).unwrap())
+}
+
+/// Two minutes of pictures and of sound in frames of `samples`, but for those that `missing` says, by index.
+fn follow(config: Config, data: &[u8], samples: i64, missing: impl Fn(i64) -> bool) -> World {
+    let rate = i64::from(config.sound().unwrap().sample_rate);
+    let mut world = World::new(video("source", 720), CAMERA.interval());
+    let spec = Spec { name: "audio".into(), config, bandwidth: None, listed_from_start: false };
+    world.broadcast.add_rendition(spec).unwrap();
+    let mut next = 0;
+    for index in 0..30 * 40 {
+        let frame = CAMERA.frame(index);
+        loop {
+            // Millisecond clocks, as RTMP has them.
+            let time = next * samples * 1000 / rate * 90;
+            if time > frame.dts {
+                break;
+            }
+            if !missing(next) {
+                let data = Bytes::copy_from_slice(data);
+                world.push("audio", Frame { dts: time, pts: time, keyframe: true, data });
+            }
+            next += 1;
+        }
+        world.push("source", frame);
+    }
+    // A segment of sound begins with the first frame that does.
+    let frame = Duration::from_millis(u64::try_from(samples * 1000 / rate).unwrap());
+    world.checker.aligned(CAMERA.interval() + frame.max(Duration::from_millis(50)));
+    world
+}
+
+/// How much sound is in the playlist less how much of it there should be, in the segments that are whole.
+fn off(world: &World) -> f64 {
+    let segments = &world.checker.last("audio").segments;
+    let length: f64 = segments.iter().map(|segment| segment.duration.as_secs_f64()).sum();
+    length - 2.0 * segments.len() as f64
+}
+
+#[test]
+fn opus_of_every_length_keeps_the_rules() {
+    for (head, samples) in OPUS {
+        let mut world = follow(opus(), &[head, 1, 2], samples, |_| false);
+        assert!(off(&world).abs() < 0.07, "{samples}: {}", off(&world));
+        let playlist = world.broadcast.multivariant().unwrap();
+        assert_eq!(playlist.variants[0].codecs.as_deref(), Some("avc1.64001f,Opus"));
+        world.end();
+    }
+}
+
+#[test]
+fn flac_blocks_are_frames() {
+    for (rate, block, head) in [(48_000, 1_152, 0x30), (44_100, 4_096, 0xc0), (96_000, 4_608, 0x50)] {
+        let frame = [0xff, 0xf8, head, 0x18, 0x00, 0x00];
+        let mut world = follow(flac(rate, block), &frame, i64::from(block), |_| false);
+        assert!(off(&world).abs() < 0.1, "{rate} {block}: {}", off(&world));
+        let playlist = world.broadcast.multivariant().unwrap();
+        assert_eq!(playlist.variants[0].codecs.as_deref(), Some("avc1.64001f,fLaC"));
+        world.end();
+    }
+}
+
+#[test]
+fn holes_are_filled_with_each_codecs_silence() {
+    let mut world = follow(opus(), &[0x18, 1, 2], 2_880, |index| index % 100 == 50 || index > 500);
+    assert!(off(&world).abs() < 0.07, "{}", off(&world));
+    world.end();
+    let silent = |world: &World, data: &[u8]| {
+        let msn = world.checker.last("audio").end() - 2;
+        let parts = world.broadcast.segment("audio", msn).unwrap();
+        parts.iter().any(|part| part.windows(data.len()).any(|window| window == data))
+    };
+    assert!(silent(&world, &[0xfc, 0xff, 0xfe]));
+    let frame = [0xff, 0xf8, 0x30, 0x18, 0x00, 0x00];
+    let world = follow(flac(48_000, 1_152), &frame, 1_152, |index| index % 100 > 90 || index > 1_000);
+    assert!(off(&world).abs() < 0.07, "{}", off(&world));
+    assert!(silent(&world, &[0xff, 0xf8, 0x70, 0x10, 0x00, 0x03, 0xbf]));
+}
+
+#[test]
+fn opus_alone_leads_itself() {
+    for (head, samples) in OPUS {
+        let interval = Duration::from_millis(samples.unsigned_abs() / 48 + 1);
+        let spec = Spec { name: "audio".into(), config: opus(), bandwidth: None, listed_from_start: true };
+        let mut world = World::new(spec, interval);
+        for index in 0..30 * 48_000 / samples {
+            let time = index * samples / 48 * 90;
+            world.push(
+                "audio",
+                Frame { dts: time, pts: time, keyframe: true, data: Bytes::copy_from_slice(&[head, 7]) },
+            );
+        }
+        world.end();
+        assert!(world.checker.last("audio").end() >= 14);
+        assert!(
+            world
+                .checker
+                .last("audio")
+                .segments
+                .iter()
+                .all(|segment| segment.duration < Duration::from_millis(2_100))
+        );
+    }
+}
