@@ -17,6 +17,7 @@ pub mod package;
 pub mod path;
 pub mod rtmp;
 mod segment;
+pub mod splice;
 mod window;
 
 pub use error::{Error, Result};

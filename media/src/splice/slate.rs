@@ -1,0 +1,142 @@
+//! What is shown while no source is on the air: the last keyframe again and again, in silence.
+
+use std::collections::VecDeque;
+
+use super::Output;
+use crate::frame::CLOCK;
+use crate::segment::silence;
+use crate::{Config, Frame, Track};
+
+/// Where the broadcast's tracks have ended, and what to go on with.
+#[derive(Debug, Default)]
+pub(super) struct Slate {
+    /// The newest keyframe.
+    still: Option<Frame>,
+    video: Option<Run>,
+    audio: Option<Run>,
+    /// It stands in.
+    shown: bool,
+}
+
+/// A track's frames so far.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    /// Decoding time of the newest frame.
+    dts: i64,
+    /// How long frames last.
+    length: i64,
+}
+
+impl Slate {
+    /// A frame of a source goes out.
+    pub(super) fn follow(&mut self, track: Track, frame: &Frame) {
+        self.shown = false;
+        if track == Track::Video && frame.keyframe {
+            self.still = Some(frame.clone());
+        }
+        let run = self.run(track);
+        let length = match run {
+            Some(run) if (1..=CLOCK).contains(&(frame.dts - run.dts)) => frame.dts - run.dts,
+            Some(run) => run.length,
+            None => FIRST_LENGTH,
+        };
+        *run = Some(Run { dts: frame.dts, length });
+    }
+
+    /// The newest keyframe is of no use to the decoder any more.
+    pub(super) fn forget_still(&mut self) {
+        self.still = None;
+    }
+
+    /// Where the track has ended.
+    pub(super) fn end(&self, track: Track) -> Option<i64> {
+        let run = match track {
+            Track::Video => self.video,
+            Track::Audio => self.audio,
+        };
+        run.map(|run| run.dts + run.length)
+    }
+
+    /// When the broadcast's time has come for more; never when there is nothing to show.
+    pub(super) fn due(&self, leader: Track, interval: i64) -> Option<i64> {
+        let can = leader == Track::Audio || self.still.is_some();
+        self.end(leader).filter(|_| can).map(|end| end + interval)
+    }
+
+    /// Shows what is due at `edge`.
+    pub(super) fn stand_in(
+        &mut self,
+        leader: Track,
+        audio: Option<&Config>,
+        edge: i64,
+        interval: i64,
+        out: &mut VecDeque<Output>,
+    ) {
+        while let Some(due) = self.due(leader, interval).filter(|due| *due <= edge) {
+            if !std::mem::replace(&mut self.shown, true) {
+                out.push_back(Output::Slate);
+            }
+            match leader {
+                Track::Video => self.repeat(due - interval, interval, out),
+                Track::Audio => {}
+            }
+            self.silence(audio, due, out);
+        }
+    }
+
+    /// Closes the gap up to `until`, where a source begins.
+    pub(super) fn fill(
+        &mut self,
+        leader: Track,
+        audio: Option<&Config>,
+        until: i64,
+        interval: i64,
+        out: &mut VecDeque<Output>,
+    ) {
+        if let (Track::Video, Some(end)) = (leader, self.end(leader)) {
+            let gap = until - end;
+            if gap > LEAST_GAP && self.still.is_some() {
+                // The last lasts as long as the one before it: two at the least.
+                let count = (gap / interval.max(1) + 1).max(2);
+                (0..count).for_each(|index| self.repeat(end + gap * index / count, gap / count, out));
+            }
+        }
+        self.silence(audio, until, out);
+    }
+
+    /// The still at `dts`.
+    fn repeat(&mut self, dts: i64, length: i64, out: &mut VecDeque<Output>) {
+        let Some(still) = &self.still else { return };
+        let frame = Frame { dts, pts: dts + (still.pts - still.dts), ..still.clone() };
+        self.video = Some(Run { dts, length });
+        out.push_back(Output::Frame(Track::Video, frame));
+    }
+
+    /// Silence up to `until`, give or take half a frame.
+    fn silence(&mut self, config: Option<&Config>, until: i64, out: &mut VecDeque<Output>) {
+        let (Some(config), Some(mut end)) = (config, self.end(Track::Audio)) else { return };
+        let Some(sound) = config.sound() else { return };
+        let (data, samples) = silence::of(config);
+        let rate = i64::from(sound.sample_rate.max(1));
+        let length = ((i64::from(samples) * CLOCK + rate / 2) / rate).max(1);
+        while end + length / 2 <= until {
+            let frame = Frame { dts: end, pts: end, keyframe: true, data: data.clone() };
+            out.push_back(Output::Frame(Track::Audio, frame));
+            self.audio = Some(Run { dts: end, length });
+            end += length;
+        }
+    }
+
+    fn run(&mut self, track: Track) -> &mut Option<Run> {
+        match track {
+            Track::Video => &mut self.video,
+            Track::Audio => &mut self.audio,
+        }
+    }
+}
+
+/// Until there are two frames: a video's at 30 a second.
+const FIRST_LENGTH: i64 = CLOCK / 30;
+
+/// Players step over less.
+const LEAST_GAP: i64 = CLOCK / 20;

@@ -1,0 +1,225 @@
+use bytes::Bytes;
+
+use super::*;
+use crate::codec::{aac, avc};
+
+const FRAME: i64 = CLOCK / 30;
+const SETTINGS: Settings = Settings { grace: 30 * CLOCK, interval: CLOCK * 2 / 5, failback: 10 * CLOCK };
+
+fn avc(height: u32) -> Config {
+    let record = Bytes::from_static(&[1, 0x64, 0, 0x1f, 0xff, 0xe0, 0]);
+    Config::Avc(avc::Config { record, width: height * 16 / 9, height, frame_rate: None })
+}
+
+fn aac() -> Config {
+    Config::Aac(aac::Config::parse(&[0x11, 0x90]).unwrap())
+}
+
+/// A splicer with encoders of 30 frames a second, a keyframe every two seconds, and sound.
+struct World {
+    splicer: Splicer,
+    now: i64,
+    frames: Vec<(Track, i64, u8)>,
+    said: Vec<Output>,
+}
+
+/// An encoder with a time of its own.
+#[derive(Clone, Copy)]
+struct Encoder {
+    id: Id,
+    /// When it began, and its time then.
+    began: i64,
+    first: i64,
+}
+
+impl World {
+    fn new() -> Self {
+        let now = 1_000 * CLOCK;
+        let splicer = Splicer::new(SETTINGS, Some(avc(720)), Some(aac()), now);
+        Self { splicer, now, frames: Vec::new(), said: Vec::new() }
+    }
+
+    fn join(&mut self, id: u64, rank: Rank, first: i64, video: Config) -> Encoder {
+        let id = Id(id);
+        self.splicer.join(id, rank, self.now);
+        self.splicer.configure(id, video, self.now);
+        self.splicer.configure(id, aac(), self.now);
+        Encoder { id, began: self.now, first }
+    }
+
+    /// `count` frame times, in which these encoders send.
+    fn run(&mut self, encoders: &[Encoder], count: i64) {
+        for _ in 0..count {
+            while let Some(due) = self.splicer.poll_timeout().filter(|due| *due <= self.now) {
+                self.splicer.handle_timeout(due);
+                let before = self.frames.len() + self.said.len();
+                self.collect();
+                let again = self.splicer.poll_timeout();
+                assert!(again != Some(due) || self.frames.len() + self.said.len() > before, "it spins");
+            }
+            for encoder in encoders {
+                let dts = encoder.first + self.now - encoder.began;
+                let keyframe = (self.now - encoder.began) % (2 * CLOCK) == 0;
+                let frame = |data: u8| Frame { dts, pts: dts, keyframe, data: Bytes::from(vec![data; 100]) };
+                let mark = u8::try_from(encoder.id.0).unwrap();
+                self.splicer.push(
+                    encoder.id,
+                    Track::Audio,
+                    Frame { keyframe: true, ..frame(mark) },
+                    self.now,
+                );
+                self.splicer.push(encoder.id, Track::Video, frame(mark), self.now);
+                self.collect();
+            }
+            self.now += FRAME;
+        }
+    }
+
+    fn collect(&mut self) {
+        while let Some(output) = self.splicer.poll_output() {
+            match output {
+                Output::Frame(track, frame) => self.frames.push((track, frame.dts, frame.data[0])),
+                other => self.said.push(other),
+            }
+        }
+    }
+
+    fn leave(&mut self, encoder: Encoder, stopped: bool) {
+        self.splicer.leave(encoder.id, stopped, self.now);
+        self.collect();
+    }
+
+    fn video(&self) -> Vec<(i64, u8)> {
+        let video = self.frames.iter().filter(|(track, ..)| *track == Track::Video);
+        video.map(|(_, dts, mark)| (*dts, *mark)).collect()
+    }
+
+    /// No track's time goes back, and none has a hole of more than `most`.
+    fn continuous(&self, most: i64) {
+        for track in [Track::Video, Track::Audio] {
+            let times: Vec<i64> =
+                self.frames.iter().filter(|(of, ..)| *of == track).map(|(_, dts, _)| *dts).collect();
+            for pair in times.windows(2) {
+                assert!(pair[1] > pair[0] && pair[1] - pair[0] <= most, "{track:?} {pair:?}");
+            }
+        }
+    }
+
+    fn spliced(&self) -> usize {
+        self.said.iter().filter(|said| matches!(said, Output::Splice { .. })).count()
+    }
+}
+
+#[test]
+fn one_encoder_keeps_its_times_and_says_goodbye() {
+    let mut world = World::new();
+    let obs = world.join(1, Rank::Primary, 0, avc(720));
+    world.run(&[obs], 300);
+    assert_eq!(world.video().last(), Some(&(299 * FRAME, 1)));
+    world.continuous(FRAME);
+    world.leave(obs, true);
+    assert_eq!(world.said, [Output::OnAir(Id(1)), Output::End]);
+    assert_eq!(world.splicer.poll_timeout(), None);
+}
+
+#[test]
+fn an_encoder_that_comes_back_goes_on_where_the_clock_is() {
+    for away in [30, 60, 300, 750] {
+        let mut world = World::new();
+        let obs = world.join(1, Rank::Primary, 5 * CLOCK, avc(720));
+        world.run(&[obs], 100);
+        world.leave(obs, false);
+        world.run(&[], away);
+        let again = world.join(2, Rank::Primary, 0, avc(720));
+        world.run(&[again], 100);
+        // The slate's pictures are up to an interval apart, and nothing is missing between them.
+        world.continuous(SETTINGS.interval);
+        let (last, _) = *world.video().last().unwrap();
+        assert_eq!(last, 5 * CLOCK + (100 + away + 99) * FRAME, "{away}");
+        assert_eq!(world.spliced(), 1);
+        assert_eq!(world.said.last(), Some(&Output::OnAir(Id(2))));
+        assert!(world.said.contains(&Output::Slate));
+    }
+}
+
+#[test]
+fn the_slate_ends_with_the_grace() {
+    let mut world = World::new();
+    let obs = world.join(1, Rank::Primary, 0, avc(720));
+    world.run(&[obs], 100);
+    world.leave(obs, false);
+    world.run(&[], 31 * 30);
+    assert_eq!(world.said.last(), Some(&Output::End));
+    let (last, _) = *world.video().last().unwrap();
+    assert!((32 * CLOCK..34 * CLOCK).contains(&last), "{last}");
+    world.continuous(SETTINGS.interval);
+    assert!(!world.splicer.fits(true));
+}
+
+#[test]
+fn a_standby_takes_over_within_a_group_of_pictures_and_gives_back_when_the_first_is_steady() {
+    let mut world = World::new();
+    let primary = world.join(1, Rank::Primary, 0, avc(720));
+    world.run(&[primary], 10);
+    let backup = world.join(2, Rank::Backup, 77 * CLOCK, avc(720));
+    world.run(&[primary, backup], 130);
+    assert!(world.video().iter().all(|(_, mark)| *mark == 1));
+    world.leave(primary, false);
+    world.run(&[backup], 100);
+    world.continuous(SETTINGS.interval);
+    // Shown from the first keyframe after the failure on.
+    let first = world.video().iter().position(|(_, mark)| *mark == 2).unwrap();
+    let lost = world.video()[first].0 - 140 * FRAME;
+    assert!((0..=2 * CLOCK).contains(&lost), "{lost}");
+
+    let again = world.join(3, Rank::Primary, 0, avc(720));
+    world.run(&[again, backup], 9 * 30);
+    assert_eq!(world.video().last().unwrap().1, 2, "not steady for long enough");
+    world.run(&[again, backup], 5 * 30);
+    assert_eq!(world.video().last().unwrap().1, 3);
+    world.continuous(SETTINGS.interval);
+    assert_eq!(world.spliced(), 2);
+}
+
+#[test]
+fn a_line_that_stalls_loses_the_air_and_the_standby_loses_nothing_from_its_next_keyframe() {
+    let mut world = World::new();
+    let primary = world.join(1, Rank::Primary, 0, avc(720));
+    world.run(&[primary], 1);
+    let backup = world.join(2, Rank::Backup, 0, avc(720));
+    world.run(&[primary, backup], 99);
+    // The primary is connected and silent.
+    world.run(&[backup], 100);
+    let video = world.video();
+    let first = video.iter().position(|(_, mark)| *mark == 2).unwrap();
+    let lost = video[first].0 - 100 * FRAME;
+    assert!((0..=2 * CLOCK).contains(&lost), "{lost}");
+    world.continuous(SETTINGS.interval);
+}
+
+#[test]
+fn other_parameter_sets_are_announced_once() {
+    let mut world = World::new();
+    let obs = world.join(1, Rank::Primary, 0, avc(720));
+    world.run(&[obs], 60);
+    world.splicer.configure(obs.id, avc(480), world.now);
+    world.run(&[obs], 60);
+    world.splicer.configure(obs.id, avc(480), world.now);
+    world.run(&[obs], 60);
+    let expected = Output::Splice { video: Some(avc(480)), audio: Some(aac()) };
+    assert_eq!(world.said, [Output::OnAir(Id(1)), expected]);
+}
+
+#[test]
+fn what_the_broadcast_began_without_is_left_out() {
+    let now = 0;
+    let mut splicer = Splicer::new(SETTINGS, Some(avc(720)), None, now);
+    assert!(splicer.fits(true) && !splicer.fits(false));
+    splicer.join(Id(1), Rank::Primary, now);
+    let frame = Frame { dts: 0, pts: 0, keyframe: true, data: Bytes::from_static(b"x") };
+    splicer.push(Id(1), Track::Audio, frame.clone(), now);
+    assert_eq!(splicer.poll_output(), None);
+    splicer.push(Id(1), Track::Video, frame.clone(), now);
+    assert_eq!(splicer.poll_output(), Some(Output::OnAir(Id(1))));
+    assert_eq!(splicer.poll_output(), Some(Output::Frame(Track::Video, frame)));
+}
