@@ -51,7 +51,8 @@ pub async fn run(config: Config, daemon: Daemon) -> Result<Addresses> {
 
     let metrics = Metrics::register(&daemon.metrics);
     let drain = daemon.drain.clone();
-    let channels = Channels::new(config.package, config.transcode, metrics.clone(), drain.clone());
+    let channels =
+        Channels::new(config.package, config.transcode, config.failover, metrics.clone(), drain.clone());
     let heartbeat = fleet::heartbeat(channels.clone(), server.metrics().sent_bytes.clone());
     let control = control::Client::start(&config.control, config.node.spec(), heartbeat, &daemon)?;
 

@@ -43,6 +43,10 @@ nearcast_service::metrics! {
         pub broadcasts: Counter,
         /// Parts made, all renditions together.
         pub parts: Counter,
+        /// Times that another encoder, or the same with other settings, went on in a broadcast.
+        pub splices: Counter,
+        /// Times that the slate began to stand in for a publisher.
+        pub slates: Counter,
         /// Frames that could not be packaged, all renditions together.
         pub rejected_frames: Counter,
     }

@@ -2,15 +2,20 @@
 
 use aws_lc_rs::digest;
 use nearcast_api::ChannelId;
-use nearcast_api::snapshot::Snapshot;
+use nearcast_api::snapshot::{KeyHash, Snapshot};
+use nearcast_media::splice::Rank;
 
-/// The channel that `key` opens.
+/// The channel that `key` opens, and whether it is for its first encoder or for one that stands by.
 ///
 /// Hashes of long random keys are compared, so the time that takes tells nobody anything.
-pub fn channel<'a>(snapshot: &'a Snapshot, key: &str) -> Option<&'a ChannelId> {
+pub fn channel<'a>(snapshot: &'a Snapshot, key: &str) -> Option<(&'a ChannelId, Rank)> {
     let hash = hash(key);
-    let opens = |channel: &nearcast_api::snapshot::Channel| channel.keys.iter().any(|known| known.0 == hash);
-    snapshot.channels.iter().find(|(_, channel)| opens(channel)).map(|(id, _)| id)
+    let opens = |keys: &[KeyHash]| keys.iter().any(|known| known.0 == hash);
+    snapshot.channels.iter().find_map(|(id, channel)| match channel {
+        channel if opens(&channel.keys) => Some((id, Rank::Primary)),
+        channel if opens(&channel.backup_keys) => Some((id, Rank::Backup)),
+        _ => None,
+    })
 }
 
 /// SHA-256 as [`nearcast_api::snapshot::KeyHash`] has it.
@@ -26,7 +31,7 @@ fn hash(key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use nearcast_api::snapshot::{Channel, KeyHash};
+    use nearcast_api::snapshot::Channel;
 
     use super::*;
 
@@ -41,8 +46,13 @@ mod tests {
         let mut snapshot = Snapshot::default();
         snapshot.channels.insert("closed".parse().unwrap(), with_keys(&[]));
         snapshot.channels.insert("demo".parse().unwrap(), with_keys(&["00", abc]));
-        assert_eq!(channel(&snapshot, "abc").map(ChannelId::as_str), Some("demo"));
+        let opened =
+            |snapshot: &Snapshot, key| channel(snapshot, key).map(|(id, rank)| (id.to_string(), rank));
+        assert_eq!(opened(&snapshot, "abc"), Some(("demo".into(), Rank::Primary)));
         assert_eq!(channel(&snapshot, "abd"), None);
         assert_eq!(channel(&snapshot, ""), None);
+        let backup_keys = vec![KeyHash(abc.to_owned())];
+        snapshot.channels.insert("demo".parse().unwrap(), Channel { backup_keys, ..Channel::default() });
+        assert_eq!(opened(&snapshot, "abc"), Some(("demo".into(), Rank::Backup)));
     }
 }

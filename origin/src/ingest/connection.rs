@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use nearcast_api::channel::Takeover;
 use nearcast_media::{Event, flv, rtmp};
 use nearcast_service::log::Chain;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -49,6 +50,13 @@ impl<'a> Connection<'a> {
         }
     }
 
+    /// The publisher, or this origin, ends it on purpose.
+    async fn stop(&mut self) {
+        if let Some(publishing) = self.publishing.take() {
+            publishing.publisher.stop().await;
+        }
+    }
+
     /// Reads until the publisher or we end it.
     pub(super) async fn run(mut self, mut stream: TcpStream) {
         // Small answers must not wait for each other.
@@ -56,6 +64,7 @@ impl<'a> Connection<'a> {
         let ended = match self.context.drain.unless_draining(self.converse(&mut stream)).await {
             Some(ended) => ended,
             None => {
+                self.stop().await;
                 self.refuse(
                     "draining",
                     "NetStream.Publish.Denied",
@@ -123,7 +132,7 @@ impl<'a> Connection<'a> {
                     tracing::debug!(peer = %self.peer, ?metadata, "a publisher describes its stream");
                 }
                 rtmp::Event::Unpublish => {
-                    self.publishing = None;
+                    self.stop().await;
                     self.deadline = Instant::now() + self.context.config.handshake_timeout();
                 }
             }
@@ -133,13 +142,18 @@ impl<'a> Connection<'a> {
 
     fn publish(&mut self, key: &str) -> Result<(), End> {
         let snapshot = self.context.control.current();
-        let Some(channel) = access::channel(&snapshot, key) else {
+        let Some((channel, rank)) = access::channel(&snapshot, key) else {
             let advice =
                 "unknown stream key: copy the key of your channel into the encoder, or create a new one";
             self.refuse("unknown_key", "NetStream.Publish.BadName", advice.into());
             return Ok(());
         };
-        match self.context.channels.claim(channel, self.context.config.takeover_after()) {
+        let newest = snapshot.channels.get(channel).and_then(|channel| channel.settings.takeover);
+        let quiet = match newest.unwrap_or_default() {
+            Takeover::Newest => Duration::ZERO,
+            Takeover::Refuse => self.context.config.takeover_after(),
+        };
+        match self.context.channels.claim(channel, rank, quiet) {
             Ok(claim) => {
                 tracing::info!(%channel, peer = %self.peer, "a publisher begins");
                 let (demuxer, publisher) = (flv::Demuxer::new(), Publisher::new(claim));

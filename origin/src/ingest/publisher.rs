@@ -5,64 +5,71 @@ use nearcast_media::{Config, Event, Track};
 use super::tracks::Tracks;
 use crate::package::{Claim, Feed};
 
-/// From an accepted publish to its end; dropping it gives the channel up.
+/// From an accepted publish to its end. When it is dropped without [`Self::stop`], the broadcast waits for it to come
+/// back.
 pub(super) struct Publisher {
     claim: Claim,
     tracks: Tracks,
+    /// What it sends now, for a broadcast to begin with.
+    video: Option<Config>,
+    audio: Option<Config>,
     /// The broadcast, once it has begun.
     feed: Option<Feed>,
 }
 
 impl Publisher {
     pub(super) fn new(claim: Claim) -> Self {
-        Self { claim, tracks: Tracks::default(), feed: None }
+        Self { claim, tracks: Tracks::default(), video: None, audio: None, feed: None }
     }
 
     /// Takes what a demuxer found.
     pub(super) async fn take(&mut self, event: Event) {
-        if let Event::Frame(..) = event {
-            self.claim.beat();
+        match &event {
+            Event::Frame(..) => self.claim.beat(),
+            Event::Config(config) => self.remember(config),
         }
-        if let (Some(feed), Event::Config(config)) = (&self.feed, &event) {
-            if !self.renews(feed, config) {
-                return;
-            }
-            // Media names never mean other bytes, so what is decoded otherwise is another broadcast.
-            let (video, audio) = feed.configs();
-            self.tracks = Tracks::known(video, audio);
-            self.feed = None;
-        }
-        match (&mut self.feed, event) {
-            (Some(feed), Event::Frame(track, frame)) => feed.push(track, frame).await,
-            (_, event) => {
-                let Some(start) = self.tracks.push(event) else { return };
-                let backlog = start.backlog;
-                let newest = backlog.iter().map(|(_, frame)| frame.dts).max().unwrap_or(0);
-                let mut feed = self.claim.begin(start.video, start.audio, newest);
-                for (track, frame) in backlog {
-                    feed.push(track, frame).await;
+        let event = match &self.feed {
+            None => event,
+            Some(feed) => {
+                let passed = match event.clone() {
+                    Event::Config(config) => feed.configure(config).await,
+                    Event::Frame(track, frame) => feed.push(track, frame).await,
+                };
+                if passed.is_ok() {
+                    return;
                 }
-                self.feed = Some(feed);
+                // The broadcast has ended without us, such as by an operator: another one begins.
+                self.tracks = Tracks::known(self.video.clone(), self.audio.clone());
+                self.feed = None;
+                event
             }
+        };
+        let Some(start) = self.tracks.push(event) else { return };
+        let newest = start.backlog.iter().map(|(_, frame)| frame.dts).max().unwrap_or(0);
+        let feed = self.claim.begin(start.video, start.audio, newest);
+        for (track, frame) in start.backlog {
+            let _just_begun = feed.push(track, frame).await;
         }
+        self.feed = Some(feed);
     }
 
-    /// Whether a configuration in the middle of a broadcast begins another one. A track that the broadcast
-    /// began without stays left out.
-    fn renews(&self, feed: &Feed, config: &Config) -> bool {
-        let (video, audio) = feed.configs();
-        let known = match config.track() {
-            Track::Video => video,
-            Track::Audio => audio,
-        };
-        if known.is_none() {
-            tracing::warn!("a track that begins in the middle of a broadcast is left out");
+    /// The publisher stops of its own will.
+    pub(super) async fn stop(self) {
+        if let Some(feed) = self.feed {
+            feed.stop().await;
         }
-        known.is_some_and(|known| known != *config)
     }
 
     /// Completes when another publisher has taken the channel.
     pub(super) async fn taken(&self) {
         self.claim.taken().await;
+    }
+
+    fn remember(&mut self, config: &Config) {
+        let known = match config.track() {
+            Track::Video => &mut self.video,
+            Track::Audio => &mut self.audio,
+        };
+        *known = Some(config.clone());
     }
 }

@@ -182,6 +182,17 @@ impl Broadcast {
         }
     }
 
+    /// What comes next is another sequence of frames, of these configurations.
+    pub(super) fn splice(&self, video: Option<TrackConfig>, audio: Option<TrackConfig>) {
+        let named = |name: &str, config: Option<TrackConfig>| config.map(|config| (name.to_owned(), config));
+        let configs = named(SOURCE, video).into_iter().chain(named(AUDIO, audio));
+        let spliced = self.state().core.splice(configs);
+        match spliced {
+            Ok(events) => self.tell(&events),
+            Err(error) => tracing::warn!(broadcast = %self.id, "another sequence cannot begin: {error}"),
+        }
+    }
+
     /// Ends every playlist.
     pub(super) fn finish(&self) {
         let mut state = self.state();
@@ -199,10 +210,10 @@ impl Broadcast {
         let (Some(plan), Some(begun)) = (self.rungs.get(rung), begun.get_mut(rung)) else { return };
         match begun {
             Some(known) if *known == config => {}
-            Some(_) => {
-                // Its init.mp4 is in caches for a year, so what it does not describe must not be published.
-                tracing::warn!(broadcast = %self.id, rung = %plan.name, "a rung's configuration changed: it ends");
-                let _known = core.drop_rendition(plan.name.as_str());
+            Some(known) => {
+                // Made of another source: from its discontinuity on.
+                let _it_is_there = core.renew(plan.name.as_str(), TrackConfig::Avc(config.clone()));
+                *known = config;
             }
             None => {
                 let spec = Spec {

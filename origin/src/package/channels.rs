@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use nearcast_api::{ChannelId, node};
+use nearcast_media::splice::{Id, Rank, Splicer};
 use nearcast_media::{Config as TrackConfig, Picture, Sound};
 use nearcast_service::drain::Drain;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 
 use super::broadcast::Tracks;
-use super::feed::{Feed, Task};
+use super::feed::Feed;
+use super::program::{self, Join, Ladder, Program, Start};
 use super::{Broadcast, Config, id};
 use crate::metrics::Metrics;
 use crate::transcode::{self, Transcoder};
@@ -23,17 +27,31 @@ pub struct Channels(Arc<Inner>);
 struct Inner {
     config: Config,
     transcode: transcode::Config,
+    failover: program::Config,
     metrics: Metrics,
     drain: Drain,
+    /// Publishers so far.
+    publishers: AtomicU64,
     state: Mutex<BTreeMap<ChannelId, Channel>>,
     changed: Notify,
 }
 
 #[derive(Default)]
 struct Channel {
-    publisher: Option<Arc<Pulse>>,
+    /// Who publishes with a key of each rank.
+    primary: Option<Arc<Pulse>>,
+    backup: Option<Arc<Pulse>>,
+    /// How publishers come into the newest broadcast.
+    program: Option<Entrance>,
     /// Oldest first.
     broadcasts: Vec<Arc<Broadcast>>,
+}
+
+/// A way into a broadcast.
+struct Entrance {
+    joins: mpsc::Sender<Join>,
+    /// It has video: one without cannot go on in it, nor the other way round.
+    video: bool,
 }
 
 /// A publisher's right to a channel, until it is dropped.
@@ -41,6 +59,7 @@ struct Channel {
 pub struct Claim {
     channels: Channels,
     channel: ChannelId,
+    rank: Rank,
     pulse: Arc<Pulse>,
 }
 
@@ -57,27 +76,33 @@ struct Pulse {
 pub struct Busy(pub ChannelId);
 
 impl Channels {
-    pub fn new(config: Config, transcode: transcode::Config, metrics: Metrics, drain: Drain) -> Self {
-        let (state, changed) = (Mutex::default(), Notify::new());
-        Self(Arc::new(Inner { config, transcode, metrics, drain, state, changed }))
+    pub fn new(
+        config: Config,
+        transcode: transcode::Config,
+        failover: program::Config,
+        metrics: Metrics,
+        drain: Drain,
+    ) -> Self {
+        let (state, changed, publishers) = (Mutex::default(), Notify::new(), AtomicU64::new(0));
+        Self(Arc::new(Inner { config, transcode, failover, metrics, drain, publishers, state, changed }))
     }
 
-    /// Takes the channel for one publisher.
+    /// Takes the channel for one publisher with a key of this rank.
     ///
     /// # Errors
     /// [`Busy`] when another one has it and has sent a frame within `quiet`; that one is not disturbed. One that
     /// has been quiet for longer has lost its line, and whoever knows the key may take its place.
-    pub fn claim(&self, channel: &ChannelId, quiet: Duration) -> Result<Claim, Busy> {
+    pub fn claim(&self, channel: &ChannelId, rank: Rank, quiet: Duration) -> Result<Claim, Busy> {
         let mut state = self.state();
         let entry = state.entry(channel.clone()).or_default();
-        match &entry.publisher {
+        match entry.publisher(rank) {
             Some(publisher) if publisher.quiet() < quiet => return Err(Busy(channel.clone())),
             Some(publisher) => publisher.taken.notify_one(),
             None => {}
         }
         let pulse = Arc::new(Pulse { last: Mutex::new(Instant::now()), taken: Notify::new() });
-        entry.publisher = Some(Arc::clone(&pulse));
-        Ok(Claim { channels: self.clone(), channel: channel.clone(), pulse })
+        *entry.publisher(rank) = Some(Arc::clone(&pulse));
+        Ok(Claim { channels: self.clone(), channel: channel.clone(), rank, pulse })
     }
 
     /// The channel's newest broadcast: live, or over for no longer than the linger.
@@ -120,7 +145,7 @@ impl Channels {
         let mut state = self.state();
         let Some(entry) = state.get_mut(channel) else { return };
         entry.broadcasts.retain(|known| !Arc::ptr_eq(known, broadcast));
-        if entry.broadcasts.is_empty() && entry.publisher.is_none() {
+        if entry.is_idle() {
             state.remove(channel);
         }
     }
@@ -141,21 +166,59 @@ impl Claim {
         self.pulse.taken.notified().await;
     }
 
-    /// Begins a broadcast of these tracks. A feed of this claim's that still exists must be dropped before.
+    /// Goes on with the channel's broadcast where there is one that these tracks can be part of, and else begins
+    /// one. A feed of this claim's that still exists must be dropped before.
     ///
     /// `newest` is the time of the newest frame that has arrived, in media ticks.
     pub fn begin(&self, video: Option<TrackConfig>, audio: Option<TrackConfig>, newest: i64) -> Feed {
-        let Inner { config, transcode, metrics, drain, changed, .. } = &*self.channels.0;
+        let (queue, inputs) = mpsc::channel(QUEUE_FRAMES);
+        let id = Id(self.channels.0.publishers.fetch_add(1, Ordering::Relaxed));
+        let (has_video, rank) = (video.is_some(), self.rank);
+        let join = Join { id, rank, video: video.clone(), audio: audio.clone(), queue: inputs };
+        let mut state = self.channels.state();
+        let entry = state.entry(self.channel.clone()).or_default();
+        let entrance = entry.program.as_ref().filter(|program| program.video == has_video);
+        let refused = match entrance {
+            Some(entrance) => entrance.joins.try_send(join),
+            None => Err(TrySendError::Closed(join)),
+        };
+        let join = match refused {
+            Ok(()) => {
+                tracing::info!(channel = %self.channel, ?rank, "a publisher goes on with the broadcast");
+                return Feed::new(queue);
+            }
+            // There is none, or it has just ended.
+            Err(refused) => refused.into_inner(),
+        };
+        let (joins, receiver) = mpsc::channel(MAX_JOINS);
+        let _room = joins.try_send(join);
+        entry.program = Some(Entrance { joins, video: has_video });
+        drop(state);
+        self.broadcast(video, audio, newest, receiver);
+        Feed::new(queue)
+    }
+
+    fn broadcast(
+        &self,
+        video: Option<TrackConfig>,
+        audio: Option<TrackConfig>,
+        newest: i64,
+        joins: mpsc::Receiver<Join>,
+    ) {
+        let Inner { config, transcode, failover, metrics, drain, changed, .. } = &*self.channels.0;
         let mut random = [0; 10];
         // Without random numbers no TLS works either; the time alone still makes the name unique here.
         let _still_unique = aws_lc_rs::rand::fill(&mut random);
         let now = SystemTime::now();
         let id = id::broadcast(now, random);
         let rungs = video.as_ref().map(|video| transcode.plan(video)).unwrap_or_default();
-        let ladder = video
-            .as_ref()
-            .filter(|_| !rungs.is_empty())
-            .map(|video| Transcoder::spawn(transcode, id.clone(), video, &rungs, drain, &metrics.transcode));
+        let start = (!rungs.is_empty()).then(|| {
+            let (transcode, id, rungs) = (transcode.clone(), id.clone(), rungs.clone());
+            let (drain, metrics) = (drain.clone(), metrics.transcode.clone());
+            Box::new(move |source: &TrackConfig| {
+                Transcoder::spawn(&transcode, id.clone(), source, &rungs, &drain, &metrics)
+            }) as Start
+        });
         tracing::info!(
             channel = %self.channel,
             broadcast = %id,
@@ -166,7 +229,6 @@ impl Claim {
         );
         let tracks = Tracks { video: video.clone(), audio: audio.clone(), rungs, newest };
         let broadcast = Arc::new(Broadcast::new(id, now, config, tracks, metrics.package.clone()));
-        let (queue, frames) = mpsc::channel(QUEUE_FRAMES);
         self.channels
             .state()
             .entry(self.channel.clone())
@@ -176,15 +238,31 @@ impl Claim {
         metrics.package.live.inc();
         metrics.package.broadcasts.inc();
         changed.notify_one();
-        let task = Task {
+        let program = Program {
             channels: self.channels.clone(),
             channel: self.channel.clone(),
             broadcast,
+            splicer: Splicer::new(failover.settings(config.part), video.clone(), audio, 0),
+            joins,
+            ladder: Ladder::new(start, video),
+            metrics: metrics.package.clone(),
             linger: config.linger(),
             drain: drain.clone(),
         };
-        drain.spawn("broadcast", task.run(frames, ladder));
-        Feed::new(queue, video, audio)
+        drain.spawn("broadcast", program.run());
+    }
+}
+
+impl Channel {
+    fn publisher(&mut self, rank: Rank) -> &mut Option<Arc<Pulse>> {
+        match rank {
+            Rank::Primary => &mut self.primary,
+            Rank::Backup => &mut self.backup,
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.broadcasts.is_empty() && self.primary.is_none() && self.backup.is_none()
     }
 }
 
@@ -198,10 +276,11 @@ impl Drop for Claim {
     fn drop(&mut self) {
         let mut state = self.channels.state();
         if let Some(entry) = state.get_mut(&self.channel) {
-            if entry.publisher.as_ref().is_some_and(|publisher| Arc::ptr_eq(publisher, &self.pulse)) {
-                entry.publisher = None;
+            let publisher = entry.publisher(self.rank);
+            if publisher.as_ref().is_some_and(|publisher| Arc::ptr_eq(publisher, &self.pulse)) {
+                *publisher = None;
             }
-            if entry.broadcasts.is_empty() && entry.publisher.is_none() {
+            if entry.is_idle() {
                 state.remove(&self.channel);
             }
         }
@@ -230,26 +309,38 @@ impl fmt::Debug for Channels {
 /// bursts; a full one holds the publisher's socket up.
 const QUEUE_FRAMES: usize = 216;
 
+/// Publishers that come in at the same moment: one for each key's rank, and those that take their places.
+const MAX_JOINS: usize = 8;
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn channels() -> Channels {
         let metrics = Metrics::register(&nearcast_service::metrics::Registry::new());
-        Channels::new(Config::default(), transcode::Config::default(), metrics, Drain::new())
+        Channels::new(
+            Config::default(),
+            transcode::Config::default(),
+            program::Config::default(),
+            metrics,
+            Drain::new(),
+        )
     }
 
     #[tokio::test]
     async fn a_channel_has_one_publisher_and_a_quiet_one_loses_it() {
         let (channels, channel) = (channels(), "demo".parse().unwrap());
-        let first = channels.claim(&channel, Duration::from_secs(60)).unwrap();
-        let refused = channels.claim(&channel, Duration::from_secs(60)).unwrap_err();
+        let first = channels.claim(&channel, Rank::Primary, Duration::from_secs(60)).unwrap();
+        let refused = channels.claim(&channel, Rank::Primary, Duration::from_secs(60)).unwrap_err();
         assert!(refused.to_string().contains("channel demo is live from another encoder"));
 
-        let second = channels.claim(&channel, Duration::ZERO).unwrap();
+        let second = channels.claim(&channel, Rank::Primary, Duration::ZERO).unwrap();
         first.taken().await;
         drop(first);
-        assert!(channels.claim(&channel, Duration::from_secs(60)).is_err(), "the second still has it");
+        assert!(
+            channels.claim(&channel, Rank::Primary, Duration::from_secs(60)).is_err(),
+            "the second still has it"
+        );
         drop(second);
         assert!(channels.state().is_empty());
     }

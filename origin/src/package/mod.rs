@@ -4,6 +4,7 @@ mod broadcast;
 mod channels;
 mod feed;
 pub mod id;
+pub mod program;
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use broadcast::{Broadcast, Media};
 pub use channels::{Busy, Channels, Claim};
-pub use feed::Feed;
+pub use feed::{Feed, Over};
 
 /// The name of the publisher's own video among a broadcast's renditions.
 pub const SOURCE: &str = "source";

@@ -1,0 +1,271 @@
+//! A broadcast's task: what its publishers send goes through the splicer into packager and ladder, then the end.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use nearcast_api::ChannelId;
+use nearcast_media::frame::CLOCK;
+use nearcast_media::splice::{self, Id, Rank, Splicer};
+use nearcast_media::{Config as TrackConfig, Frame, Track};
+use nearcast_service::drain::Drain;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::feed::Input;
+use super::{Broadcast, Channels};
+use crate::metrics::Package as Metrics;
+use crate::transcode::{Output, Transcoder};
+
+/// `[failover]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Seconds for which a broadcast waits for a publisher whose line has failed; meanwhile viewers see its last
+    /// picture. 0 ends the broadcast at once. A publisher that stops of its own will ends it at once as well.
+    pub grace: u64,
+    /// Seconds for which a publisher must have sent without a stall before it takes the air back from its backup.
+    pub failback: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { grace: 30, failback: 10 }
+    }
+}
+
+impl Config {
+    /// `part` is the length of a part in seconds: pictures must come more often.
+    pub(super) fn settings(&self, part: f64) -> splice::Settings {
+        let seconds = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX / CLOCK).saturating_mul(CLOCK);
+        splice::Settings {
+            grace: seconds(self.grace),
+            interval: (part.min(0.5) * 0.8 * CLOCK as f64) as i64,
+            failback: seconds(self.failback),
+        }
+    }
+}
+
+/// A publisher comes in.
+#[derive(Debug)]
+pub(super) struct Join {
+    pub(super) id: Id,
+    pub(super) rank: Rank,
+    pub(super) video: Option<TrackConfig>,
+    pub(super) audio: Option<TrackConfig>,
+    pub(super) queue: mpsc::Receiver<Input>,
+}
+
+/// What the task needs.
+pub(super) struct Program {
+    pub(super) channels: Channels,
+    pub(super) channel: ChannelId,
+    pub(super) broadcast: Arc<Broadcast>,
+    pub(super) splicer: Splicer,
+    pub(super) joins: mpsc::Receiver<Join>,
+    pub(super) ladder: Ladder,
+    pub(super) metrics: Metrics,
+    pub(super) linger: Duration,
+    pub(super) drain: Drain,
+}
+
+/// Makes the children behind a broadcast's ladder, one for each of the source's configurations.
+pub(super) type Start = Box<dyn Fn(&TrackConfig) -> (Transcoder, mpsc::Receiver<Output>) + Send>;
+
+/// The broadcast's ladder: the child at work, and those before it that still have something to give.
+pub(super) struct Ladder {
+    start: Option<Start>,
+    source: Option<TrackConfig>,
+    transcoder: Option<Transcoder>,
+    outputs: VecDeque<mpsc::Receiver<Output>>,
+}
+
+/// A publisher that is connected.
+struct Source {
+    id: Id,
+    queue: mpsc::Receiver<Input>,
+    stopped: bool,
+}
+
+/// What the task has been waiting for.
+enum Event {
+    Made(Output),
+    Joined(Join),
+    Sent(Id, Option<Input>),
+    /// Nobody can come in any more.
+    Closed,
+    Time,
+    Draining,
+}
+
+impl Program {
+    /// From the first frame to the last viewer's last request.
+    pub(super) async fn run(mut self) {
+        let began = Instant::now();
+        let ticks = |duration: Duration| i64::try_from(duration.as_micros() * 9 / 100).unwrap_or(i64::MAX);
+        let mut sources: Vec<Source> = Vec::new();
+        let mut open = true;
+        let mut over = false;
+        while !over {
+            let due = self.splicer.poll_timeout().map(|due| {
+                let micros = u64::try_from(due.max(0)).unwrap_or(0).div_ceil(9) * 100;
+                began + Duration::from_micros(micros)
+            });
+            let event = self.next(&mut sources, open, due).await;
+            let now = ticks(began.elapsed());
+            match event {
+                Event::Made(output) => self.broadcast.follow(output),
+                Event::Joined(Join { id, rank, video, audio, queue }) => {
+                    self.splicer.join(id, rank, now);
+                    for config in video.into_iter().chain(audio) {
+                        self.splicer.configure(id, config, now);
+                    }
+                    sources.push(Source { id, queue, stopped: false });
+                }
+                Event::Sent(id, Some(Input::Config(config))) => self.splicer.configure(id, config, now),
+                Event::Sent(id, Some(Input::Frame(track, frame))) => self.splicer.push(id, track, frame, now),
+                Event::Sent(id, Some(Input::Stop)) => {
+                    sources
+                        .iter_mut()
+                        .filter(|source| source.id == id)
+                        .for_each(|source| source.stopped = true);
+                }
+                Event::Sent(id, None) => {
+                    let stopped = sources.iter().any(|source| source.id == id && source.stopped);
+                    sources.retain(|source| source.id != id);
+                    self.splicer.leave(id, stopped || !open, now);
+                }
+                Event::Closed => open = false,
+                Event::Time => self.splicer.handle_timeout(now),
+                Event::Draining => over = true,
+            }
+            // Another broadcast has taken the channel, and this one's publishers have gone to it.
+            over |= !open && sources.is_empty();
+            while let Some(output) = self.splicer.poll_output() {
+                over |= self.act(output);
+            }
+        }
+        // Whoever joins from here on finds the queue closed and begins anew.
+        self.joins.close();
+        drop(sources);
+        self.finish().await;
+    }
+
+    /// The ladder first: it is bounded by the frames, and its child waits while it is not heard.
+    async fn next(&mut self, sources: &mut [Source], open: bool, due: Option<Instant>) -> Event {
+        let alone = sources.is_empty();
+        tokio::select! {
+            biased;
+            Some(output) = self.ladder.next() => Event::Made(output),
+            join = self.joins.recv(), if open => join.map_or(Event::Closed, Event::Joined),
+            (id, input) = sent(sources) => Event::Sent(id, input),
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Event::Time,
+            // Publishers end by themselves when the origin drains; what waits for one does not.
+            () = self.drain.draining(), if alone => Event::Draining,
+        }
+    }
+
+    /// Does what the splicer says. True when the broadcast is over.
+    fn act(&mut self, output: splice::Output) -> bool {
+        match output {
+            splice::Output::Frame(track, frame) => self.frame(track, frame),
+            splice::Output::Splice { video, audio } => {
+                self.metrics.splices.inc();
+                self.broadcast.splice(video.clone(), audio);
+                self.ladder.renew(video);
+            }
+            splice::Output::OnAir(Id(source)) => {
+                tracing::info!(channel = %self.channel, broadcast = %self.broadcast.id(), source, "a publisher is on the air");
+            }
+            splice::Output::Slate => {
+                self.metrics.slates.inc();
+                tracing::warn!(
+                    channel = %self.channel,
+                    broadcast = %self.broadcast.id(),
+                    "no publisher is on the air: viewers see the last picture"
+                );
+            }
+            splice::Output::End => return true,
+        }
+        false
+    }
+
+    fn frame(&mut self, track: Track, frame: Frame) {
+        let cut = self.broadcast.push(track, frame.clone());
+        if let (Track::Video, Some(transcoder)) = (track, &mut self.ladder.transcoder) {
+            transcoder.push(frame, cut);
+        }
+    }
+
+    async fn finish(mut self) {
+        self.ladder.transcoder = None;
+        let flush = async {
+            while let Some(output) = self.ladder.next().await {
+                self.broadcast.follow(output);
+            }
+        };
+        let _incomplete = timeout(FLUSH, flush).await;
+        self.broadcast.finish();
+        self.channels.over();
+        tracing::info!(channel = %self.channel, broadcast = %self.broadcast.id(), "a broadcast is over");
+        self.drain.unless_draining(tokio::time::sleep(self.linger)).await;
+        self.channels.forget(&self.channel, &self.broadcast);
+    }
+}
+
+impl Ladder {
+    /// `start` is left out where there is no ladder.
+    pub(super) fn new(start: Option<Start>, source: Option<TrackConfig>) -> Self {
+        let mut ladder = Self { start, source, transcoder: None, outputs: VecDeque::new() };
+        ladder.spawn();
+        ladder
+    }
+
+    /// The source goes on with this configuration; another one needs another decoder.
+    fn renew(&mut self, source: Option<TrackConfig>) {
+        if source.is_some() && source != self.source {
+            self.source = source;
+            // The child before makes what it has, and ends.
+            self.transcoder = None;
+            self.spawn();
+        }
+    }
+
+    fn spawn(&mut self) {
+        if let (Some(start), Some(source)) = (&self.start, &self.source) {
+            let (transcoder, outputs) = start(source);
+            self.transcoder = Some(transcoder);
+            self.outputs.push_back(outputs);
+        }
+    }
+
+    /// The next output, or nothing when there is no ladder or its last child has ended.
+    async fn next(&mut self) -> Option<Output> {
+        while let Some(outputs) = self.outputs.front_mut() {
+            if let Some(output) = outputs.recv().await {
+                return Some(output);
+            }
+            self.outputs.pop_front();
+        }
+        None
+    }
+}
+
+/// What the next of the publishers has sent; nothing from one that has gone. Never completes without publishers.
+async fn sent(sources: &mut [Source]) -> (Id, Option<Input>) {
+    poll_fn(|context| {
+        for source in &mut *sources {
+            if let Poll::Ready(input) = source.queue.poll_recv(context) {
+                return Poll::Ready((source.id, input));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// For the ladder to encode what it still has; the publisher is gone, so nobody waits but the playlist's end.
+const FLUSH: Duration = Duration::from_secs(5);
