@@ -48,7 +48,7 @@ pub enum Output {
     Frame(Track, Frame),
     /// This source is on the air now.
     OnAir(Id),
-    /// None is: the slate begins.
+    /// None is: the slate begins, another sequence of frames of the same configurations.
     Slate,
     /// The grace is over, or the last source has said goodbye.
     End,

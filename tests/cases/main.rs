@@ -19,6 +19,8 @@ mod page;
 #[cfg(test)]
 mod playback;
 #[cfg(test)]
+mod reconnect;
+#[cfg(test)]
 mod stampede;
 #[cfg(test)]
 mod startup;

@@ -179,6 +179,8 @@ impl Leader {
             State::Interrupted { end } => {
                 self.state = State::Running;
                 self.discontinuities += 1;
+                // What was sent slowly says nothing of what comes now.
+                self.longest_frame = 0;
                 (true, end)
             }
         };

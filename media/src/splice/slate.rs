@@ -73,9 +73,7 @@ impl Slate {
         out: &mut VecDeque<Output>,
     ) {
         while let Some(due) = self.due(leader, interval).filter(|due| *due <= edge) {
-            if !std::mem::replace(&mut self.shown, true) {
-                out.push_back(Output::Slate);
-            }
+            self.begin(out);
             match leader {
                 Track::Video => self.repeat(due - interval, interval, out),
                 Track::Audio => {}
@@ -98,10 +96,18 @@ impl Slate {
             if gap > LEAST_GAP && self.still.is_some() {
                 // The last lasts as long as the one before it: two at the least.
                 let count = (gap / interval.max(1) + 1).max(2);
+                self.begin(out);
                 (0..count).for_each(|index| self.repeat(end + gap * index / count, gap / count, out));
             }
         }
         self.silence(audio, until, out);
+    }
+
+    /// Says once that it stands in.
+    fn begin(&mut self, out: &mut VecDeque<Output>) {
+        if !std::mem::replace(&mut self.shown, true) {
+            out.push_back(Output::Slate);
+        }
     }
 
     /// The still at `dts`.

@@ -43,7 +43,8 @@ impl Config {
         let seconds = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX / CLOCK).saturating_mul(CLOCK);
         splice::Settings {
             grace: seconds(self.grace),
-            interval: (part.min(0.5) * 0.8 * CLOCK as f64) as i64,
+            // Whole numbers of them fill a part.
+            interval: (part.min(0.5) / 2.0 * CLOCK as f64) as i64,
             failback: seconds(self.failback),
         }
     }
@@ -182,6 +183,7 @@ impl Program {
             }
             splice::Output::Slate => {
                 self.metrics.slates.inc();
+                self.broadcast.splice(None, None);
                 tracing::warn!(
                     channel = %self.channel,
                     broadcast = %self.broadcast.id(),

@@ -9,7 +9,6 @@ pub(super) fn check(old: &Media, new: &Media, findings: &mut Findings) {
         format!("the target went from {:?} to {:?}", old.target, new.target)
     });
     findings.check(new.part_target == old.part_target, || "the part target changed".into());
-    findings.check(new.map == old.map, || "EXT-X-MAP changed without a discontinuity".into());
     findings.check(new.msn >= old.msn, || {
         format!("the media sequence went back from {} to {}", old.msn, new.msn)
     });
@@ -49,6 +48,7 @@ fn segments(old: &Media, new: &Media, findings: &mut Findings) {
         findings.check(same.uri == segment.uri, || format!("segment {msn} has another URI"));
         findings.check(same.duration == segment.duration, || format!("segment {msn} has another duration"));
         findings.check(same.date == segment.date, || format!("segment {msn} has another date"));
+        findings.check(same.map == segment.map, || format!("segment {msn} has another map"));
         findings.check(same.discontinuity == segment.discontinuity, || {
             format!("segment {msn} lost a discontinuity")
         });
@@ -79,9 +79,12 @@ pub(super) fn apply(base: &Media, delta: &Media) -> Option<Media> {
     if kept.len() as u64 != delta.skipped {
         return None;
     }
+    // A delta update need not repeat the map that was in force where it begins.
+    let before = kept.last().and_then(|segment| segment.map.clone());
+    full.map = kept.first().and_then(|segment| segment.map.clone()).or(full.map);
+    full.segments.iter_mut().for_each(|segment| segment.map = segment.map.take().or_else(|| before.clone()));
+    full.growing_map = full.growing_map.or(before);
     full.segments.splice(0..0, kept);
     full.skipped = 0;
-    // A delta update need not repeat what cannot change.
-    full.map = full.map.or_else(|| base.map.clone());
     Some(full)
 }

@@ -76,8 +76,8 @@ struct Session<'a> {
     client: &'a Client,
     rendition: &'a Rendition,
     list: Media,
-    init: Init,
-    init_bytes: Bytes,
+    /// By path.
+    inits: BTreeMap<String, (Init, Bytes)>,
     /// Every part that was fetched.
     parts: BTreeMap<(u64, u64), Bytes>,
     /// Every segment that was fetched whole.
@@ -101,19 +101,12 @@ impl<'a> Session<'a> {
         check_headers(&reply, PLAYLIST_TYPE, &mut findings);
         rules::check(&list, rendition.video, &mut findings);
 
-        let map = resolve(&rendition.path, list.map.as_deref().context("no EXT-X-MAP")?);
-        let reply = client.get(&map).await?.expect(200)?;
-        let init = Init::parse(&reply.body).with_context(|| format!("reading {map}"))?;
-        findings.about(&map);
-        check_media_headers(&reply, rendition, &mut findings);
-        findings.check(init.video == rendition.video, || "the track is not of the announced kind".into());
-        Ok(Self {
+        let mut session = Self {
             client,
             rendition,
             unread: (list.growing_msn(), 0),
             list,
-            init,
-            init_bytes: reply.body,
+            inits: BTreeMap::new(),
             parts: BTreeMap::new(),
             segments: BTreeMap::new(),
             previous: None,
@@ -122,7 +115,25 @@ impl<'a> Session<'a> {
             deltas: 0,
             slowest_reload: Duration::ZERO,
             findings,
-        })
+        };
+        session.init(session.list.growing_msn()).await?;
+        Ok(session)
+    }
+
+    /// The path of a segment's init section, which has been read then.
+    async fn init(&mut self, msn: u64) -> Result<String> {
+        let (_, map) = self.list.head(msn);
+        let map = resolve(&self.rendition.path, map.or(self.list.map.as_deref()).context("no EXT-X-MAP")?);
+        if !self.inits.contains_key(&map) {
+            let reply = self.client.get(&map).await?.expect(200)?;
+            let init = Init::parse(&reply.body).with_context(|| format!("reading {map}"))?;
+            self.findings.about(&map);
+            check_media_headers(&reply, self.rendition, &mut self.findings);
+            let announced = init.video == self.rendition.video;
+            self.findings.check(announced, || "the track is not of the announced kind".into());
+            self.inits.insert(map.clone(), (init, reply.body));
+        }
+        Ok(map)
     }
 
     /// One step of a player: asks for the next playlist and the hinted part at once, then takes both.
@@ -213,26 +224,29 @@ impl<'a> Session<'a> {
             };
             self.parts.insert((msn, index), bytes.clone());
             self.unread = (msn, index + 1);
+            let map = self.init(msn).await?;
+            let init = self.inits[&map].0.clone();
             self.findings.about(&path);
-            self.read_part(&bytes, &part);
+            let (discontinuity, _) = self.list.head(msn);
+            self.read_part(&bytes, &part, &init, discontinuity && index == 0);
         }
         Ok(())
     }
 
-    fn read_part(&mut self, bytes: &Bytes, part: &Part) {
-        let fragment = match Fragment::parse(bytes, &self.init) {
+    fn read_part(&mut self, bytes: &Bytes, part: &Part, init: &Init, discontinuity: bool) {
+        let fragment = match Fragment::parse(bytes, init) {
             Ok(fragment) => fragment,
             Err(error) => return self.findings.check(false, || format!("{error:#}")),
         };
         if let Some(previous) = &self.previous {
             let expected = previous.decode_time + previous.duration;
-            self.findings.check(fragment.decode_time == expected, || {
+            self.findings.check(discontinuity || fragment.decode_time == expected, || {
                 format!("decode time {}, the part before ended at {expected}", fragment.decode_time)
             });
             let (last, first) = (previous.sequences.last().copied(), fragment.sequences.first().copied());
             self.findings.check(last < first, || format!("moof sequence went from {last:?} to {first:?}"));
         }
-        let seconds = fragment.duration as f64 / f64::from(self.init.timescale);
+        let seconds = fragment.duration as f64 / f64::from(init.timescale);
         self.findings.check((seconds - part.duration).abs() < 0.001, || {
             format!("DURATION={}, its samples last {seconds:.4}", part.duration)
         });
@@ -242,11 +256,11 @@ impl<'a> Session<'a> {
     }
 
     /// Program dates and decode times must tell the same time.
-    fn check_date(&mut self, msn: u64, fragment: &Fragment) {
+    fn check_date(&mut self, msn: u64, fragment: &Fragment, timescale: u32) {
         let Some(date) = self.list.segments.iter().find(|s| s.msn == msn).and_then(|s| s.date) else {
             return;
         };
-        let epoch = date - fragment.decode_time as f64 / f64::from(self.init.timescale);
+        let epoch = date - fragment.decode_time as f64 / f64::from(timescale);
         let first = *self.epoch.get_or_insert(epoch);
         self.findings.check((epoch - first).abs() < DATE_DRIFT, || {
             format!("segment {msn}'s date is {:.1} ms off its decode time", (epoch - first) * 1e3)
@@ -273,8 +287,10 @@ impl<'a> Session<'a> {
                 format!("{} parts were fetched, {} are listed", parts.len(), segment.parts.len())
             });
             self.findings.check(joined == reply.body, || "its bytes are not its parts' bytes".into());
-            match Fragment::parse(&reply.body, &self.init) {
-                Ok(fragment) => self.check_date(msn, &fragment),
+            let map = self.init(msn).await?;
+            let init = self.inits[&map].0.clone();
+            match Fragment::parse(&reply.body, &init) {
+                Ok(fragment) => self.check_date(msn, &fragment, init.timescale),
                 Err(error) => self.findings.check(false, || format!("{error:#}")),
             }
             self.segments.insert(msn, (segment, reply.body));
@@ -320,9 +336,15 @@ impl<'a> Session<'a> {
     }
 
     fn finish(self, first: u64) -> Followed {
-        let mut media = self.init_bytes.to_vec();
-        let mut segments = Vec::new();
+        let (mut media, mut segments, mut map) = (Vec::new(), Vec::<Segment>::new(), None);
         for (segment, bytes) in self.recorded(first) {
+            if segment.map != map {
+                map.clone_from(&segment.map);
+                let path = map.as_deref().map(|uri| resolve(&self.rendition.path, uri));
+                if let Some((_, init)) = path.and_then(|path| self.inits.get(&path)) {
+                    media.extend_from_slice(init);
+                }
+            }
             media.extend_from_slice(bytes);
             segments.push(segment.clone());
         }

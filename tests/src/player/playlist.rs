@@ -15,12 +15,17 @@ pub struct Media {
     pub control: Control,
     pub msn: u64,
     pub discontinuity_sequence: u64,
+    /// The first `EXT-X-MAP`.
     pub map: Option<String>,
     /// Segments that `EXT-X-SKIP` left out before the first of `segments`.
     pub skipped: u64,
     pub segments: Vec<Segment>,
     /// Parts of the segment that is still growing.
     pub growing: Vec<Part>,
+    /// It begins with a discontinuity.
+    pub growing_discontinuity: bool,
+    /// Its map; none when none has been read.
+    pub growing_map: Option<String>,
     /// URI of the part that `EXT-X-PRELOAD-HINT` announces.
     pub hint: Option<String>,
     pub reports: Vec<Report>,
@@ -46,6 +51,8 @@ pub struct Segment {
     /// Seconds since the Unix epoch.
     pub date: Option<f64>,
     pub discontinuity: bool,
+    /// The map in force; none when none has been read.
+    pub map: Option<String>,
     pub parts: Vec<Part>,
 }
 
@@ -102,6 +109,8 @@ impl Media {
         }
         ensure!(pending.duration.is_none(), "an EXTINF has no URI");
         list.growing = pending.parts;
+        list.growing_discontinuity = pending.discontinuity;
+        list.growing_map = pending.map;
         Ok(list)
     }
 
@@ -138,7 +147,11 @@ impl Media {
                     can_skip_until: attributes.optional_float("CAN-SKIP-UNTIL")?,
                 };
             }
-            "EXT-X-MAP" => self.map = Some(Attributes::parse(value)?.text("URI")?),
+            "EXT-X-MAP" => {
+                let uri = Attributes::parse(value)?.text("URI")?;
+                self.map.get_or_insert_with(|| uri.clone());
+                pending.map = Some(uri);
+            }
             "EXT-X-SKIP" => {
                 ensure!(self.segments.is_empty(), "comes after the first segment");
                 self.skipped = Attributes::parse(value)?.number("SKIPPED-SEGMENTS")?;
@@ -171,13 +184,15 @@ impl Media {
     }
 
     fn uri(&mut self, uri: &str, pending: &mut Pending) -> Result<()> {
-        let pending = std::mem::take(pending);
+        let next = Pending { map: pending.map.clone(), ..Pending::default() };
+        let pending = std::mem::replace(pending, next);
         self.segments.push(Segment {
             msn: self.msn + self.skipped + self.segments.len() as u64,
             uri: uri.to_owned(),
             duration: pending.duration.context("a URI without EXTINF")?,
             date: pending.date,
             discontinuity: pending.discontinuity,
+            map: pending.map,
             parts: pending.parts,
         });
         Ok(())
@@ -191,6 +206,13 @@ impl Media {
             (0, None) => (next_msn, 0),
             (growing, _) => (next_msn, growing - 1),
         }
+    }
+
+    /// Whether a segment, whole or growing, begins with a discontinuity, and its map.
+    pub fn head(&self, msn: u64) -> (bool, Option<&str>) {
+        let whole = self.segments.iter().find(|segment| segment.msn == msn);
+        let growing = || (self.growing_discontinuity, self.growing_map.as_deref());
+        whole.map_or_else(growing, |segment| (segment.discontinuity, segment.map.as_deref()))
     }
 
     /// Media sequence number of the segment that is growing, or will be next.
@@ -211,6 +233,7 @@ struct Pending {
     duration: Option<f64>,
     date: Option<f64>,
     discontinuity: bool,
+    map: Option<String>,
     parts: Vec<Part>,
 }
 
