@@ -6,15 +6,14 @@
 
 mod enhanced;
 mod names;
-mod timeline;
 mod track;
 
 use bytes::Bytes;
 
 use crate::cursor::Cursor;
+use crate::timeline::{Clock, Timeline};
 use crate::{Config, Error, Event, Frame, Result, Track};
 use enhanced::{Body, Packet};
-use timeline::Timeline;
 use track::Video;
 pub(crate) use track::{AUDIO_CODECS, VIDEO_CODECS};
 
@@ -22,7 +21,7 @@ pub(crate) use track::{AUDIO_CODECS, VIDEO_CODECS};
 ///
 /// A message with an error changes nothing: after [`Error::Malformed`] the next message may be given, whereas
 /// [`Error::UnsupportedCodec`] would come again for every message of that track.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Demuxer {
     timeline: Timeline,
     video: Option<Video>,
@@ -51,7 +50,15 @@ pub struct Faults {
 
 impl Demuxer {
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            timeline: Timeline::new(CLOCK),
+            video: None,
+            announced: None,
+            audio: None,
+            newest: [0; 2],
+            next: None,
+            faults: Faults::default(),
+        }
     }
 
     /// Takes the body of a video message (Adobe FLV 10.1 §E.4.3, Enhanced RTMP v2) and its timestamp in milliseconds.
@@ -217,15 +224,24 @@ impl Demuxer {
 
     /// When a frame is decoded, which never falls within a track, and when the publisher meant it to be.
     fn place(&mut self, track: Track, stamp: Stamp) -> (i64, i64) {
-        let time = self.timeline.place(track, stamp.timestamp_ms, &mut self.faults);
+        let time = self.timeline.place(track, i64::from(stamp.timestamp_ms));
+        let Faults { jumps, steps_back, .. } = &mut self.faults;
+        *jumps = jumps.saturating_add(u64::from(time.jumped));
+        *steps_back = steps_back.saturating_add(u64::from(time.stepped_back));
         let fraction = i64::from(stamp.nanoseconds).saturating_mul(TICKS_PER_MS).div_euclid(NANOS_PER_MS);
         let [video, audio] = &mut self.newest;
         let newest = match track {
             Track::Video => video,
             Track::Audio => audio,
         };
-        *newest = ticks(time.dts_ms).saturating_add(fraction).max(*newest);
-        (*newest, ticks(time.intended_ms).saturating_add(fraction))
+        *newest = ticks(time.dts).saturating_add(fraction).max(*newest);
+        (*newest, ticks(time.intended).saturating_add(fraction))
+    }
+}
+
+impl Default for Demuxer {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -275,6 +291,8 @@ fn ticks(milliseconds: i64) -> i64 {
     milliseconds.saturating_mul(TICKS_PER_MS)
 }
 
+/// RTMP and FLV count milliseconds in 32 bits.
+const CLOCK: Clock = Clock { bits: 32, per_ms: 1 };
 const TICKS_PER_MS: i64 = crate::frame::CLOCK / 1_000;
 const NANOS_PER_MS: i64 = 1_000_000;
 /// No encoder reorders over more; a segment could not hold it.

@@ -18,6 +18,8 @@ pub mod path;
 pub mod rtmp;
 mod segment;
 pub mod splice;
+mod timeline;
+pub mod ts;
 mod window;
 
 pub use error::{Error, Result};

@@ -17,6 +17,8 @@ use crate::{ingest, package, transcode};
 pub struct Config {
     pub node: Node,
     pub rtmp: ingest::Config,
+    pub rtmps: ingest::rtmps::Config,
+    pub srt: ingest::srt::Config,
     pub transcode: transcode::Config,
     pub package: package::Config,
     pub failover: package::program::Config,
@@ -55,6 +57,8 @@ impl Default for Config {
         Self {
             node: Node::default(),
             rtmp: ingest::Config::default(),
+            rtmps: ingest::rtmps::Config::default(),
+            srt: ingest::srt::Config::default(),
             transcode: transcode::Config::default(),
             package: package::Config::default(),
             failover: package::program::Config::default(),
@@ -124,6 +128,7 @@ impl daemon::Config for Config {
         if self.node.urls.is_empty() {
             return wrong("node.urls", "is empty: edges would not know how to reach this origin");
         }
+        self.srt.check()?;
         self.transcode.check()?;
         self.package.check()
     }
@@ -158,6 +163,7 @@ mod tests {
         assert!(with(|config| config.http.plain_listen = None).contains("http.plain_listen"));
         assert!(with(|config| config.node.latitude = Some(52.5)).contains("node.longitude"));
         assert!(with(|config| config.node.urls.clear()).contains("node.urls"));
+        assert!(with(|config| config.srt.passphrase = "short".into()).contains("srt.passphrase"));
         assert!(with(|config| config.transcode.preset = "best".into()).contains("transcode.preset"));
     }
 }

@@ -22,6 +22,7 @@ use std::net::SocketAddr;
 use nearcast_service::control;
 use nearcast_service::daemon::Daemon;
 use nearcast_service::http::Server;
+use nearcast_service::tls::Tls;
 
 pub use config::Config;
 pub use error::{Error, Result};
@@ -35,6 +36,8 @@ use serve::Live;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Addresses {
     pub rtmp: SocketAddr,
+    pub rtmps: Option<SocketAddr>,
+    pub srt: Option<SocketAddr>,
     pub plain: Option<SocketAddr>,
     pub secure: Option<SocketAddr>,
 }
@@ -45,9 +48,24 @@ pub struct Addresses {
 /// An address cannot be bound, a certificate is unusable, or the control plane's URL is none.
 pub async fn run(config: Config, daemon: Daemon) -> Result<Addresses> {
     let server = Server::bind(&config.http, &config.tls, &daemon).await?;
-    let ingest = Ingest::bind(&config.rtmp).await?;
-    let (plain, secure) = (server.plain_address(), server.secure_address());
-    let addresses = Addresses { rtmp: ingest.address(), plain, secure };
+    let tls = match (config.rtmps.listen, server.tls()) {
+        (Some(address), Some(tls)) => Some((address, tls.clone())),
+        (Some(address), None) => {
+            let tls = Tls::load(&config.tls)?;
+            tls.watch(&daemon);
+            Some((address, tls))
+        }
+        (None, _) => None,
+    };
+    let rtmps = tls.as_ref().map(|(address, tls)| (*address, tls));
+    let ingest = Ingest::bind(&config.rtmp, rtmps, &config.srt).await?;
+    let addresses = Addresses {
+        rtmp: ingest.address(),
+        rtmps: ingest.secure_address(),
+        srt: ingest.srt_address(),
+        plain: server.plain_address(),
+        secure: server.secure_address(),
+    };
 
     let metrics = Metrics::register(&daemon.metrics);
     let drain = daemon.drain.clone();
@@ -62,6 +80,8 @@ pub async fn run(config: Config, daemon: Daemon) -> Result<Addresses> {
     tracing::info!(
         node = %config.node.id,
         rtmp = %addresses.rtmp,
+        rtmps = addresses.rtmps.map(tracing::field::display),
+        srt = addresses.srt.map(tracing::field::display),
         http = addresses.plain.map(tracing::field::display),
         https = addresses.secure.map(tracing::field::display),
         "taking publishers and serving edges"

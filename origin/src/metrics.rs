@@ -1,5 +1,6 @@
 //! What an origin counts.
 
+use nearcast_media::Track;
 use nearcast_service::metrics::{Counter, EncodeLabelSet, Family, Gauge, Registry};
 
 nearcast_service::metrics! {
@@ -7,7 +8,7 @@ nearcast_service::metrics! {
     pub struct Ingest: "ingest" {
         /// Publishers' connections now open.
         pub connections: Gauge,
-        /// Connections closed at once because there were too many.
+        /// Connections refused because there were too many, from one address or all together.
         pub rejected_connections: Counter,
         /// Bytes received from publishers.
         pub received_bytes: Counter,
@@ -17,6 +18,12 @@ nearcast_service::metrics! {
         pub refused: Family<ReasonLabels, Counter>,
         /// Connections ended because of what the publisher sent or did not send, by reason.
         pub failed: Family<ReasonLabels, Counter>,
+        /// Packets of SRT publishers that were lost on the way and came in time when sent again.
+        pub srt_recovered_packets: Counter,
+        /// Packets of SRT publishers that came too late or never.
+        pub srt_lost_packets: Counter,
+        /// Round trip time to a channel's SRT publisher, in seconds, by channel.
+        pub srt_rtt: Family<ChannelLabels, Gauge<f64, std::sync::atomic::AtomicU64>>,
     }
 }
 
@@ -88,6 +95,24 @@ impl Metrics {
 pub struct TrackLabels {
     /// `video` or `audio`
     pub track: &'static str,
+}
+
+impl TrackLabels {
+    /// Of a track.
+    pub fn of(track: Track) -> Self {
+        Self {
+            track: match track {
+                Track::Video => "video",
+                Track::Audio => "audio",
+            },
+        }
+    }
+}
+
+/// Labels of [`Ingest::srt_rtt`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ChannelLabels {
+    pub channel: String,
 }
 
 /// Labels of [`Ingest::refused`] and [`Ingest::failed`].

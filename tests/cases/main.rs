@@ -21,6 +21,8 @@ mod playback;
 #[cfg(test)]
 mod reconnect;
 #[cfg(test)]
+mod srt;
+#[cfg(test)]
 mod stampede;
 #[cfg(test)]
 mod startup;

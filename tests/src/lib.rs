@@ -18,6 +18,7 @@ pub mod browser;
 pub mod certificate;
 pub mod client;
 pub mod dns;
+pub mod lossy;
 pub mod metrics;
 pub mod player;
 pub mod ports;

@@ -1,4 +1,4 @@
-//! Publishers: FFmpeg sending a test pattern, real footage or something broken over RTMP.
+//! Publishers: FFmpeg sending a test pattern, real footage or something broken over RTMP or SRT.
 
 use std::path::{Path, PathBuf};
 
@@ -142,7 +142,7 @@ impl Feed {
             .args(self.inputs.clone())
             .args(self.video.clone())
             .args(self.audio.clone())
-            .args(["-f", "flv", url])
+            .args(["-f", if url.starts_with("srt:") { "mpegts" } else { "flv" }, url])
     }
 }
 

@@ -9,7 +9,8 @@ mod sps;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-pub(super) use access_unit::{annexb_units, put_unit};
+pub(crate) use access_unit::annexb_units;
+pub(super) use access_unit::put_unit;
 pub use access_unit::{from_annexb, is_idr, nal_units, normalise, to_annexb};
 use sps::Sps;
 

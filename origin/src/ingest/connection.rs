@@ -7,10 +7,10 @@ use bytes::{Bytes, BytesMut};
 use nearcast_api::channel::Takeover;
 use nearcast_media::{Event, flv, rtmp};
 use nearcast_service::log::Chain;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::limits::Full;
 use super::publisher::Publisher;
 use super::{Context, access};
 use crate::metrics::{ReasonLabels, TrackLabels};
@@ -21,9 +21,16 @@ pub(super) struct Connection<'a> {
     peer: SocketAddr,
     session: rtmp::Session,
     publishing: Option<Publishing>,
+    /// It is here only to be told that there is no place.
+    refusal: Option<Full>,
     /// When the connection ends unless something happens.
     deadline: Instant,
 }
+
+/// What carries RTMP: TCP, or TLS over it.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// From an accepted publish to its end.
 struct Publishing {
@@ -40,12 +47,13 @@ struct End {
 }
 
 impl<'a> Connection<'a> {
-    pub(super) fn new(context: &'a Context, peer: SocketAddr) -> Self {
+    pub(super) fn new(context: &'a Context, peer: SocketAddr, refusal: Option<Full>) -> Self {
         Self {
             context,
             peer,
             session: rtmp::Session::new(rtmp::Limits::default()),
             publishing: None,
+            refusal,
             deadline: Instant::now() + context.config.handshake_timeout(),
         }
     }
@@ -57,10 +65,20 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Reads until the publisher or we end it.
-    pub(super) async fn run(mut self, mut stream: TcpStream) {
-        // Small answers must not wait for each other.
-        let _only_slower = stream.set_nodelay(true);
+    /// Reads until the publisher or we end it, once the stream is there, which is part of its handshake.
+    pub(super) async fn run<S: Stream>(self, stream: impl Future<Output = Option<S>>) {
+        let deadline = self.deadline;
+        match self.context.drain.unless_draining(timeout_at(deadline, stream)).await {
+            Some(Ok(Some(stream))) => self.serve(stream).await,
+            Some(Err(_)) => {
+                let reason = "handshake_timeout";
+                self.context.metrics.failed.get_or_create(&ReasonLabels { reason }).inc();
+            }
+            Some(Ok(None)) | None => {}
+        }
+    }
+
+    async fn serve(mut self, mut stream: impl Stream) {
         let ended = match self.context.drain.unless_draining(self.converse(&mut stream)).await {
             Some(ended) => ended,
             None => {
@@ -87,7 +105,7 @@ impl<'a> Connection<'a> {
         let _peer_is_gone = timeout(FAREWELL, self.part(&mut stream)).await;
     }
 
-    async fn converse(&mut self, stream: &mut TcpStream) -> Result<(), End> {
+    async fn converse(&mut self, stream: &mut impl Stream) -> Result<(), End> {
         let mut buffer = BytesMut::with_capacity(READ_SIZE);
         loop {
             buffer.clear();
@@ -141,6 +159,10 @@ impl<'a> Connection<'a> {
     }
 
     fn publish(&mut self, key: &str) -> Result<(), End> {
+        if let Some(full) = self.refusal {
+            self.refuse(full.reason(), "NetStream.Publish.Denied", full.to_string());
+            return Ok(());
+        }
         let snapshot = self.context.control.current();
         let Some((channel, rank)) = access::channel(&snapshot, key) else {
             let advice =
@@ -209,7 +231,7 @@ impl<'a> Connection<'a> {
         self.session.reject_publish(code, &description);
     }
 
-    async fn answer(&mut self, stream: &mut TcpStream) -> Result<(), End> {
+    async fn answer(&mut self, stream: &mut impl Stream) -> Result<(), End> {
         while let Some(output) = self.session.poll_output() {
             let written = timeout(WRITE, stream.write_all(&output)).await;
             let gone = |detail| End { reason: "network", detail };
@@ -221,7 +243,7 @@ impl<'a> Connection<'a> {
 
     /// Sends the last answers and waits for the peer to close: closing with input unread would reset the
     /// connection, and the peer would never see why it was refused.
-    async fn part(&mut self, stream: &mut TcpStream) {
+    async fn part(&mut self, stream: &mut impl Stream) {
         if self.answer(stream).await.is_err() || stream.shutdown().await.is_err() {
             return;
         }

@@ -1,8 +1,11 @@
-//! Publishers in: accepts RTMP connections, checks stream keys, and feeds each broadcast its frames.
+//! Publishers in: accepts RTMP, RTMPS and SRT connections, checks stream keys, and feeds each broadcast its frames.
 
 pub mod access;
 mod connection;
+mod limits;
 mod publisher;
+pub mod rtmps;
+pub mod srt;
 pub mod tracks;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,6 +16,7 @@ use nearcast_service::backoff::Backoff;
 use nearcast_service::control;
 use nearcast_service::drain::Drain;
 use nearcast_service::log::Chain;
+use nearcast_service::tls::Tls;
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -21,6 +25,8 @@ use crate::error::Result;
 use crate::metrics::Ingest as Metrics;
 use crate::package::Channels;
 use connection::Connection;
+use limits::Limits;
+use rtmps::Secure;
 
 /// `[rtmp]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,8 +34,10 @@ use connection::Connection;
 pub struct Config {
     /// Where publishers connect: `rtmp://ADDRESS/live` with the stream key as the stream's name.
     pub listen: SocketAddr,
-    /// Connections at once; more are closed as they come.
+    /// Connections at once, RTMPS included; more are refused.
     pub max_connections: usize,
+    /// Connections at once from one address (IPv6: from one /64 network), RTMPS included; more are refused.
+    pub per_address: usize,
     /// Seconds from connecting to publishing.
     pub handshake_timeout: u64,
     /// Seconds without a frame after which a publisher is taken for gone.
@@ -39,10 +47,12 @@ pub struct Config {
     pub takeover_after: u64,
 }
 
-/// The bound RTMP listener.
+/// The bound listeners.
 #[derive(Debug)]
 pub struct Ingest {
-    listener: TcpListener,
+    plain: TcpListener,
+    secure: Option<Secure>,
+    srt: Option<srt::Listener>,
     config: Config,
 }
 
@@ -61,6 +71,7 @@ impl Default for Config {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 1935).into(),
             max_connections: 1_000,
+            per_address: PER_ADDRESS,
             handshake_timeout: 10,
             idle_timeout: 30,
             takeover_after: 4,
@@ -83,66 +94,130 @@ impl Config {
 }
 
 impl Ingest {
-    /// Binds the listener.
+    /// Binds the listeners; `tls` is what RTMPS is served with.
     ///
     /// # Errors
-    /// [`nearcast_service::Error::Listen`] when the address is in use or not ours.
-    pub async fn bind(config: &Config) -> Result<Self> {
-        let listener = TcpListener::bind(config.listen).await;
-        let listener = listener.map_err(|source| nearcast_service::Error::Listen {
-            address: config.listen,
-            transport: "tcp",
-            key: "rtmp.listen",
-            source,
-        })?;
-        Ok(Self { listener, config: config.clone() })
+    /// [`nearcast_service::Error::Listen`] when an address is in use or not ours.
+    pub async fn bind(config: &Config, rtmps: Option<(SocketAddr, &Tls)>, srt: &srt::Config) -> Result<Self> {
+        let plain = listen(config.listen, "rtmp.listen").await?;
+        let secure = match rtmps {
+            Some((address, tls)) => Some(Secure::bind(address, tls).await?),
+            None => None,
+        };
+        Ok(Self { plain, secure, srt: srt::Listener::bind(srt).await?, config: config.clone() })
     }
 
     /// Where publishers connect; the real port when the configured one was 0.
     pub fn address(&self) -> SocketAddr {
-        self.listener.local_addr().unwrap_or(self.config.listen)
+        self.plain.local_addr().unwrap_or(self.config.listen)
+    }
+
+    /// Where they connect over TLS.
+    pub fn secure_address(&self) -> Option<SocketAddr> {
+        self.secure.as_ref().and_then(Secure::address)
+    }
+
+    /// Where they connect over SRT.
+    pub fn srt_address(&self) -> Option<SocketAddr> {
+        self.srt.as_ref().and_then(srt::Listener::address)
     }
 
     /// Starts accepting publishers and returns. Draining ends their broadcasts.
     pub fn serve(self, control: control::Client, channels: Channels, metrics: Metrics, drain: &Drain) {
-        let Self { listener, config } = self;
-        let permits = Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS)));
+        let Self { plain, secure, srt, config } = self;
+        let door = Door {
+            limits: Limits::new(config.max_connections, config.per_address),
+            refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
+        };
         let context = Arc::new(Context { config, control, channels, metrics, drain: drain.clone() });
-        drain.spawn("rtmp listener", async move {
-            let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
-            let drain = context.drain.clone();
-            while let Some(accepted) = drain.unless_draining(listener.accept()).await {
-                match accepted {
-                    Ok((stream, peer)) => {
-                        backoff.reset();
-                        context.clone().welcome(stream, peer, &permits);
-                    }
-                    Err(error) => {
-                        // Out of files or memory passes; spinning on it would not help.
-                        tracing::warn!("cannot accept an RTMP connection: {}", Chain(&error));
-                        drain.unless_draining(tokio::time::sleep(backoff.delay())).await;
-                    }
+        if let Some(srt) = srt {
+            srt.serve(&context);
+        }
+        if let Some(secure) = secure {
+            secure.serve(&context, &door);
+        }
+        accept(plain, "rtmp listener", context, door, |stream| async move { Some(stream) });
+    }
+}
+
+/// Who is let in over RTMP, in the clear or not.
+#[derive(Debug, Clone)]
+struct Door {
+    limits: Limits,
+    /// More connections, that are only told why they are refused.
+    refusals: Arc<Semaphore>,
+}
+
+/// Takes connections until the drain; `open` turns each into one that speaks RTMP.
+fn accept<S, F>(
+    listener: TcpListener,
+    name: &'static str,
+    context: Arc<Context>,
+    door: Door,
+    open: impl Fn(TcpStream) -> F + Send + 'static,
+) where
+    S: connection::Stream + 'static,
+    F: Future<Output = Option<S>> + Send + 'static,
+{
+    context.drain.clone().spawn(name, async move {
+        let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
+        let drain = context.drain.clone();
+        while let Some(accepted) = drain.unless_draining(listener.accept()).await {
+            match accepted {
+                Ok((stream, peer)) => {
+                    backoff.reset();
+                    // Small answers must not wait for each other.
+                    let _only_slower = stream.set_nodelay(true);
+                    context.clone().welcome(open(stream), peer, &door);
+                }
+                Err(error) => {
+                    // Out of files or memory passes; spinning on it would not help.
+                    tracing::warn!("cannot accept an RTMP connection: {}", Chain(&error));
+                    drain.unless_draining(tokio::time::sleep(backoff.delay())).await;
                 }
             }
-        });
-    }
+        }
+    });
 }
 
 impl Context {
-    fn welcome(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, permits: &Arc<Semaphore>) {
-        let Ok(permit) = permits.clone().try_acquire_owned() else {
+    fn welcome<S>(
+        self: Arc<Self>,
+        stream: impl Future<Output = Option<S>> + Send + 'static,
+        peer: SocketAddr,
+        door: &Door,
+    ) where
+        S: connection::Stream + 'static,
+    {
+        let place = door.limits.enter(peer.ip());
+        let refusal = place.as_ref().err().copied();
+        let mut told = None;
+        if let Some(full) = refusal {
             self.metrics.rejected_connections.inc();
-            tracing::warn!(%peer, "too many publishers are connected, see rtmp.max_connections");
-            return;
-        };
+            tracing::warn!(%peer, "a connection is too many, see rtmp.{}", full.reason());
+            // Those who can be are told why. It costs them a place of its own, so there are few.
+            let Ok(permit) = door.refusals.clone().try_acquire_owned() else { return };
+            told = Some(permit);
+        }
         self.drain.clone().spawn("publisher", async move {
             self.metrics.connections.inc();
-            Connection::new(&self, peer).run(stream).await;
+            Connection::new(&self, peer, refusal).run(stream).await;
             self.metrics.connections.dec();
-            drop(permit);
+            drop((place, told));
         });
     }
 }
 
+async fn listen(address: SocketAddr, key: &'static str) -> Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    let listening =
+        listener.map_err(|source| nearcast_service::Error::Listen { address, transport: "tcp", key, source });
+    Ok(listening?)
+}
+
+/// A studio behind one address has fewer encoders, and no address can take more than a small part of the places.
+const PER_ADDRESS: usize = 32;
+/// Connections over the limits that are told so at once; those beyond are closed without a word.
+const MAX_REFUSALS: usize = 64;
 const FIRST_DELAY: Duration = Duration::from_millis(10);
 const LONGEST_DELAY: Duration = Duration::from_secs(1);

@@ -53,10 +53,14 @@ pub(super) fn origin(common: &Common<'_>) -> String {
         "[node]\nid = \"origin-1\"\nregion = \"eu\"\naddresses = [\"127.0.0.1\"]\nurls = [\"http://{}\"]\n\
          [http]\nplain_listen = \"{}\"\n\
          [rtmp]\nlisten = \"{}\"\n\
+         [rtmps]\nlisten = \"{}\"\n\
+         [srt]\nlisten = \"{}\"\n\
          [ops]\nlisten = \"{}\"\n{}",
         origin.url,
         origin.http,
         origin.rtmp,
+        origin.rtmps,
+        origin.srt,
         origin.ops,
         control_client(common, "origin-1"),
     )

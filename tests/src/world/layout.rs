@@ -27,6 +27,9 @@ pub struct Origin {
     /// Where edges are told to find it: `http`, or a proxy before it.
     pub url: SocketAddr,
     pub rtmp: SocketAddr,
+    pub rtmps: SocketAddr,
+    /// UDP.
+    pub srt: SocketAddr,
     pub ops: SocketAddr,
 }
 
@@ -53,7 +56,14 @@ impl Layout {
             control: local(8080),
             control_ops: local(9901),
             dns: local(5300),
-            origin: Origin { http: local(8600), url: local(8600), rtmp: local(1935), ops: local(9902) },
+            origin: Origin {
+                http: local(8600),
+                url: local(8600),
+                rtmp: local(1935),
+                rtmps: local(1936),
+                srt: local(8890),
+                ops: local(9902),
+            },
             edges: vec![edge("eu-1", 8443, 8081, 9903), edge("us-1", 9443, 9081, 9904)],
         }
     }
@@ -70,7 +80,8 @@ impl Layout {
             dns: local(next()?),
             origin: {
                 let http = local(next()?);
-                Origin { http, url: http, rtmp: local(next()?), ops: local(next()?) }
+                let (rtmp, rtmps, srt) = (local(next()?), local(next()?), local(next()?));
+                Origin { http, url: http, rtmp, rtmps, srt, ops: local(next()?) }
             },
         })
     }

@@ -85,6 +85,16 @@ impl World {
         format!("rtmp://{}/live/{key}", self.layout.origin.rtmp)
     }
 
+    /// The same over TLS.
+    pub fn rtmps(&self, key: &str) -> String {
+        format!("rtmps://{}/live/{key}", self.layout.origin.rtmps)
+    }
+
+    /// The same over SRT; more options may follow.
+    pub fn srt(&self, key: &str) -> String {
+        format!("srt://{}?pkt_size=1316&streamid={key}", self.layout.origin.srt)
+    }
+
     /// Creates the channel, publishes `feed` to it and returns once viewers of the first edge can play it.
     pub async fn broadcast(&self, channel: &str, feed: &Feed) -> Result<Process> {
         let key = self.channel(channel).await?;

@@ -13,6 +13,8 @@ pub(crate) fn check(layout: &Layout) -> Result<()> {
         (layout.dns, "DNS", true),
         (layout.origin.http, "the origin", false),
         (layout.origin.rtmp, "RTMP publishers", false),
+        (layout.origin.rtmps, "RTMPS publishers", false),
+        (layout.origin.srt, "SRT publishers", true),
         (layout.origin.ops, "the origin's metrics", false),
     ];
     for edge in &layout.edges {

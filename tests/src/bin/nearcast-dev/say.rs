@@ -34,8 +34,10 @@ pub(crate) fn ready(world: &World, channel: &str, key: &str, broadcasting: bool)
         "\n  Publish    from OBS: Settings, Stream, Service \"Custom\"{hint}\n\
          \x20            Server      rtmp://{}/live\n\
          \x20            Stream Key  {key}\n\
-         \x20            Output: H.264 and AAC, keyframe interval 2 s",
-        layout.origin.rtmp
+         \x20            Output: H.264 and AAC, keyframe interval 2 s\n\
+         \x20            over TLS    rtmps://{}/live\n\
+         \x20            over SRT    srt://{}?streamid={key}",
+        layout.origin.rtmp, layout.origin.rtmps, layout.origin.srt
     ));
     line("\n  DNS        the nearest edge, for a viewer in each region");
     for edge in &layout.edges {

@@ -1,0 +1,212 @@
+//! One SRT publisher: drives its connection over the socket that all share, and the broadcast behind it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use nearcast_api::ChannelId;
+use nearcast_media::{Error, Event, ts};
+use nearcast_service::log::Chain;
+use srt_protocol::connection::{Connection as Accepted, DuplexConnection};
+use srt_protocol::packet::{Acknowledgement, ControlPacket, ControlTypes, Packet};
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+use tokio::time::sleep_until;
+
+use super::super::Context;
+use super::super::publisher::Publisher;
+use crate::metrics::{ChannelLabels, ReasonLabels, TrackLabels};
+
+/// A connection and what it publishes.
+pub(super) struct Connection {
+    pub(super) context: Arc<Context>,
+    pub(super) channel: ChannelId,
+    pub(super) peer: SocketAddr,
+    pub(super) socket: Arc<UdpSocket>,
+    /// What came for it; what is too much is lost, and sent again by the peer.
+    pub(super) packets: mpsc::Receiver<Packet>,
+    pub(super) publisher: Publisher,
+    /// It has said that it ends.
+    pub(super) leaves: bool,
+}
+
+/// Why a connection ends.
+struct End {
+    /// None: as the publisher wished.
+    reason: Option<&'static str>,
+    detail: String,
+}
+
+/// What of the library's counters is in the metrics already.
+#[derive(Default)]
+struct Counted {
+    received_bytes: u64,
+    recovered: u64,
+    lost: u64,
+}
+
+impl Connection {
+    /// Runs until the publisher or we end it.
+    pub(super) async fn run(mut self, accepted: Accepted) {
+        let context = Arc::clone(&self.context);
+        let mut connection = DuplexConnection::new(accepted);
+        let mut demuxer = ts::Demuxer::new();
+        let conversed = context.drain.unless_draining(self.converse(&mut connection, &mut demuxer)).await;
+        let End { reason, detail } =
+            conversed.unwrap_or_else(|| End { reason: None, detail: "this origin shuts down".into() });
+        demuxer.finish();
+        let _ended_anyway = self.demuxed(&mut demuxer).await;
+        let Self { channel, peer, .. } = &self;
+        let faults = demuxer.faults();
+        if let Some(reason) = reason {
+            context.metrics.failed.get_or_create(&ReasonLabels { reason }).inc();
+        }
+        tracing::info!(%channel, %peer, reason, ?faults, "an SRT publisher's connection ends: {detail}");
+        context.metrics.srt_rtt.remove(&ChannelLabels { channel: channel.to_string() });
+        self.send(&shutdown(&connection)).await;
+        // Without a word it may come back, and its broadcast waits for it.
+        if self.leaves || context.drain.is_draining() {
+            self.publisher.stop().await;
+        }
+    }
+
+    async fn converse(&mut self, connection: &mut DuplexConnection, demuxer: &mut ts::Demuxer) -> End {
+        let ended = |reason, detail: String| End { reason: Some(reason), detail };
+        let mut counted = Counted::default();
+        let mut damaged = 0;
+        let idle = self.context.config.idle_timeout();
+        let mut deadline = Instant::now() + idle;
+        loop {
+            let wake = connection.check_timers(Instant::now());
+            while let Some((packet, _)) = connection.next_packet(Instant::now()) {
+                self.note(&packet);
+                self.send(&packet).await;
+            }
+            let mut frames = false;
+            while let Some((_, data)) = connection.next_data(Instant::now()) {
+                if let Err(error) = demuxer.push(&data) {
+                    return ended("protocol", Chain(&error).to_string());
+                }
+                frames |= self.demuxed(demuxer).await;
+            }
+            if demuxer.is_hopeless() {
+                return ended("codec", "there is nothing in its stream that we take".into());
+            }
+            self.count(&mut counted, connection);
+            let faults = demuxer.faults();
+            if faults.damaged > damaged {
+                let reason = ReasonLabels { reason: "damaged_message" };
+                self.context.metrics.failed.get_or_create(&reason).inc_by(faults.damaged - damaged);
+            }
+            damaged = faults.damaged;
+            if !connection.is_open() {
+                return End { reason: None, detail: "the publisher has gone".into() };
+            }
+            let now = Instant::now();
+            if frames {
+                deadline = now + idle;
+            } else if now >= deadline {
+                return ended("idle", format!("no frame for {} s", idle.as_secs()));
+            }
+            // A message that is due but not whole would have us turn in place.
+            let wake = wake.max(now + TICK).min(deadline);
+            tokio::select! {
+                packet = self.packets.recv() => match packet {
+                    Some(packet) => self.received(connection, packet),
+                    None => return ended("replaced", "its address has another connection".into()),
+                },
+                () = sleep_until(wake.into()) => {}
+                () = self.publisher.taken() => {
+                    return ended("taken_over", "it was quiet, and another publisher with the key has come".into());
+                }
+            }
+            // What has come meanwhile is cheaper to take at once.
+            while let Ok(packet) = self.packets.try_recv() {
+                self.received(connection, packet);
+            }
+        }
+    }
+
+    fn received(&mut self, connection: &mut DuplexConnection, packet: Packet) {
+        if let Packet::Control(ControlPacket { control_type: ControlTypes::Shutdown, .. }) = packet {
+            self.leaves = true;
+        }
+        connection.handle_packet_input(Instant::now(), Ok((packet, self.peer)));
+    }
+
+    /// Hands on what the demuxer has found; true when there was a frame.
+    async fn demuxed(&mut self, demuxer: &mut ts::Demuxer) -> bool {
+        let mut frames = false;
+        while let Some(found) = demuxer.poll() {
+            match found {
+                Ok(event) => {
+                    if let Event::Frame(track, _) = &event {
+                        frames = true;
+                        let track = TrackLabels::of(*track);
+                        self.context.metrics.frames.get_or_create(&track).inc();
+                    }
+                    self.publisher.take(event).await;
+                }
+                Err(error @ Error::UnsupportedCodec { .. }) => {
+                    self.context.metrics.refused.get_or_create(&ReasonLabels { reason: "codec" }).inc();
+                    let Self { channel, peer, .. } = &self;
+                    tracing::warn!(%channel, %peer, "a track of a publisher is left out: {error}");
+                }
+                Err(error) => tracing::debug!(peer = %self.peer, "left out: {}", Chain(&error)),
+            }
+        }
+        frames
+    }
+
+    async fn send(&self, packet: &Packet) {
+        let mut datagram = BytesMut::with_capacity(DATAGRAM);
+        packet.serialize(&mut datagram);
+        if let Err(error) = self.socket.send_to(&datagram, self.peer).await {
+            tracing::debug!(peer = %self.peer, "an SRT packet is not sent: {}", Chain(&error));
+        }
+    }
+
+    /// Our acknowledgements carry the round trip time.
+    fn note(&self, packet: &Packet) {
+        if let Packet::Control(ControlPacket { control_type: ControlTypes::Ack(ack), .. }) = packet
+            && let Acknowledgement::Full(_, statistics, _) = ack
+        {
+            let labels = ChannelLabels { channel: self.channel.to_string() };
+            let seconds = f64::from(statistics.rtt.mean().as_micros()) / 1e6;
+            self.context.metrics.srt_rtt.get_or_create(&labels).set(seconds);
+        }
+    }
+
+    fn count(&self, counted: &mut Counted, connection: &DuplexConnection) {
+        let (statistics, metrics) = (connection.statistics(), &self.context.metrics);
+        let now = Counted {
+            received_bytes: statistics.rx_all_bytes,
+            recovered: statistics.rx_retransmit_data,
+            lost: statistics.rx_dropped_data,
+        };
+        metrics.received_bytes.inc_by(now.received_bytes.saturating_sub(counted.received_bytes));
+        metrics.srt_recovered_packets.inc_by(now.recovered.saturating_sub(counted.recovered));
+        metrics.srt_lost_packets.inc_by(now.lost.saturating_sub(counted.lost));
+        *counted = now;
+    }
+}
+
+/// Tells the peer that the connection is over.
+fn shutdown(connection: &DuplexConnection) -> Packet {
+    let settings = connection.settings();
+    let timestamp = settings.socket_start_time.elapsed();
+    // It wraps after 71 minutes, as the protocol has it.
+    let timestamp = srt_protocol::packet::TimeStamp::from_micros(low_bits(timestamp));
+    let dest_sockid = settings.remote_sockid;
+    ControlPacket { timestamp, dest_sockid, control_type: ControlTypes::Shutdown }.into()
+}
+
+fn low_bits(time: Duration) -> u32 {
+    u32::try_from(time.as_micros() & u128::from(u32::MAX)).unwrap_or(0)
+}
+
+/// The shortest sleep: SRT's own timers are ten times as long.
+const TICK: Duration = Duration::from_millis(1);
+/// The largest packet that we send.
+const DATAGRAM: usize = 1_500;

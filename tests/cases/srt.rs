@@ -1,0 +1,158 @@
+//! Publishers over SRT and RTMPS: what they send comes out whole, and who may not publish is told so.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use nearcast_tests::client::Protocol;
+use nearcast_tests::lossy::{Line, Lossy};
+use nearcast_tests::metrics::Samples;
+use nearcast_tests::probe;
+use nearcast_tests::process::{Process, Program};
+use nearcast_tests::publisher::Feed;
+use nearcast_tests::world::World;
+
+use crate::playback::follow_all;
+
+const PASSPHRASE: &str = "correct-horse-battery";
+
+#[tokio::test]
+async fn publishers_over_srt_and_rtmps_are_watched_like_any_other() -> Result<()> {
+    let world = world("srt", &[]).await?;
+    for (channel, url) in [
+        ("plain", world.srt(&world.channel("plain").await?)),
+        ("controlled", world.srt(&format!("#!::r={},m=publish", world.channel("controlled").await?))),
+        ("tls", world.rtmps(&world.channel("tls").await?)),
+    ] {
+        let mut publisher =
+            Feed::pattern(360).publish(&url, &format!("publisher-{channel}"), &world.logs())?;
+        whole(&world, &mut publisher, channel, 2).await?;
+    }
+    // GStreamer's MPEG-TS and SRT have nothing in common with FFmpeg's but libsrt.
+    let key = world.channel("gstreamer").await?;
+    let uri = format!("srt://{}?streamid={key}", world.layout.origin.srt);
+    let pipeline = format!(
+        "videotestsrc is-live=true ! video/x-raw,width=640,height=360,framerate=30/1 ! x264enc tune=zerolatency \
+         speed-preset=ultrafast key-int-max=60 ! video/x-h264,profile=baseline ! mpegtsmux name=mux alignment=7 ! \
+         srtsink uri={uri} wait-for-connection=false audiotestsrc is-live=true ! audio/x-raw,rate=48000,channels=2 ! \
+         voaacenc ! aacparse ! mux."
+    );
+    let gstreamer = Program::system("gst-launch-1.0").named("publisher-gstreamer");
+    let mut gstreamer = gstreamer.args(["-q"]).args(pipeline.split_whitespace()).start(&world.logs())?;
+    whole(&world, &mut gstreamer, "gstreamer", 2).await
+}
+
+#[tokio::test]
+async fn callers_that_may_not_publish_are_told_why() -> Result<()> {
+    let world = world("srt-refused", &["env", "NEARCAST_SRT__PASSPHRASE=correct-horse-battery"]).await?;
+    let key = world.channel("demo").await?;
+    let with = |key: &str, passphrase: &str| format!("{}&passphrase={passphrase}", world.srt(key));
+    for (name, url, told, logged) in [
+        ("unknown", with("not-a-key", PASSPHRASE), "Application-defined", "unknown stream key"),
+        ("nobody", with("", PASSPHRASE), "Application-defined", "there is no stream id"),
+        (
+            "viewer",
+            with(&format!("#!::r={key},m=request"), PASSPHRASE),
+            "Application-defined",
+            "it asks to play",
+        ),
+        ("wrong", with(&key, "another-passphrase"), "Incorrect passphrase", "its passphrase is another"),
+        ("open", world.srt(&key), "Password required", "it has no passphrase"),
+    ] {
+        let mut publisher = Feed::pattern(360).publish(&url, &format!("publisher-{name}"), &world.logs())?;
+        let status = publisher.ended(LIMIT).await?;
+        ensure!(!status.success(), "{name} ended as if all was well");
+        ensure!(publisher.log().contains(told), "{name} is not told {told:?}:\n{}", publisher.log());
+        ensure!(world.origin.log().contains(logged), "the origin says no {logged:?} of {name}");
+    }
+    // All of that harms nobody, and each length of key is taken.
+    for (channel, length) in [("aes-128", 16), ("aes-192", 24), ("aes-256", 32)] {
+        let url = format!("{}&pbkeylen={length}", with(&world.channel(channel).await?, PASSPHRASE));
+        let name = format!("publisher-{channel}");
+        let mut publisher = Feed::pattern(360).publish(&url, &name, &world.logs())?;
+        whole(&world, &mut publisher, channel, 1).await?;
+    }
+    let panics = world.origin_metrics().await?.sum("nearcast_panics_total", &[]);
+    ensure!(panics == 0.0, "{panics} panics");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_line_that_loses_one_packet_in_twenty_loses_nothing() -> Result<()> {
+    let world = world("srt-loss", &[]).await?;
+    let key = world.channel("demo").await?;
+    let line = Line { loss_percent: 5.0, delay: Duration::from_millis(10), seed: 5 };
+    let line = Lossy::start(world.layout.origin.srt, line).await?;
+    // FFmpeg counts latency in microseconds.
+    let url = format!("srt://{}?pkt_size=1316&latency=200000&streamid={key}", line.address);
+    let mut publisher = Feed::pattern(360).publish(&url, "publisher-lossy", &world.logs())?;
+    whole(&world, &mut publisher, "demo", 5).await?;
+    publisher.stop(LIMIT).await?;
+    until(async || world.origin.log().contains("connection ends")).await?;
+    let counted: Samples = world.origin_metrics().await?;
+    let recovered = counted.sum("nearcast_ingest_srt_recovered_packets_total", &[]);
+    let damaged = counted.sum("nearcast_ingest_failed_total", &["damaged_message"]);
+    ensure!(line.lost() > 50, "the line lost only {}", line.lost());
+    ensure!(recovered > 20.0, "{recovered} packets came a second time, of {} that were lost", line.lost());
+    ensure!(damaged == 0.0, "{damaged} damaged");
+    let log = world.origin.log();
+    ensure!(log.contains("lost: 0, damaged: 0"), "the origin saw faults:\n{}", world.origin.last_words());
+    Ok(())
+}
+
+#[tokio::test]
+async fn too_many_connections_from_one_address_are_told_so() -> Result<()> {
+    let world = world("ingest-limits", &["env", "NEARCAST_RTMP__PER_ADDRESS=1"]).await?;
+    let keys = [world.channel("one").await?, world.channel("two").await?];
+    let urls = [world.rtmp(&keys[0]), world.rtmps(&keys[1])];
+    let mut first = Feed::pattern(360).publish(&urls[0], "publisher-first", &world.logs())?;
+    whole(&world, &mut first, "one", 1).await?;
+    let mut second = Feed::pattern(360).publish(&urls[1], "publisher-second", &world.logs())?;
+    ensure!(!second.ended(LIMIT).await?.success(), "the second was let in");
+    ensure!(second.log().contains("your address"), "it is not told why:\n{}", second.log());
+    let refused = world.origin_metrics().await?.sum("nearcast_ingest_refused_total", &["per_address"]);
+    ensure!(refused == 1.0 && first.running(), "{refused} refused");
+    Ok(())
+}
+
+/// Every rendition keeps the rules at an edge and decodes without a fault.
+async fn whole(world: &World, publisher: &mut Process, channel: &str, segments: usize) -> Result<()> {
+    let edge = world.layout.edges.first().context("no edge")?;
+    world.playable(publisher, edge.plain, channel).await?;
+    let viewer = world.viewer(edge.name, Protocol::H2).await?;
+    let folder = tempfile::tempdir_in(&world.folder)?;
+    let all = follow_all(&viewer, channel, segments).await?;
+    ensure!(all.len() == 2, "{channel} has {} renditions", all.len());
+    for (rendition, followed) in all {
+        let file = folder.path().join(format!("{}.mp4", rendition.name));
+        std::fs::write(&file, &followed.media)?;
+        frames(&file, &rendition.name, followed.segments.iter().map(|segment| segment.duration).sum())
+            .await?;
+    }
+    Ok(())
+}
+
+async fn frames(file: &Path, rendition: &str, seconds: f64) -> Result<()> {
+    let decoded = probe::decode(file).await?.nb_read_frames as f64;
+    let expected = seconds * if rendition == "audio" { 48_000.0 / 1_024.0 } else { 30.0 };
+    ensure!((decoded - expected).abs() <= 2.0, "{rendition}: {decoded} frames of {expected:.1}");
+    Ok(())
+}
+
+/// A world of one edge, without a ladder; its origin is started by these words.
+async fn world(name: &str, words: &[&'static str]) -> Result<World> {
+    let world = World::builder(name).edges(["eu-1"]).under("origin-1", words);
+    world.setting("origin-1", "[transcode]\nenabled = false\n").start().await
+}
+
+async fn until(mut done: impl AsyncFnMut() -> bool) -> Result<()> {
+    let mut tick = tokio::time::interval(Duration::from_millis(50));
+    let poll = async {
+        while !done().await {
+            tick.tick().await;
+        }
+    };
+    tokio::time::timeout(LIMIT, poll).await.context("it does not come about")
+}
+
+const LIMIT: Duration = Duration::from_secs(20);
