@@ -13,6 +13,9 @@ pub struct Settings {
     /// What happens when a second encoder publishes while the first is still sending.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub takeover: Option<Takeover>,
+    /// Keep its broadcasts as recordings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<bool>,
 }
 
 /// Who keeps the channel when two encoders publish with keys of the same rank.

@@ -1,9 +1,11 @@
 //! A broadcast's packaging: frames of all its renditions in, parts and playlists out.
 
 mod ladder;
+mod memory;
 mod rendition;
 mod settings;
 
+use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -13,6 +15,8 @@ use crate::hls::{media, multivariant};
 use crate::segment::leader::{Leader, Shape};
 use crate::segment::{LATEST, LEAD, audio, video_sample};
 use crate::window::Change;
+pub use crate::window::Held;
+pub use memory::Move;
 use rendition::{Rendition, Source};
 pub use settings::Settings;
 
@@ -28,6 +32,7 @@ pub struct Broadcast {
     leader: Leader,
     /// The leader first.
     renditions: Vec<Rendition>,
+    moves: VecDeque<Move>,
     ended: bool,
 }
 
@@ -116,6 +121,7 @@ impl Broadcast {
             settings,
             leader: Leader::new(settings.rules()),
             renditions: vec![Rendition::new(leader, source)],
+            moves: VecDeque::new(),
             ended: false,
         }
     }
@@ -148,7 +154,8 @@ impl Broadcast {
             None => Err(Error::UnknownRendition { name: name.to_owned() }),
             Some(0) => Err(Error::DropLeader),
             Some(index) => {
-                self.renditions.remove(index);
+                let dropped = self.renditions.remove(index);
+                self.forget(&dropped);
                 Ok(())
             }
         }
@@ -187,6 +194,9 @@ impl Broadcast {
         }
         if self.listed() != was_listed {
             outcome.events.push(Event::Multivariant);
+        }
+        if outcome.events.iter().any(|event| matches!(event, Event::Segment { .. })) {
+            self.fit(self.settings.memory);
         }
         Ok(outcome)
     }
@@ -254,6 +264,7 @@ impl Broadcast {
         if self.listed() != was_listed {
             events.push(Event::Multivariant);
         }
+        self.fit(self.settings.memory);
         events
     }
 
@@ -276,16 +287,6 @@ impl Broadcast {
     /// A rendition's init segment: version 0 is `init.mp4`, and each later configuration has the next.
     pub fn init(&self, rendition: &str, version: u32) -> Option<Bytes> {
         self.renditions[self.find(rendition)?].init(version).cloned()
-    }
-
-    /// The bytes of a part.
-    pub fn part(&self, rendition: &str, msn: u64, part: u32) -> Option<Bytes> {
-        self.renditions[self.find(rendition)?].window()?.part_bytes(msn, part).cloned()
-    }
-
-    /// The bytes of a whole segment: its parts', not copied.
-    pub fn segment(&self, rendition: &str, msn: u64) -> Option<Vec<Bytes>> {
-        Some(self.renditions[self.find(rendition)?].window()?.segment_bytes(msn)?.to_vec())
     }
 
     /// The names of its renditions, the leader's first.

@@ -1,6 +1,8 @@
 //! One rendition's live window: the bytes of its parts while they may be asked for, and its playlist.
 
+mod memory;
 mod rate;
+mod stored;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,20 +17,14 @@ use crate::path::File;
 use crate::segment::Start;
 use crate::segment::muxer::{self, Output};
 use rate::Rate;
-
-/// What is kept and listed.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    /// How much media the playlist lists, if the target duration allows it.
-    pub(crate) listed: Duration,
-    /// Bytes beyond which the oldest go, listed or not.
-    pub(crate) bytes: usize,
-}
+pub use stored::Held;
+use stored::{Stored, size};
 
 /// The newest segments of a rendition.
 #[derive(Debug)]
 pub(crate) struct Window {
-    limits: Limits,
+    /// How much media the playlist lists, if the target duration allows it.
+    listed: Duration,
     target_duration: u32,
     part_target: Duration,
     /// Of the broadcast, in milliseconds since the Unix epoch.
@@ -40,7 +36,8 @@ pub(crate) struct Window {
     open: Option<Growing>,
     /// Media sequence number of the segment after those in `whole` and `open`.
     next_msn: u64,
-    bytes: usize,
+    /// Segments that left it while somebody else had their bytes.
+    gone: Vec<u64>,
     independent: bool,
     ended: bool,
     rate: Rate,
@@ -51,7 +48,7 @@ struct Whole {
     msn: u64,
     discontinuities: u64,
     segment: Arc<Segment>,
-    parts: Vec<Bytes>,
+    stored: Stored,
 }
 
 #[derive(Debug)]
@@ -69,9 +66,14 @@ pub(crate) enum Change {
 }
 
 impl Window {
-    pub(crate) fn new(limits: Limits, started_at: u64, target_duration: u32, part_target: Duration) -> Self {
+    pub(crate) fn new(
+        listed: Duration,
+        started_at: u64,
+        target_duration: u32,
+        part_target: Duration,
+    ) -> Self {
         Self {
-            limits,
+            listed,
             target_duration,
             part_target,
             started_at,
@@ -80,7 +82,7 @@ impl Window {
             unlisted: 0,
             open: None,
             next_msn: 0,
-            bytes: 0,
+            gone: Vec::new(),
             independent: true,
             ended: false,
             rate: Rate::default(),
@@ -127,20 +129,6 @@ impl Window {
 
     pub(crate) fn rate(&self) -> Rate {
         self.rate
-    }
-
-    pub(crate) fn part_bytes(&self, msn: u64, part: u32) -> Option<&Bytes> {
-        let part = usize::try_from(part).ok()?;
-        match &self.open {
-            Some(open) if open.start.msn == msn => open.parts.get(part),
-            _ => self.whole(msn)?.parts.get(part),
-        }
-    }
-
-    /// The bytes of a whole segment, part by part. A segment with a hole has none.
-    pub(crate) fn segment_bytes(&self, msn: u64) -> Option<&[Bytes]> {
-        let whole = self.whole(msn).filter(|whole| !whole.segment.gap)?;
-        Some(&whole.parts)
     }
 
     /// Where the playlist ends, for other renditions' reports.
@@ -190,8 +178,8 @@ impl Window {
     fn begin(&mut self, start: Start) {
         // A rendition that was away for longer than anybody remembers begins anew.
         if start.msn != self.next_msn {
-            self.whole.clear();
-            (self.unlisted, self.bytes, self.open) = (0, 0, None);
+            while self.pop().is_some() {}
+            self.open = None;
         }
         self.next_msn = start.msn;
         self.independent &= start.independent;
@@ -207,7 +195,6 @@ impl Window {
     fn part(&mut self, part: muxer::Part) -> Option<Change> {
         let open = self.open.as_mut()?;
         let (msn, index) = (open.start.msn, open.parts.len());
-        self.bytes += part.data.len();
         open.parts.push(part.data);
         open.open.parts.push(Part {
             duration: part.duration,
@@ -232,7 +219,7 @@ impl Window {
                 have += duration;
             }
         } else {
-            self.rate.add(parts.iter().map(Bytes::len).sum(), have);
+            self.rate.add(size(&parts), have);
         }
         let segment = Arc::new(Segment {
             head: open.head,
@@ -244,20 +231,22 @@ impl Window {
         });
         self.next_msn = start.msn.saturating_add(1);
         let discontinuities = start.discontinuities;
-        self.whole.push_back(Whole { msn: start.msn, discontinuities, segment, parts });
+        self.whole.push_back(Whole {
+            msn: start.msn,
+            discontinuities,
+            segment,
+            stored: Stored::Memory(parts),
+        });
         self.trim();
         Some(Change::Segment { msn: start.msn })
     }
 
-    /// Takes out of the playlist what it need not list, and out of memory what nobody may still ask for.
+    /// Takes out of the playlist what it need not list, and forgets what nobody may still ask for.
     fn trim(&mut self) {
         let sum = |whole: &mut dyn Iterator<Item = &Whole>| -> Duration {
             whole.map(|whole| whole.segment.duration).sum()
         };
-        // More than the skip boundary, or a delta update could never skip anything.
-        let least =
-            delta::skip_until(self.target_duration) + Duration::from_secs(u64::from(self.target_duration));
-        let wanted = self.limits.listed.max(least);
+        let wanted = self.listed.max(self.least_listed());
         let mut listed = sum(&mut self.whole.range(self.unlisted..));
         while let Some(first) = self.whole.get(self.unlisted)
             && (listed - first.segment.duration >= wanted || self.whole.len() - self.unlisted > MAX_LISTED)
@@ -267,15 +256,12 @@ impl Window {
         }
         // §6.2.2: what has left the playlist stays for as long as the playlist and the segment last.
         let mut left = sum(&mut self.whole.range(..self.unlisted));
-        while let Some(first) = self.whole.front()
-            && (self.unlisted > 0 && left > listed + 2 * first.segment.duration
-                || self.bytes > self.limits.bytes)
-            && self.whole.len() > 1
+        while self.unlisted > 0
+            && let Some(first) = self.whole.front()
+            && left > listed + 2 * first.segment.duration
         {
             left = left.saturating_sub(first.segment.duration);
-            self.bytes -= first.parts.iter().map(Bytes::len).sum::<usize>();
-            self.unlisted = self.unlisted.saturating_sub(1);
-            self.whole.pop_front();
+            self.pop();
         }
         // Parts are listed near the end only.
         let mut distance = sum(&mut self.whole.range(self.unlisted..));
@@ -305,5 +291,6 @@ fn part_uri(msn: u64, part: usize) -> String {
 /// Less than this missing at a segment's end is rounding, not a gap.
 const TOLERANCE: Duration = Duration::from_millis(50);
 
-/// A publisher whose segments are single frames must not make playlists that nobody can read.
-const MAX_LISTED: usize = 300;
+/// An hour of 2 s. A publisher whose segments are single frames must not make playlists that nobody can read;
+/// and players that ask for deltas are told some ten segments, however many there are.
+const MAX_LISTED: usize = 1800;

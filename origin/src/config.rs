@@ -1,7 +1,7 @@
 //! An origin's configuration: the product of its parts' own. Defaults are `origin-1` of the development world.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nearcast_api::node::{Location, Role, Spec};
 use nearcast_api::{NodeId, Region};
@@ -9,7 +9,7 @@ use nearcast_service::config::optional;
 use nearcast_service::{control, daemon, drain, http, log, ops, tls};
 use serde::{Deserialize, Serialize};
 
-use crate::{ingest, package, transcode};
+use crate::{dvr, ingest, package, record, transcode};
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub struct Config {
     pub srt: ingest::srt::Config,
     pub transcode: transcode::Config,
     pub package: package::Config,
+    pub dvr: dvr::Config,
+    pub record: record::Config,
     pub failover: package::program::Config,
     pub http: http::Config,
     pub tls: tls::Config,
@@ -61,6 +63,8 @@ impl Default for Config {
             srt: ingest::srt::Config::default(),
             transcode: transcode::Config::default(),
             package: package::Config::default(),
+            dvr: dvr::Config::default(),
+            record: record::Config::default(),
             failover: package::program::Config::default(),
             http: http::Config { plain_listen: local(8600), ..http::Config::default() },
             tls: tls::Config::default(),
@@ -82,6 +86,13 @@ impl Default for Node {
             addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
             urls: vec!["http://127.0.0.1:8600".into()],
         }
+    }
+}
+
+impl Config {
+    /// Where this origin keeps what it writes.
+    pub(crate) fn folder(&self) -> &Path {
+        self.control.snapshot.parent().unwrap_or(Path::new(""))
     }
 }
 
@@ -130,6 +141,7 @@ impl daemon::Config for Config {
         }
         self.srt.check()?;
         self.transcode.check()?;
+        self.record.check()?;
         self.package.check()
     }
 }

@@ -11,6 +11,12 @@ use crate::transcode::wire;
 pub enum Error {
     #[error(transparent)]
     Service(#[from] nearcast_service::Error),
+    #[error("cannot record to `record.url` = {url:?}")]
+    RecordStore {
+        url: String,
+        #[source]
+        source: object_store::Error,
+    },
     #[error("cannot start a transcoder")]
     SpawnTranscoder(#[source] io::Error),
     #[error("the transcoder ended with {status}: {words}")]

@@ -9,11 +9,14 @@
 //! publishers are sent away, their broadcasts end, and requests finish.
 
 pub mod config;
+mod disk;
+pub mod dvr;
 pub mod error;
 mod fleet;
 pub mod ingest;
 pub mod metrics;
 pub mod package;
+pub mod record;
 pub mod serve;
 pub mod transcode;
 
@@ -27,9 +30,11 @@ use nearcast_service::tls::Tls;
 pub use config::Config;
 pub use error::{Error, Result};
 
+use dvr::Dvr;
 use ingest::Ingest;
 use metrics::Metrics;
-use package::Channels;
+use package::{Channels, Stores};
+use record::Recorder;
 use serve::Live;
 
 /// Where a started origin listens.
@@ -69,10 +74,22 @@ pub async fn run(config: Config, daemon: Daemon) -> Result<Addresses> {
 
     let metrics = Metrics::register(&daemon.metrics);
     let drain = daemon.drain.clone();
-    let channels =
-        Channels::new(config.package, config.transcode, config.failover, metrics.clone(), drain.clone());
+    let folder = config.folder().to_owned();
+    let dvr = Dvr::open(&config.dvr, &folder, metrics.dvr.clone(), &drain);
+    let node = config.node.id.as_str();
+    let recorder = Recorder::open(config.record, &folder, node, metrics.record.clone(), &drain)?;
+    let stores = Stores { dvr, recorder: recorder.clone() };
+    let channels = Channels::new(
+        config.package,
+        config.transcode,
+        config.failover,
+        stores,
+        metrics.clone(),
+        drain.clone(),
+    );
     let heartbeat = fleet::heartbeat(channels.clone(), server.metrics().sent_bytes.clone());
     let control = control::Client::start(&config.control, config.node.spec(), heartbeat, &daemon)?;
+    recorder.heed(control.clone());
 
     drain.spawn("announcer", fleet::announce(channels.clone(), control.clone(), drain.clone()));
     server.serve(Live::new(channels.clone(), metrics.serve))?;

@@ -56,6 +56,48 @@ nearcast_service::metrics! {
         pub slates: Counter,
         /// Frames that could not be packaged, all renditions together.
         pub rejected_frames: Counter,
+        /// Bytes of media in memory, all broadcasts together.
+        pub memory_bytes: Gauge,
+    }
+}
+
+nearcast_service::metrics! {
+    /// What viewers can go back to on disk.
+    pub struct Dvr: "dvr" {
+        /// Bytes on disk.
+        pub disk_bytes: Gauge,
+        /// Bytes written.
+        pub written_bytes: Counter,
+        /// Bytes read back for requests.
+        pub read_bytes: Counter,
+        /// Segments that could not be kept, because the disk was full, slow or broken.
+        pub lost_segments: Counter,
+        /// 1 while the disk is full.
+        pub full: Gauge,
+    }
+}
+
+nearcast_service::metrics! {
+    /// What is recorded.
+    pub struct Record: "record" {
+        /// Recordings of live broadcasts, and of those just over that are not complete yet.
+        pub active: Gauge,
+        /// Recordings completed.
+        pub completed: Counter,
+        /// Recordings completed that a crash had left open.
+        pub recovered: Counter,
+        /// Recordings deleted because they were too old or too many.
+        pub deleted: Counter,
+        /// Bytes stored.
+        pub stored_bytes: Counter,
+        /// Segments that are missing from recordings, because the store was slow, full or away.
+        pub lost_segments: Counter,
+        /// Writes that the store did not take; most are tried again.
+        pub failed_writes: Counter,
+        /// Bytes of all recordings, where they are in a directory.
+        pub disk_bytes: Gauge,
+        /// 1 while nothing is recorded because the disk is full.
+        pub full: Gauge,
     }
 }
 
@@ -75,6 +117,8 @@ pub struct Metrics {
     pub ingest: Ingest,
     pub transcode: Transcode,
     pub package: Package,
+    pub dvr: Dvr,
+    pub record: Record,
     pub serve: Serve,
 }
 
@@ -85,6 +129,8 @@ impl Metrics {
             ingest: Ingest::register(registry),
             transcode: Transcode::register(registry),
             package: Package::register(registry),
+            dvr: Dvr::register(registry),
+            record: Record::register(registry),
             serve: Serve::register(registry),
         }
     }

@@ -21,6 +21,8 @@ mod playback;
 #[cfg(test)]
 mod reconnect;
 #[cfg(test)]
+mod record;
+#[cfg(test)]
 mod srt;
 #[cfg(test)]
 mod stampede;

@@ -26,4 +26,5 @@ pub mod probe;
 pub mod process;
 pub mod proxy;
 pub mod publisher;
+pub mod recording;
 pub mod world;

@@ -169,15 +169,7 @@ impl Playlist {
             render_head(&mut out, &segment.head, map);
             map = segment.head.map.as_ref();
             segment.parts.iter().for_each(|part| render_part(&mut out, part));
-            if segment.gap {
-                out.push_str("#EXT-X-GAP\n");
-            }
-            if let Some(range) = segment.byte_range {
-                push(&mut out, format_args!("#EXT-X-BYTERANGE:{range}\n"));
-            }
-            out.push_str("#EXTINF:");
-            write_seconds(&mut out, segment.duration);
-            push(&mut out, format_args!(",\n{}\n", segment.uri));
+            render_media(&mut out, segment);
         }
         if let Some(open) = &self.open {
             render_head(&mut out, &open.head, map);
@@ -266,7 +258,7 @@ fn last_index(parts: &[Part]) -> Option<u32> {
     u32::try_from(parts.len()).ok()?.checked_sub(1)
 }
 
-fn render_head(out: &mut String, head: &Head, map_in_force: Option<&Arc<Map>>) {
+pub(super) fn render_head(out: &mut String, head: &Head, map_in_force: Option<&Arc<Map>>) {
     if head.discontinuity {
         out.push_str("#EXT-X-DISCONTINUITY\n");
     }
@@ -285,6 +277,19 @@ fn render_head(out: &mut String, head: &Head, map_in_force: Option<&Arc<Map>>) {
         let _infallible = date::write(out, unix_ms);
         out.push('\n');
     }
+}
+
+/// What follows its head and parts.
+pub(super) fn render_media(out: &mut String, segment: &Segment) {
+    if segment.gap {
+        out.push_str("#EXT-X-GAP\n");
+    }
+    if let Some(range) = segment.byte_range {
+        push(out, format_args!("#EXT-X-BYTERANGE:{range}\n"));
+    }
+    out.push_str("#EXTINF:");
+    write_seconds(out, segment.duration);
+    push(out, format_args!(",\n{}\n", segment.uri));
 }
 
 fn render_part(out: &mut String, part: &Part) {

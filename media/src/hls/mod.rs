@@ -12,6 +12,7 @@ pub mod multivariant;
 pub mod parse;
 pub mod request;
 mod tag;
+pub mod vod;
 
 /// The media type of every playlist (RFC 8216bis §4).
 pub const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";

@@ -196,6 +196,18 @@ impl Rendition {
         self.output.as_ref().map(|output| &output.window)
     }
 
+    /// To change it in a way that players need not be told of at once.
+    pub(super) fn window_mut(&mut self) -> Option<&mut Window> {
+        let output = self.output.as_mut()?;
+        output.forget_snapshot();
+        Some(&mut output.window)
+    }
+
+    /// Segments that somebody else keeps and nobody will ask for any more.
+    pub(super) fn take_gone(&mut self) -> Vec<u64> {
+        self.output.as_mut().map(|output| output.window.take_gone()).unwrap_or_default()
+    }
+
     pub(super) fn is_available(&self) -> bool {
         self.window().is_some_and(Window::is_available)
     }
@@ -215,7 +227,7 @@ impl Output {
         Self {
             part_target,
             muxer: Muxer::new(fmp4::timescale(config), part_target, frame),
-            window: Window::new(settings.limits(), started_at, shape.target_duration, part_target),
+            window: Window::new(settings.window, started_at, shape.target_duration, part_target),
             snapshot: OnceLock::new(),
         }
     }

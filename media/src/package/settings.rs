@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::segment::leader::Rules;
-use crate::window::Limits;
 
 /// How segments, parts and playlists are to be. Values outside their range are brought into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +16,12 @@ pub struct Settings {
     /// A publisher's first keyframe interval sets the target duration; if it is longer than this, segments
     /// begin between keyframes: [`Self::segment`] to 20 s.
     pub longest_gop: Duration,
-    /// Bytes of a rendition that are kept at most, in the playlist and for a while after. Beyond, the oldest go.
-    pub rendition_bytes: usize,
+    /// Bytes of all renditions together that stay in memory. Beyond, the oldest segments leave it, but for each
+    /// rendition's newest.
+    pub memory: usize,
+    /// Segments that leave memory are handed out ([`super::Move::Out`]) and stay in the playlist. Without, they
+    /// are gone.
+    pub spill: bool,
 }
 
 impl Default for Settings {
@@ -26,9 +29,10 @@ impl Default for Settings {
         Self {
             segment: Duration::from_secs(2),
             part: Duration::from_millis(500),
-            window: Duration::from_secs(30),
+            window: Duration::from_secs(600),
             longest_gop: Duration::from_secs(4),
-            rendition_bytes: 256 << 20,
+            memory: 256 << 20,
+            spill: false,
         }
     }
 }
@@ -42,15 +46,11 @@ impl Settings {
             part: self.part.clamp(Duration::from_millis(100), segment),
             window: self.window.min(Duration::from_secs(3600)),
             longest_gop: self.longest_gop.clamp(segment, Duration::from_secs(20)),
-            rendition_bytes: self.rendition_bytes,
+            ..self
         }
     }
 
     pub(super) fn rules(&self) -> Rules {
         Rules { segment: self.segment, part: self.part, longest_gop: self.longest_gop }
-    }
-
-    pub(super) fn limits(&self) -> Limits {
-        Limits { listed: self.window, bytes: self.rendition_bytes }
     }
 }

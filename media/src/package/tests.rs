@@ -6,9 +6,10 @@ use crate::frame::CLOCK;
 mod check;
 mod hostile;
 mod sounds;
+mod spill;
 mod world;
 
-use world::{CAMERA, Camera, STARTED_AT, World, audio, audio_frame, followed, video, with_rung};
+use world::{CAMERA, Camera, STARTED_AT, World, audio, audio_frame, followed, settings, video, with_rung};
 
 #[test]
 fn segments_are_the_publishers_keyframe_intervals_and_parts_are_full() {
@@ -259,8 +260,8 @@ fn what_cannot_be_is_refused_and_harms_nothing() {
 
 #[test]
 fn memory_is_bounded() {
-    let settings = Settings { rendition_bytes: 100_000, ..Settings::default() };
-    let mut broadcast = Broadcast::new("b", 0, settings, video("source", 720));
+    let small = Settings { memory: 100_000, ..settings() };
+    let mut broadcast = Broadcast::new("b", 0, small, video("source", 720));
     for index in 0..3000 {
         broadcast.push("source", CAMERA.frame(index)).unwrap();
     }
@@ -269,7 +270,7 @@ fn memory_is_bounded() {
     assert_eq!(playlist.playlist.segments.len(), 1);
     assert!(broadcast.segment("source", 48).is_some() && broadcast.segment("source", 47).is_none());
 
-    let mut broadcast = Broadcast::new("b", 0, Settings::default(), video("source", 720));
+    let mut broadcast = Broadcast::new("b", 0, settings(), video("source", 720));
     for index in 0..6000 {
         broadcast.push("source", CAMERA.frame(index)).unwrap();
     }

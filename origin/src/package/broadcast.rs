@@ -1,19 +1,21 @@
 //! One broadcast, shared: the packaging core behind a lock, and a signal for those who wait for what comes next.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::Bytes;
 use nearcast_api::BroadcastId;
 use nearcast_media::codec::avc;
 use nearcast_media::frame::CLOCK;
-use nearcast_media::package::{self, Event, Snapshot, Spec};
+use nearcast_media::package::{self, Event, Held, Settings, Snapshot, Spec};
 use nearcast_media::path::File;
 use nearcast_media::{Config as TrackConfig, Frame, Track};
 use tokio::sync::watch;
 
+use super::budget::Budget;
+use super::store::Stored;
 use super::{AUDIO, Config, SOURCE};
+use crate::dvr::Shelf;
 use crate::metrics::Package as Metrics;
 use crate::transcode::{Output, Rung};
 
@@ -23,6 +25,10 @@ pub struct Broadcast {
     started_at: u64,
     rungs: Vec<Rung>,
     metrics: Metrics,
+    budget: Arc<Budget>,
+    /// For what leaves memory.
+    pub(super) shelf: Option<Shelf>,
+    pub(super) me: Weak<Self>,
     state: Mutex<State>,
     /// Grows with every part, playlist and end.
     version: watch::Sender<u64>,
@@ -48,8 +54,8 @@ pub enum Media<T> {
     Unknown,
 }
 
-struct State {
-    core: package::Broadcast,
+pub(super) struct State {
+    pub(super) core: package::Broadcast,
     /// The configuration of each rung that has begun.
     begun: Vec<Option<avc::Config>>,
     /// When there first was something to play.
@@ -65,7 +71,9 @@ impl Broadcast {
         config: &Config,
         tracks: Tracks,
         metrics: Metrics,
-    ) -> Self {
+        budget: Arc<Budget>,
+        shelf: Option<Shelf>,
+    ) -> Arc<Self> {
         let Tracks { video, audio, rungs, newest } = tracks;
         let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let started_at = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
@@ -81,13 +89,28 @@ impl Broadcast {
         let audio = audio.map(|config| spec(AUDIO, config));
         let mut specs = source.into_iter().chain(audio);
         let leader = specs.next().unwrap_or_else(|| unreachable!("a broadcast has a track"));
-        let mut core = package::Broadcast::new(id.as_str(), zero, config.settings(), leader);
+        let settings = Settings { spill: shelf.is_some(), ..config.settings() };
+        let mut core = package::Broadcast::new(id.as_str(), zero, settings, leader);
         for spec in specs {
             // The second of two different names in a new broadcast always fits.
             let _fits = core.add_rendition(spec);
         }
         let state = State { core, begun: vec![None; rungs.len()], playable: None, over: false };
-        Self { id, started_at, rungs, metrics, state: Mutex::new(state), version: watch::Sender::new(0) }
+        let (state, version) = (Mutex::new(state), watch::Sender::new(0));
+        let share = Arc::clone(&budget);
+        let broadcast = Arc::new_cyclic(|me| Self {
+            id,
+            started_at,
+            rungs,
+            metrics,
+            budget,
+            shelf,
+            me: me.clone(),
+            state,
+            version,
+        });
+        share.join(&broadcast);
+        broadcast
     }
 
     pub fn id(&self) -> &BroadcastId {
@@ -134,18 +157,18 @@ impl Broadcast {
         }
     }
 
-    /// A file's bytes, in pieces.
-    pub fn bytes(&self, rendition: &str, file: File) -> Media<Vec<Bytes>> {
+    /// A file's bytes, or where they are.
+    pub fn bytes(&self, rendition: &str, file: File) -> Media<Stored> {
         let state = self.state();
         let core = &state.core;
         let found = match file {
-            File::Init { version } => core.init(rendition, version).map(|init| vec![init]),
-            File::Part { msn, part } => core.part(rendition, msn, part).map(|part| vec![part]),
-            File::Segment { msn } => core.segment(rendition, msn),
+            File::Init { version } => core.init(rendition, version).map(|init| (Held::Memory(vec![init]), 0)),
+            File::Part { msn, part } => core.part(rendition, msn, part).map(|part| (part, msn)),
+            File::Segment { msn } => core.segment(rendition, msn).map(|segment| (segment, msn)),
             File::Media => None,
         };
-        if let Some(found) = found {
-            return Media::Ready(found);
+        if let Some(stored) = found.and_then(|(held, msn)| self.stored(held, rendition, msn)) {
+            return Media::Ready(stored);
         }
         let snapshot = || core.playlist(rendition);
         let next = match file {
@@ -257,6 +280,10 @@ impl Broadcast {
         let parts = events.iter().filter(|event| matches!(event, Event::Part { .. })).count();
         self.metrics.parts.inc_by(parts as u64);
         self.version.send_modify(|version| *version += 1);
+        if events.iter().any(|event| matches!(event, Event::Segment { .. })) {
+            self.move_out();
+            self.budget.settle();
+        }
     }
 
     /// Whether there is, or will be, such a rendition.
@@ -269,7 +296,7 @@ impl Broadcast {
                 .any(|(rung, begun)| begun.is_none() && rung.name.as_str() == rendition)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

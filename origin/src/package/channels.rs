@@ -14,10 +14,13 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 
 use super::broadcast::Tracks;
+use super::budget::Budget;
 use super::feed::Feed;
 use super::program::{self, Join, Ladder, Program, Start};
 use super::{Broadcast, Config, id};
+use crate::dvr::Dvr;
 use crate::metrics::Metrics;
+use crate::record::Recorder;
 use crate::transcode::{self, Transcoder};
 
 /// All channels of this origin. Clones are the same.
@@ -27,6 +30,8 @@ pub struct Channels(Arc<Inner>);
 struct Inner {
     config: Config,
     transcode: transcode::Config,
+    stores: Stores,
+    budget: Arc<Budget>,
     failover: program::Config,
     metrics: Metrics,
     drain: Drain,
@@ -45,6 +50,13 @@ struct Channel {
     program: Option<Entrance>,
     /// Oldest first.
     broadcasts: Vec<Arc<Broadcast>>,
+}
+
+/// Where media is beside memory.
+#[derive(Debug, Clone)]
+pub struct Stores {
+    pub dvr: Dvr,
+    pub recorder: Recorder,
 }
 
 /// A way into a broadcast.
@@ -80,11 +92,24 @@ impl Channels {
         config: Config,
         transcode: transcode::Config,
         failover: program::Config,
+        stores: Stores,
         metrics: Metrics,
         drain: Drain,
     ) -> Self {
         let (state, changed, publishers) = (Mutex::default(), Notify::new(), AtomicU64::new(0));
-        Self(Arc::new(Inner { config, transcode, failover, metrics, drain, publishers, state, changed }))
+        let budget = Arc::new(Budget::new(config.memory_bytes, metrics.package.clone()));
+        Self(Arc::new(Inner {
+            config,
+            transcode,
+            failover,
+            stores,
+            budget,
+            metrics,
+            drain,
+            publishers,
+            state,
+            changed,
+        }))
     }
 
     /// Takes the channel for one publisher with a key of this rank.
@@ -148,6 +173,8 @@ impl Channels {
         if entry.is_idle() {
             state.remove(channel);
         }
+        drop(state);
+        self.0.budget.settle();
     }
 
     fn state(&self) -> MutexGuard<'_, BTreeMap<ChannelId, Channel>> {
@@ -205,7 +232,8 @@ impl Claim {
         newest: i64,
         joins: mpsc::Receiver<Join>,
     ) {
-        let Inner { config, transcode, failover, metrics, drain, changed, .. } = &*self.channels.0;
+        let Inner { config, transcode, failover, stores, budget, metrics, drain, changed, .. } =
+            &*self.channels.0;
         let mut random = [0; 10];
         // Without random numbers no TLS works either; the time alone still makes the name unique here.
         let _still_unique = aws_lc_rs::rand::fill(&mut random);
@@ -228,7 +256,9 @@ impl Claim {
             "a broadcast begins"
         );
         let tracks = Tracks { video: video.clone(), audio: audio.clone(), rungs, newest };
-        let broadcast = Arc::new(Broadcast::new(id, now, config, tracks, metrics.package.clone()));
+        let (budget, shelf) = (Arc::clone(budget), stores.dvr.shelf(id.as_str()));
+        let broadcast = Broadcast::new(id, now, config, tracks, metrics.package.clone(), budget, shelf);
+        stores.recorder.begin(&self.channel, &broadcast);
         self.channels
             .state()
             .entry(self.channel.clone())
@@ -318,10 +348,12 @@ mod tests {
 
     fn channels() -> Channels {
         let metrics = Metrics::register(&nearcast_service::metrics::Registry::new());
+        let stores = Stores { dvr: Dvr::none(), recorder: Recorder::none() };
         Channels::new(
             Config::default(),
             transcode::Config::default(),
             program::Config::default(),
+            stores,
             metrics,
             Drain::new(),
         )

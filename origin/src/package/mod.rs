@@ -1,10 +1,12 @@
 //! Broadcasts: frames of all renditions become parts and playlists that requests can wait for.
 
 mod broadcast;
+mod budget;
 mod channels;
 mod feed;
 pub mod id;
 pub mod program;
+mod store;
 
 use std::time::Duration;
 
@@ -12,8 +14,9 @@ use nearcast_media::package::Settings;
 use serde::{Deserialize, Serialize};
 
 pub use broadcast::{Broadcast, Media};
-pub use channels::{Busy, Channels, Claim};
+pub use channels::{Busy, Channels, Claim, Stores};
 pub use feed::{Feed, Over};
+pub use store::Stored;
 
 /// The name of the publisher's own video among a broadcast's renditions.
 pub const SOURCE: &str = "source";
@@ -34,8 +37,11 @@ pub struct Config {
     pub window: f64,
     /// Seconds between keyframes up to which segments wait for one; beyond, they begin without: `segment` to 20.
     pub longest_gop: f64,
-    /// Bytes kept of each rendition at most; beyond, the oldest go.
-    pub rendition_bytes: usize,
+    /// Bytes of media in memory at most, all broadcasts together. Beyond, the oldest segments of the largest go
+    /// to the `[dvr]` directory or, without one, away.
+    pub memory_bytes: usize,
+    /// Bytes of one broadcast in memory at most.
+    pub broadcast_bytes: usize,
     /// Seconds a broadcast can be watched to its end after its publisher has stopped.
     pub linger: u64,
 }
@@ -48,7 +54,8 @@ impl Default for Config {
             part: settings.part.as_secs_f64(),
             window: settings.window.as_secs_f64(),
             longest_gop: settings.longest_gop.as_secs_f64(),
-            rendition_bytes: settings.rendition_bytes,
+            memory_bytes: 1 << 30,
+            broadcast_bytes: settings.memory,
             linger: 60,
         }
     }
@@ -76,7 +83,8 @@ impl Config {
             part: Duration::from_secs_f64(self.part),
             window: Duration::from_secs_f64(self.window),
             longest_gop: Duration::from_secs_f64(self.longest_gop),
-            rendition_bytes: self.rendition_bytes,
+            memory: self.broadcast_bytes,
+            ..Settings::default()
         }
     }
 

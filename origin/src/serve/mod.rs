@@ -10,6 +10,7 @@ use http::request::Parts;
 use nearcast_media::hls::request::{self, Directives, Resolve};
 use nearcast_media::path::{File, Resource};
 use nearcast_service::http::{Handler, Request, Response};
+use nearcast_service::log::Chain;
 use tokio::time::{Instant, timeout_at};
 
 use crate::metrics::{RequestLabels, Serve as Metrics};
@@ -101,7 +102,15 @@ impl Live {
 
     /// The bytes of a file: at once, or when it is complete, if it is the next to come (§6.2.6).
     async fn media(&self, broadcast: &Broadcast, rendition: &str, file: File) -> Result<Vec<Bytes>, Refusal> {
-        self.wait(broadcast, || look(broadcast.bytes(rendition, file), Refusal::NoMedia)).await
+        let stored =
+            self.wait(broadcast, || look(broadcast.bytes(rendition, file), Refusal::NoMedia)).await?;
+        stored.read().await.map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Refusal::NoMedia,
+            _ => {
+                tracing::warn!(broadcast = %broadcast.id(), rendition, %file, "cannot read a segment: {}", Chain(&error));
+                Refusal::Disk
+            }
+        })
     }
 
     /// Looks again after each change of the broadcast, for three target durations at most (§6.2.5.2).

@@ -32,6 +32,8 @@ pub(super) enum Refusal {
     Directives(BadRequest),
     #[error("what was asked for did not come in time; the publisher may be stuck")]
     TooLate,
+    #[error("the origin cannot read its disk; play nearer to live, or try again")]
+    Disk,
     #[error("use GET or HEAD")]
     Method,
 }
@@ -43,7 +45,7 @@ impl Refusal {
                 StatusCode::NOT_FOUND
             }
             Self::Directives(_) => StatusCode::BAD_REQUEST,
-            Self::TooLate => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooLate | Self::Disk => StatusCode::SERVICE_UNAVAILABLE,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
         }
     }
@@ -63,7 +65,7 @@ impl Refusal {
             Self::Method => {
                 response.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
             }
-            Self::TooLate => {
+            Self::TooLate | Self::Disk => {
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}

@@ -60,7 +60,7 @@ impl Checker {
     /// Decoding times go on from part to part and from segment to segment.
     fn decoding(&mut self, broadcast: &Broadcast, rendition: &str, playlist: &Playlist) {
         for (msn, head, _, gap) in segments(playlist) {
-            let mut parts = (0..).map_while(|part| broadcast.part(rendition, msn, part));
+            let mut parts = (0..).map_while(|part| in_memory(broadcast.part(rendition, msn, part))?.pop());
             let Some(first) = parts.next() else { continue };
             let (begin, durations, _) = read_fragment(&first);
             let mut end = begin + durations.iter().map(|ticks| u64::from(*ticks)).sum::<u64>();
@@ -152,13 +152,21 @@ fn bytes(broadcast: &Broadcast, rendition: &str, playlist: &Playlist) {
     }
     for segment in &playlist.segments {
         let File::Segment { msn } = File::parse(&segment.uri).unwrap() else { panic!("{}", segment.uri) };
-        let whole = broadcast.segment(rendition, msn);
+        let whole = in_memory(broadcast.segment(rendition, msn));
         assert_eq!(whole.is_none(), segment.gap);
         for part in segment.parts.iter().filter(|part| !part.gap) {
             let File::Part { msn, part } = File::parse(&part.uri).unwrap() else { panic!("{}", part.uri) };
-            let bytes = broadcast.part(rendition, msn, part).unwrap();
+            let bytes = in_memory(broadcast.part(rendition, msn, part)).unwrap().remove(0);
             assert!(whole.as_ref().is_none_or(|whole| whole[part as usize] == bytes));
         }
+    }
+}
+
+/// The pieces of what nobody else keeps.
+pub(super) fn in_memory(held: Option<Held>) -> Option<Vec<Bytes>> {
+    match held? {
+        Held::Memory(pieces) => Some(pieces),
+        Held::Elsewhere { .. } => panic!("nothing was moved out of memory"),
     }
 }
 

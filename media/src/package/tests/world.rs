@@ -10,6 +10,11 @@ use crate::frame::CLOCK;
 /// 2026-08-01T12:00:00Z
 pub(super) const STARTED_AT: u64 = 1_785_585_600_000;
 
+/// Half a minute is listed, so that tests come to its end.
+pub(super) fn settings() -> Settings {
+    Settings { window: Duration::from_secs(30), ..Settings::default() }
+}
+
 fn spec(name: &str, config: Config) -> Spec {
     Spec { name: name.into(), config, bandwidth: None, listed_from_start: false }
 }
@@ -85,7 +90,7 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(leader: Spec, frame: Duration) -> Self {
-        let broadcast = Broadcast::new("b1", STARTED_AT, Settings::default(), leader);
+        let broadcast = Broadcast::new("b1", STARTED_AT, settings(), leader);
         Self { broadcast, checker: Checker::new(frame + Duration::from_millis(2)), cuts: Vec::new() }
     }
 
