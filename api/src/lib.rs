@@ -4,12 +4,14 @@
 //! |---|---|---|---|
 //! | [`node::Spec`] | every node | control plane | `PUT /api/v1/nodes/{node}` |
 //! | [`node::Heartbeat`] | every node | control plane | `POST /api/v1/nodes/{node}/heartbeat` |
+//! | [`metadata::Command`] | control plane | an origin | the answer to its heartbeat |
 //! | [`snapshot::Update`] | control plane | every node | `GET /api/v1/snapshot?since={version}&wait={seconds}` |
 //! | [`steer::Steering`] | control plane | viewer page | `GET /api/v1/steer/{channel}` |
 //! | [`Problem`] | every HTTP surface | its caller | any failed request |
 
 pub mod channel;
 pub mod id;
+pub mod metadata;
 pub mod node;
 mod problem;
 pub mod snapshot;

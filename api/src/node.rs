@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BroadcastId, ChannelId, NodeId, Region};
+use crate::{BroadcastId, ChannelId, NodeId, Region, metadata};
 
 /// Who a node is. Sent once at start and again when the control plane has forgotten it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,6 +57,9 @@ pub struct Heartbeat {
     pub draining: bool,
     #[serde(default)]
     pub broadcasts: Vec<Broadcast>,
+    /// Numbers of the [`metadata::Command`]s of the last answer that it has taken in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub received: Vec<u64>,
 }
 
 /// Load over the last heartbeat interval.
@@ -96,9 +99,12 @@ pub enum Status {
 }
 
 /// Answer to a heartbeat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct HeartbeatAck {
     /// The newest snapshot's version.
     pub snapshot: u64,
+    /// What the origin has not said yet that it has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metadata: Vec<metadata::Command>,
 }

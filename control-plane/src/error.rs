@@ -52,6 +52,10 @@ pub enum Error {
     // Of a request.
     #[error("there is no channel {0}: POST /api/v1/channels creates one")]
     NoChannel(ChannelId),
+    #[error("channel {0} is not live: metadata belongs to a broadcast, send it when one has begun")]
+    NotLive(ChannelId),
+    #[error(transparent)]
+    OutboxFull(#[from] crate::metadata::Full),
     #[error("the channel {0} exists: PATCH /api/v1/channels/{0} changes it")]
     ChannelExists(ChannelId),
     #[error("channel {channel} has no stream key {id:?}: GET /api/v1/channels/{channel}/keys lists them")]

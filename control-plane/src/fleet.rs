@@ -147,7 +147,7 @@ impl Fleet {
         if news || changed {
             self.refresh();
         }
-        Ok(HeartbeatAck { snapshot: self.snapshot.version })
+        Ok(HeartbeatAck { snapshot: self.snapshot.version, metadata: Vec::new() })
     }
 
     /// An operator starts or ends a drain.

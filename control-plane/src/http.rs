@@ -7,6 +7,7 @@ mod auth;
 mod channels;
 mod extract;
 mod keys;
+mod metadata;
 mod nodes;
 mod openapi;
 mod pages;
@@ -99,6 +100,7 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(snapshot::show))
         .routes(routes!(channels::list, channels::create))
         .routes(routes!(channels::show, channels::change, channels::delete))
+        .routes(routes!(metadata::announce))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::delete))
         .routes(routes!(steer::show))

@@ -10,6 +10,7 @@ pub mod error;
 pub mod fleet;
 pub mod http;
 pub mod keys;
+pub mod metadata;
 pub mod metrics;
 pub mod plane;
 mod settings;

@@ -5,6 +5,7 @@
 
 mod channels;
 mod keeper;
+mod metadata;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 
 use crate::error::{Error, Result};
 use crate::fleet::{self, Fleet, Member, UnknownNode};
+use crate::metadata::Outbox;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
@@ -29,6 +31,8 @@ pub struct Plane {
     store: Store,
     /// Held from the write to the store to the change of the fleet.
     changing: tokio::sync::Mutex<()>,
+    /// Metadata that origins have not heard yet.
+    outbox: Mutex<Outbox>,
 }
 
 impl Plane {
@@ -51,6 +55,8 @@ impl Plane {
             fleet: Mutex::new(fleet),
             store,
             changing: tokio::sync::Mutex::default(),
+            // Time goes on between two starts, and nobody announces a thousand events a millisecond.
+            outbox: Mutex::new(Outbox::new(unix_millis().saturating_mul(1000))),
         }))
     }
 
@@ -98,13 +104,15 @@ impl Plane {
         }
         Ok(self.change(|fleet| {
             fleet.register(spec, Instant::now());
-            HeartbeatAck { snapshot: fleet.snapshot().version }
+            HeartbeatAck { snapshot: fleet.snapshot().version, metadata: Vec::new() }
         }))
     }
 
-    /// A node says how it is.
-    pub fn heartbeat(&self, id: &NodeId, beat: Heartbeat) -> Result<HeartbeatAck> {
-        Ok(self.change(|fleet| fleet.heartbeat(id, beat, Instant::now()))?)
+    /// A node says how it is, and hears what it has not heard yet.
+    pub fn heartbeat(&self, id: &NodeId, mut beat: Heartbeat) -> Result<HeartbeatAck> {
+        let received = std::mem::take(&mut beat.received);
+        let ack = self.change(|fleet| fleet.heartbeat(id, beat, Instant::now()))?;
+        Ok(HeartbeatAck { metadata: self.hand_over(id, &received), ..ack })
     }
 
     /// An operator starts or ends a node's drain.

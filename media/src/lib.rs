@@ -11,6 +11,7 @@ pub mod flv;
 pub mod fmp4;
 pub mod frame;
 pub mod hls;
+pub mod id3;
 #[cfg(test)]
 mod mutation;
 pub mod package;

@@ -2,23 +2,29 @@
 
 mod ladder;
 mod memory;
+mod metadata;
 mod rendition;
 mod settings;
+mod snapshot;
 
 use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::codec::captions;
 use crate::frame::{Config, Frame, Track};
-use crate::hls::{media, multivariant};
+use crate::hls::daterange::History;
+use crate::hls::multivariant;
 use crate::segment::leader::{Leader, Shape};
 use crate::segment::{LATEST, LEAD, audio, video_sample};
 use crate::window::Change;
 pub use crate::window::Held;
 pub use memory::Move;
+pub use metadata::Metadata;
 use rendition::{Rendition, Source};
 pub use settings::Settings;
+pub use snapshot::Snapshot;
 
 /// Everything that is packaged of one broadcast.
 ///
@@ -33,6 +39,12 @@ pub struct Broadcast {
     /// The leader first.
     renditions: Vec<Rendition>,
     moves: VecDeque<Move>,
+    /// The same in every playlist.
+    date_ranges: Arc<History>,
+    /// Messages in the media so far.
+    announced: u32,
+    captions: captions::Detector,
+    steering: Option<multivariant::Steering>,
     ended: bool,
 }
 
@@ -78,14 +90,6 @@ pub enum Event {
     Multivariant,
 }
 
-/// A rendition's playlist at one moment; its text is made when first asked for.
-#[derive(Debug, Default)]
-pub struct Snapshot {
-    pub playlist: media::Playlist,
-    text: OnceLock<Bytes>,
-    delta: OnceLock<Bytes>,
-}
-
 /// What a broadcast does not take.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -101,6 +105,10 @@ pub enum Error {
     DropLeader,
     #[error("the frame's time, {dts} to be shown at {pts}, is impossible in rendition {name:?}")]
     Time { name: String, dts: i64, pts: i64 },
+    #[error("the broadcast has {MAX_DATE_RANGES} date ranges already: wait until some are over")]
+    TooManyDateRanges,
+    #[error("metadata {id:?} cannot be written: {problem}")]
+    Metadata { id: String, problem: &'static str },
     #[error("the broadcast has ended")]
     Ended,
 }
@@ -122,8 +130,17 @@ impl Broadcast {
             leader: Leader::new(settings.rules()),
             renditions: vec![Rendition::new(leader, source)],
             moves: VecDeque::new(),
+            date_ranges: Arc::default(),
+            announced: 0,
+            captions: captions::Detector::default(),
+            steering: None,
             ended: false,
         }
+    }
+
+    /// Tells players who steers them, or that nobody does.
+    pub fn steer(&mut self, steering: Option<multivariant::Steering>) {
+        self.steering = steering;
     }
 
     /// Adds a rendition that follows the leader: the publisher's audio, or video made of the leader's.
@@ -143,7 +160,9 @@ impl Broadcast {
             (Track::Video, Track::Video) => Source::Rung(Default::default()),
             (Track::Audio, Track::Video) => return Err(Error::VideoAfterAudio { name: name.clone() }),
         };
-        self.renditions.push(Rendition::new(spec, source));
+        let mut rendition = Rendition::new(spec, source);
+        self.share_events(&mut rendition);
+        self.renditions.push(rendition);
         Ok(())
     }
 
@@ -170,6 +189,7 @@ impl Broadcast {
         let index = self.find(rendition).ok_or_else(unknown)?;
         self.renditions[index].check(&frame)?;
         let was_listed = self.listed();
+        self.look_for_captions(index, &frame);
         let mut outcome = Outcome::default();
         let mut actions = Vec::new();
         match &mut self.renditions[index].source {
@@ -192,6 +212,7 @@ impl Broadcast {
             let concerned = if index == 0 { 1..self.renditions.len() } else { index..index + 1 };
             self.advance(concerned, &shape, events);
         }
+        self.expire_date_ranges();
         if self.listed() != was_listed {
             outcome.events.push(Event::Multivariant);
         }
@@ -281,7 +302,12 @@ impl Broadcast {
             let others = self.renditions.iter().enumerate().filter(|(other, _)| *other != index);
             others.filter_map(|(_, other)| other.report()).collect()
         };
-        self.renditions[index].snapshot(reports)
+        self.renditions[index].snapshot(reports, &self.date_ranges)
+    }
+
+    /// The list of a video rendition's keyframes. `None` until it has something to play.
+    pub fn i_frames(&self, rendition: &str) -> Option<Arc<Snapshot>> {
+        self.renditions[self.find(rendition)?].i_frames(&self.date_ranges)
     }
 
     /// A rendition's init segment: version 0 is `init.mp4`, and each later configuration has the next.
@@ -311,28 +337,24 @@ impl Broadcast {
         self.renditions.iter().position(|rendition| &*rendition.name == name)
     }
 
-    /// One bit for each rendition in the multivariant playlist.
-    fn listed(&self) -> u64 {
+    /// What the multivariant playlist lists: one bit for each rendition, and the captions.
+    fn listed(&self) -> (u64, captions::Found) {
         if !self.renditions[0].is_available() {
-            return 0;
+            return Default::default();
         }
-        self.renditions.iter().fold(0, |bits, rendition| bits << 1 | u64::from(rendition.is_listed()))
-    }
-}
-
-impl Snapshot {
-    pub fn new(playlist: media::Playlist) -> Self {
-        Self { playlist, ..Self::default() }
+        let bits = |bits, rendition: &Rendition| bits << 1 | u64::from(rendition.is_listed());
+        (self.renditions.iter().fold(0, bits), self.captions.found())
     }
 
-    /// The whole playlist as text.
-    pub fn text(&self) -> &Bytes {
-        self.text.get_or_init(|| self.playlist.render().into())
+    /// Captions are the leader's; what is made of it carries them on.
+    fn look_for_captions(&mut self, rendition: usize, frame: &Frame) {
+        if rendition == 0 && self.looks_for_captions() {
+            self.captions.push(frame.pts, &frame.data);
+        }
     }
 
-    /// The answer to `_HLS_skip`.
-    pub fn delta(&self) -> &Bytes {
-        self.delta.get_or_init(|| self.playlist.render_delta().into())
+    fn looks_for_captions(&self) -> bool {
+        matches!(self.renditions[0].spec.config, Config::Avc(_))
     }
 }
 
@@ -345,6 +367,9 @@ impl Event {
         }
     }
 }
+
+/// Half a second apart through the longest window by default; a kilobyte each at most.
+const MAX_DATE_RANGES: usize = 1024;
 
 /// More than any ladder has.
 const MAX_RENDITIONS: usize = 16;

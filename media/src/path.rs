@@ -10,6 +10,8 @@ pub enum Resource<'a> {
     Multivariant { channel: &'a str },
     /// `/live/{channel}/{broadcast}/{rendition}/media.m3u8`: one rendition's playlist.
     Media { channel: &'a str, broadcast: &'a str, rendition: &'a str },
+    /// `.../iframe.m3u8`: the keyframes of its segments.
+    IFrames { channel: &'a str, broadcast: &'a str, rendition: &'a str },
     /// `.../init.mp4`, `.../init.{version}.mp4`: what a decoder needs before the first frame.
     Init { channel: &'a str, broadcast: &'a str, rendition: &'a str, version: u32 },
     /// `.../{msn}.m4s`: one whole segment.
@@ -23,6 +25,8 @@ pub enum Resource<'a> {
 pub enum File {
     /// `media.m3u8`
     Media,
+    /// `iframe.m3u8`
+    IFrames,
     /// `init.mp4`, and `init.{version}.mp4` from a rendition's second configuration on, which is version 1.
     Init { version: u32 },
     /// `{msn}.m4s`
@@ -39,8 +43,8 @@ pub enum Invalid {
     #[error("the path has a component that is not 1 to 63 of a-z, 0-9, '-' and '_', or has too many of them")]
     Name,
     #[error(
-        "the path does not end in index.m3u8, media.m3u8, init.mp4, init.{{version}}.mp4, {{msn}}.m4s or {{msn}}.{{part}}.m4s \
-         at its depth"
+        "the path does not end in index.m3u8, media.m3u8, iframe.m3u8, init.mp4, init.{{version}}.mp4, {{msn}}.m4s \
+         or {{msn}}.{{part}}.m4s at its depth"
     )]
     File,
 }
@@ -69,6 +73,7 @@ impl<'a> Resource<'a> {
     pub fn of(channel: &'a str, broadcast: &'a str, rendition: &'a str, file: File) -> Self {
         match file {
             File::Media => Self::Media { channel, broadcast, rendition },
+            File::IFrames => Self::IFrames { channel, broadcast, rendition },
             File::Init { version } => Self::Init { channel, broadcast, rendition, version },
             File::Segment { msn } => Self::Segment { channel, broadcast, rendition, msn },
             File::Part { msn, part } => Self::Part { channel, broadcast, rendition, msn, part },
@@ -80,6 +85,7 @@ impl<'a> Resource<'a> {
         match *self {
             Self::Multivariant { channel }
             | Self::Media { channel, .. }
+            | Self::IFrames { channel, .. }
             | Self::Init { channel, .. }
             | Self::Segment { channel, .. }
             | Self::Part { channel, .. } => channel,
@@ -91,6 +97,7 @@ impl<'a> Resource<'a> {
         match *self {
             Self::Multivariant { .. } => None,
             Self::Media { broadcast, rendition, .. } => Some((broadcast, rendition, File::Media)),
+            Self::IFrames { broadcast, rendition, .. } => Some((broadcast, rendition, File::IFrames)),
             Self::Init { broadcast, rendition, version, .. } => {
                 Some((broadcast, rendition, File::Init { version }))
             }
@@ -106,7 +113,7 @@ impl<'a> Resource<'a> {
     /// True for what never changes once it exists and may be cached for a year.
     pub fn is_immutable(&self) -> bool {
         match self {
-            Self::Multivariant { .. } | Self::Media { .. } => false,
+            Self::Multivariant { .. } | Self::Media { .. } | Self::IFrames { .. } => false,
             Self::Init { .. } | Self::Segment { .. } | Self::Part { .. } => true,
         }
     }
@@ -128,6 +135,7 @@ impl File {
     pub fn parse(file: &str) -> Result<Self, Invalid> {
         match file {
             "media.m3u8" => return Ok(Self::Media),
+            "iframe.m3u8" => return Ok(Self::IFrames),
             "init.mp4" => return Ok(Self::Init { version: 0 }),
             _ => {}
         }
@@ -151,6 +159,7 @@ impl fmt::Display for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Media => f.write_str("media.m3u8"),
+            Self::IFrames => f.write_str("iframe.m3u8"),
             Self::Init { version: 0 } => f.write_str("init.mp4"),
             Self::Init { version } => write!(f, "init.{version}.mp4"),
             Self::Segment { msn } => write!(f, "{msn}.m4s"),
@@ -198,9 +207,10 @@ mod tests {
 
     use super::*;
 
-    const GOOD: [&str; 8] = [
+    const GOOD: [&str; 9] = [
         "/live/demo/index.m3u8",
         "/live/demo/b1/source/media.m3u8",
+        "/live/demo/b1/source/iframe.m3u8",
         "/live/demo/b1/audio/init.mp4",
         "/live/demo/b1/audio/init.12.mp4",
         "/live/demo/b1/480p/0.m4s",

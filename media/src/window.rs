@@ -1,5 +1,6 @@
 //! One rendition's live window: the bytes of its parts while they may be asked for, and its playlist.
 
+mod i_frames;
 mod memory;
 mod rate;
 mod stored;
@@ -12,13 +13,13 @@ use bytes::Bytes;
 
 use crate::frame::CLOCK;
 use crate::hls::delta;
-use crate::hls::media::{Head, Hint, Map, Open, Part, Playlist, Report, Segment, ServerControl};
+use crate::hls::media::{ByteRange, Head, Hint, Map, Open, Part, Playlist, Report, Segment, ServerControl};
 use crate::path::File;
 use crate::segment::Start;
 use crate::segment::muxer::{self, Output};
-use rate::Rate;
+use rate::{Rate, Rates};
 pub use stored::Held;
-use stored::{Stored, size};
+use stored::Stored;
 
 /// The newest segments of a rendition.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ pub(crate) struct Window {
     gone: Vec<u64>,
     independent: bool,
     ended: bool,
-    rate: Rate,
+    rates: Rates,
 }
 
 #[derive(Debug)]
@@ -49,6 +50,8 @@ struct Whole {
     discontinuities: u64,
     segment: Arc<Segment>,
     stored: Stored,
+    /// Where the keyframe is that it begins with.
+    i_frame: Option<ByteRange>,
 }
 
 #[derive(Debug)]
@@ -56,6 +59,7 @@ struct Growing {
     start: Start,
     open: Open,
     parts: Vec<Bytes>,
+    i_frame: Option<ByteRange>,
 }
 
 /// What an [`Output`] did to the window.
@@ -85,7 +89,7 @@ impl Window {
             gone: Vec::new(),
             independent: true,
             ended: false,
-            rate: Rate::default(),
+            rates: Rates::new(target_duration),
         }
     }
 
@@ -127,8 +131,18 @@ impl Window {
         self.independent
     }
 
-    pub(crate) fn rate(&self) -> Rate {
-        self.rate
+    pub(crate) fn rate(&self) -> &Rate {
+        &self.rates.media
+    }
+
+    /// When the oldest segment in the playlist begins, in milliseconds since the Unix epoch.
+    pub(crate) fn oldest(&self) -> Option<u64> {
+        self.whole.get(self.unlisted)?.segment.head.program_date_time
+    }
+
+    /// The media sequence number of the first segment in the playlist.
+    pub(crate) fn media_sequence(&self) -> u64 {
+        self.whole.get(self.unlisted).map_or(self.next_msn, |whole| whole.msn)
     }
 
     /// Where the playlist ends, for other renditions' reports.
@@ -140,6 +154,7 @@ impl Window {
         }
     }
 
+    /// As it stands, without date ranges.
     pub(crate) fn playlist(&self, reports: Vec<Report>) -> Playlist {
         let listed = self.whole.range(self.unlisted..);
         let first = listed.clone().next().map(|whole| (whole.discontinuities, &whole.segment.head));
@@ -150,13 +165,15 @@ impl Window {
             server_control: ServerControl {
                 can_block_reload: true,
                 can_skip_until: Some(delta::skip_until(self.target_duration)),
-                can_skip_dateranges: false,
+                can_skip_dateranges: true,
                 hold_back: Some(Duration::from_secs(3 * target)),
                 part_hold_back: Some(3 * self.part_target),
             },
             part_target: Some(self.part_target),
             independent_segments: self.independent,
-            media_sequence: self.whole.get(self.unlisted).map_or(self.next_msn, |whole| whole.msn),
+            i_frames_only: false,
+            date_ranges: Vec::new(),
+            media_sequence: self.media_sequence(),
             // The first segment's own tag counts once more when it is read.
             discontinuity_sequence: first.map_or(0, |(count, head)| count - u64::from(head.discontinuity)),
             segments: listed.map(|whole| Arc::clone(&whole.segment)).collect(),
@@ -180,6 +197,7 @@ impl Window {
         if start.msn != self.next_msn {
             while self.pop().is_some() {}
             self.open = None;
+            self.rates.forget_listed();
         }
         self.next_msn = start.msn;
         self.independent &= start.independent;
@@ -189,12 +207,16 @@ impl Window {
             map: Some(Arc::clone(&self.map)),
             program_date_time: Some(self.started_at.saturating_add_signed(since_start)),
         };
-        self.open = Some(Growing { start, open: Open { head, parts: Vec::new() }, parts: Vec::new() });
+        let open = Open { head, parts: Vec::new() };
+        self.open = Some(Growing { start, open, parts: Vec::new(), i_frame: None });
     }
 
     fn part(&mut self, part: muxer::Part) -> Option<Change> {
         let open = self.open.as_mut()?;
         let (msn, index) = (open.start.msn, open.parts.len());
+        if index == 0 {
+            open.i_frame = part.i_frame;
+        }
         open.parts.push(part.data);
         open.open.parts.push(Part {
             duration: part.duration,
@@ -207,7 +229,7 @@ impl Window {
 
     /// Ends the open segment. Where a lot of `expected` is missing, the rest of it is a gap.
     fn close(&mut self, expected: Option<Duration>) -> Option<Change> {
-        let Growing { start, mut open, parts } = self.open.take()?;
+        let Growing { start, mut open, parts, mut i_frame } = self.open.take()?;
         let mut have: Duration = open.parts.iter().map(|part| part.duration).sum();
         let gap = parts.is_empty() || expected.is_some_and(|expected| have + TOLERANCE < expected);
         if gap {
@@ -218,8 +240,7 @@ impl Window {
                 open.parts.push(Part { duration, uri, gap: true, ..Part::default() });
                 have += duration;
             }
-        } else {
-            self.rate.add(size(&parts), have);
+            i_frame = None;
         }
         let segment = Arc::new(Segment {
             head: open.head,
@@ -231,12 +252,10 @@ impl Window {
         });
         self.next_msn = start.msn.saturating_add(1);
         let discontinuities = start.discontinuities;
-        self.whole.push_back(Whole {
-            msn: start.msn,
-            discontinuities,
-            segment,
-            stored: Stored::Memory(parts),
-        });
+        let stored = Stored::Memory(parts);
+        let whole = Whole { msn: start.msn, discontinuities, segment, stored, i_frame };
+        self.rates.add(&whole);
+        self.whole.push_back(whole);
         self.trim();
         Some(Change::Segment { msn: start.msn })
     }
@@ -252,6 +271,7 @@ impl Window {
             && (listed - first.segment.duration >= wanted || self.whole.len() - self.unlisted > MAX_LISTED)
         {
             listed -= first.segment.duration;
+            self.rates.remove(first);
             self.unlisted += 1;
         }
         // §6.2.2: what has left the playlist stays for as long as the playlist and the segment last.
@@ -277,6 +297,12 @@ impl Window {
     fn whole(&self, msn: u64) -> Option<&Whole> {
         let index = msn.checked_sub(self.whole.front()?.msn)?;
         self.whole.get(usize::try_from(index).ok()?)
+    }
+}
+
+impl Whole {
+    fn size(&self) -> u64 {
+        self.stored.size()
     }
 }
 

@@ -14,6 +14,7 @@ pub mod dvr;
 pub mod error;
 mod fleet;
 pub mod ingest;
+mod metadata;
 pub mod metrics;
 pub mod package;
 pub mod record;
@@ -91,6 +92,9 @@ pub async fn run(config: Config, daemon: Daemon) -> Result<Addresses> {
     let control = control::Client::start(&config.control, config.node.spec(), heartbeat, &daemon)?;
     recorder.heed(control.clone());
 
+    if let Some(commands) = control.metadata() {
+        drain.spawn("metadata", metadata::deliver(channels.clone(), commands, drain.clone()));
+    }
     drain.spawn("announcer", fleet::announce(channels.clone(), control.clone(), drain.clone()));
     server.serve(Live::new(channels.clone(), metrics.serve))?;
     ingest.serve(control, channels, metrics.ingest, &drain);

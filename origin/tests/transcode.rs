@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use bytes::{Bytes, BytesMut};
 use nearcast_media::codec::avc;
+use nearcast_media::codec::captions::triples;
 use nearcast_media::flv;
 use nearcast_media::frame::{CLOCK, Event, Frame};
 use nearcast_origin::transcode::wire::{self, Input, Reply, Request, Rung, Start};
@@ -228,6 +229,47 @@ fn a_child_that_is_behind_pauses_its_last_rung_and_goes_on_with_an_idr_picture()
     let dropped: u32 =
         replies.iter().map(|r| if let Reply::Lag { rung: 1, dropped } = r { *dropped } else { 0 }).sum();
     assert!((10..=20).contains(&dropped), "{dropped}");
+}
+
+#[test]
+fn captions_of_the_source_are_the_captions_of_every_rung() {
+    let (config, mut frames) = source(COUNT);
+    // Each picture says which it is, in the order pictures are shown.
+    for frame in &mut frames {
+        let n = u8::try_from(frame.pts * 30 / CLOCK).unwrap();
+        frame.data = [&captions(n)[..], &frame.data].concat().into();
+    }
+    let mut requests = vec![start(config.record)];
+    requests.extend(
+        frames.iter().map(|f| Request::Frame(Input { frame: f.clone(), cut: f.keyframe, behind: 0 })),
+    );
+    requests.push(Request::End);
+    let (replies, status, complaint) = transcode(&requests);
+    assert!(status.success() && complaint.is_empty(), "{status} {complaint}");
+    let said = |frames: &mut dyn Iterator<Item = &Frame>| -> Vec<[u8; 3]> {
+        frames.flat_map(|frame| triples(&frame.data)).collect()
+    };
+    frames.sort_by_key(|frame| frame.pts);
+    let source = said(&mut frames.iter());
+    assert_eq!(source.len(), 2 * COUNT as usize);
+    // The second rung shows every other picture, and says what the others said all the same.
+    for rung in [0, 1] {
+        let mut of_rung = replies.iter().filter_map(|reply| match reply {
+            Reply::Frame { rung: r, frame } if *r == rung => Some(frame),
+            _ => None,
+        });
+        let said = said(&mut of_rung);
+        assert!(said.len() >= source.len() - 2, "rung {rung}: {} of {}", said.len(), source.len());
+        assert_eq!(said, source[..said.len()], "rung {rung}");
+    }
+}
+
+/// An SEI NAL unit with two caption triples (ATSC A/53 part 4 §6.2.3): characters of CC1, and filler.
+fn captions(n: u8) -> Vec<u8> {
+    let mut unit = vec![6, 4, 17];
+    unit.extend_from_slice(b"\xb5\x00\x31GA94\x03\x42\xff");
+    unit.extend_from_slice(&[0xfc, 0x80 | (n + 0x20), 0x41, 0xfd, 0x80, 0x80, 0xff, 0x80]);
+    [&(unit.len() as u32).to_be_bytes()[..], &unit].concat()
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod failover;
 #[cfg(test)]
 mod footage;
 #[cfg(test)]
+mod hls;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod outage;

@@ -15,6 +15,7 @@
 
 pub mod admin;
 pub mod browser;
+pub mod captions;
 pub mod certificate;
 pub mod client;
 pub mod dns;

@@ -35,6 +35,26 @@ pub async fn decode(file: &Path) -> Result<Stream> {
     probed.streams.pop().context("no stream")
 }
 
+/// Decodes the first picture of `file`, which may end in the middle of what follows.
+pub async fn first_picture(file: &Path) -> Result<Stream> {
+    let args = ["-v", "error", "-count_frames", "-read_intervals", "%+#1", "-show_streams", "-of", "json"];
+    let output = Command::new("ffprobe").args(args).arg(file).output().await.context("running ffprobe")?;
+    #[derive(Deserialize)]
+    struct Probed {
+        streams: Vec<Stream>,
+    }
+    let mut probed: Probed = serde_json::from_slice(&output.stdout)?;
+    let picture = probed.streams.pop().context("no stream")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        picture.nb_read_frames == 1,
+        "{} gives {} pictures: {said}",
+        file.display(),
+        picture.nb_read_frames
+    );
+    Ok(picture)
+}
+
 /// Media times, in seconds, at which the picture of `file` turns white.
 pub async fn flashes(file: &Path) -> Result<Vec<f64>> {
     let filter = "scale=32:18:flags=area,signalstats,metadata=print:key=lavfi.signalstats.YAVG:file=-";

@@ -38,10 +38,13 @@ fn status(error: &Error) -> StatusCode {
         Error::NoChannel(_) | Error::NoKey { .. } | Error::NoNode(_) | Error::NoSuchPath => {
             StatusCode::NOT_FOUND
         }
-        Error::ChannelExists(_) | Error::KeyTaken | Error::FleetFull { .. } => StatusCode::CONFLICT,
+        Error::ChannelExists(_) | Error::NotLive(_) | Error::KeyTaken | Error::FleetFull { .. } => {
+            StatusCode::CONFLICT
+        }
         Error::Invalid { .. } | Error::OtherNode { .. } | Error::BadBody(_) => {
             StatusCode::UNPROCESSABLE_ENTITY
         }
+        Error::OutboxFull(_) => StatusCode::TOO_MANY_REQUESTS,
         Error::BadRequest(_) => StatusCode::BAD_REQUEST,
         Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Error::TooSlow => StatusCode::REQUEST_TIMEOUT,

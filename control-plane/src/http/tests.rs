@@ -1,5 +1,6 @@
 mod bodies;
 mod document;
+mod metadata;
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,6 @@
 //! The task behind a followed rendition: carries out what its core asks for.
 
+use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,14 +10,14 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture};
 use nearcast_media::hls::parse;
 use nearcast_media::hls::request::Directives;
-use nearcast_media::path::Resource;
+use nearcast_media::path::{File, Resource};
 use nearcast_service::log;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 
 use super::rendition::{Action, Fetched, Rendition};
 use super::view::View;
-use super::{Followed, Followers, NEGATIVE_LIFE};
+use super::{Followed, Followers, I_FRAMES, NEGATIVE_LIFE};
 use crate::error::{Error, Result};
 
 /// Follows until nobody watches. Dropping `sender` tells those who still wait to start anew.
@@ -76,7 +77,7 @@ async fn ask(
     directives: Directives,
     patience: Duration,
 ) -> Result<Fetched> {
-    let path = format!("{directory}/media.m3u8");
+    let path = playlist_path(directory);
     let resource = Resource::parse(&path).map_err(|_not_ours| Error::NoRoute)?;
     let upstream = followers.cache.upstream();
     let opened = upstream.playlist(resource.channel(), &path, &directives, patience).await?;
@@ -86,6 +87,11 @@ async fn ask(
     let playlist = parse::media(std::str::from_utf8(&text).unwrap_or_default());
     let playlist = playlist.map_err(|source| Error::Playlist { origin, source })?;
     Ok(Fetched { playlist, text, produced })
+}
+
+/// Where the parent has the playlist: what is followed is a rendition by its directory, or its list of keyframes.
+fn playlist_path(followed: &str) -> Cow<'_, str> {
+    if followed.ends_with(I_FRAMES) { followed.into() } else { format!("{followed}/{}", File::Media).into() }
 }
 
 /// Counts the answer, and logs a parent that begins to fail or is back.

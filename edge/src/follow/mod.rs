@@ -41,7 +41,8 @@ pub struct Config {
 /// All followed renditions. Share it in an `Arc`.
 #[derive(Debug)]
 pub struct Followers {
-    /// By the rendition's directory: `/live/{channel}/{broadcast}/{rendition}`.
+    /// By the rendition's directory, `/live/{channel}/{broadcast}/{rendition}`, or by the path of its list of
+    /// keyframes.
     renditions: RwLock<HashMap<Arc<str>, Arc<Followed>>>,
     missing: Negative<Error>,
     config: Config,
@@ -84,7 +85,8 @@ impl Followers {
         })
     }
 
-    /// The playlist that answers `directives`, as soon as there is one. `directory` is the rendition's path.
+    /// The playlist that answers `directives`, as soon as there is one. `directory` is the rendition's path, or that
+    /// of its list of keyframes.
     ///
     /// # Errors
     /// What the parent failed with, once there is nothing fresh enough to show; [`Error::Directives`] for what
@@ -206,6 +208,8 @@ impl Drop for Blocked<'_> {
     }
 }
 
+/// How the path of a list of keyframes ends; a directory's never does.
+const I_FRAMES: &str = "/iframe.m3u8";
 /// How long a rendition that no origin has is remembered as missing.
 const NEGATIVE_LIFE: Duration = Duration::from_secs(1);
 /// How long a first request waits for the parent's first playlist; the parent is given up before.

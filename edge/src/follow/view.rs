@@ -1,10 +1,13 @@
 //! What the viewers of a rendition are told at one moment: the playlist, its texts and its age, or why not.
 
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use nearcast_media::hls::daterange::History;
+use nearcast_media::hls::delta::skippable;
 use nearcast_media::hls::media::Playlist;
-use nearcast_media::hls::request::{BadRequest, Directives, Resolve};
+use nearcast_media::hls::request::{BadRequest, Directives, Resolve, Skip};
 
 use super::rendition::Fetched;
 use crate::error::Error;
@@ -13,7 +16,7 @@ use crate::error::Error;
 #[derive(Debug, Default)]
 pub struct View {
     /// `None` until the parent has sent one.
-    pub snapshot: Option<std::sync::Arc<Snapshot>>,
+    pub snapshot: Option<Arc<Snapshot>>,
     /// What the parent last failed with, until it sends a playlist again.
     pub failure: Option<Failure>,
 }
@@ -25,7 +28,11 @@ pub struct Snapshot {
     /// When the parent produced it.
     pub produced: Instant,
     full: Bytes,
-    delta: Bytes,
+    /// Made when first asked for, as is the next.
+    delta: OnceLock<Bytes>,
+    delta_v2: OnceLock<Bytes>,
+    /// Since when its date ranges are there.
+    date_ranges: Arc<History>,
     /// How many parts each whole segment had when they were listed, by media sequence number.
     parts: Vec<(u64, u32)>,
 }
@@ -43,7 +50,7 @@ pub struct Failure {
 /// What to do with a playlist request now.
 #[derive(Debug)]
 pub enum Answer<'a> {
-    Ready(&'a std::sync::Arc<Snapshot>),
+    Ready(&'a Arc<Snapshot>),
     /// Look again at the next view.
     Wait,
     BadRequest(BadRequest),
@@ -79,17 +86,32 @@ impl Snapshot {
     /// Renders what was fetched. `old` knows the parts of segments that no longer list them.
     pub fn new(fetched: Fetched, old: Option<&Self>) -> Self {
         let Fetched { playlist, text, produced } = fetched;
-        let delta = match nearcast_media::hls::delta::skippable(&playlist) {
-            0 => text.clone(),
-            _ => playlist.render_delta().into(),
-        };
         let parts = part_counts(&playlist, old.map_or(&[], |old| &old.parts));
-        Self { playlist, produced, full: text, delta, parts }
+        let mut date_ranges = old.map(|old| Arc::clone(&old.date_ranges)).unwrap_or_default();
+        // Most broadcasts have none, and then nothing is copied.
+        if !playlist.date_ranges.is_empty() || !date_ranges.is_empty() {
+            Arc::make_mut(&mut date_ranges).update(&playlist);
+        }
+        let (delta, delta_v2) = Default::default();
+        Self { playlist, produced, full: text, delta, delta_v2, date_ranges, parts }
     }
 
     /// The text that answers `directives`.
     pub fn text(&self, directives: &Directives) -> &Bytes {
-        if directives.skip.is_some() { &self.delta } else { &self.full }
+        match directives.skip {
+            None => &self.full,
+            Some(Skip::Segments) => self.delta.get_or_init(|| self.delta(Playlist::render_delta)),
+            Some(Skip::DateRanges) => self
+                .delta_v2
+                .get_or_init(|| self.delta(|playlist| playlist.render_delta_v2(&self.date_ranges))),
+        }
+    }
+
+    fn delta(&self, render: impl FnOnce(&Playlist) -> String) -> Bytes {
+        match skippable(&self.playlist) {
+            0 => self.full.clone(),
+            _ => render(&self.playlist).into(),
+        }
     }
 
     /// Whole seconds since the parent produced it (RFC 9111 §5.1).

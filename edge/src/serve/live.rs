@@ -39,7 +39,8 @@ impl Live {
         };
         match resource {
             Resource::Multivariant { .. } => self.multivariant(resource, path).await,
-            Resource::Media { .. } => self.playlist(resource, path, request.uri.query()).await,
+            Resource::Media { .. } => self.playlist(resource, directory(path), request.uri.query()).await,
+            Resource::IFrames { .. } => self.playlist(resource, path, request.uri.query()).await,
             Resource::Init { .. } | Resource::Segment { .. } | Resource::Part { .. } => {
                 let answer = self.media(resource, path, headers).await;
                 answer.unwrap_or_else(|error| self.responder.error(&error, NOT_FOUND_LIFE))
@@ -60,13 +61,12 @@ impl Live {
     }
 
     /// A media playlist, now or as soon as it has what was asked for. Lifetimes are RFC 8216bis appendix B.1's.
-    async fn playlist(&self, resource: Resource<'_>, path: &str, query: Option<&str>) -> Response {
+    async fn playlist(&self, resource: Resource<'_>, directory: &str, query: Option<&str>) -> Response {
         let directives = match Directives::parse(query.unwrap_or_default()) {
             Ok(directives) => directives,
             Err(why) => return self.responder.error(&Error::Directives(why), NOT_FOUND_LIFE),
         };
         let asked = Instant::now();
-        let directory = directory(path);
         let located = if self.followers.follows(directory) { Ok(()) } else { self.locate(resource).await };
         let answer = match located {
             Ok(()) => self.followers.playlist(directory, &directives).await,

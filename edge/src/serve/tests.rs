@@ -1,5 +1,7 @@
 //! The whole edge against a real HTTP origin.
 
+mod playlists;
+
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;

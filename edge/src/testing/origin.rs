@@ -17,7 +17,7 @@ use nearcast_service::tls;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
 
-use super::{PARTS, playlist};
+use super::{PARTS, i_frames, playlist};
 
 /// Channel `demo`, broadcast `b1`, any rendition.
 pub(crate) struct Origin {
@@ -167,16 +167,23 @@ async fn resource_of(
     let file = resource.within().map(|(_, _, file)| file);
     let mut response = match file {
         None => Response::new(Body::from("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nb1/source/media.m3u8\n")),
-        Some(File::Media) => match Directives::parse(uri.query().unwrap_or_default()) {
-            Ok(directives) => {
-                let ready = live.wait_for(|live| directives.resolve(live) != Resolve::Wait).await.unwrap();
-                match directives.resolve(&ready) {
-                    Resolve::BadRequest(_) => status_only(StatusCode::BAD_REQUEST),
-                    Resolve::Now | Resolve::Wait => Response::new(Body::from(ready.render())),
+        Some(file @ (File::Media | File::IFrames)) => {
+            match Directives::parse(uri.query().unwrap_or_default()) {
+                Ok(directives) => {
+                    let asked_of = |live: &Playlist| match file {
+                        File::IFrames => i_frames(live),
+                        _ => live.clone(),
+                    };
+                    let done = |live: &Playlist| directives.resolve(&asked_of(live)) != Resolve::Wait;
+                    let ready = asked_of(&live.wait_for(|live| done(live)).await.unwrap());
+                    match directives.resolve(&ready) {
+                        Resolve::BadRequest(_) => status_only(StatusCode::BAD_REQUEST),
+                        Resolve::Now | Resolve::Wait => Response::new(Body::from(ready.render())),
+                    }
                 }
+                Err(_) => status_only(StatusCode::BAD_REQUEST),
             }
-            Err(_) => status_only(StatusCode::BAD_REQUEST),
-        },
+        }
         Some(File::Init { .. }) => body(shared, uri.path(), fault),
         Some(File::Segment { msn }) if msn < live.borrow().end() => body(shared, uri.path(), fault),
         Some(File::Segment { .. }) => status_only(StatusCode::NOT_FOUND),

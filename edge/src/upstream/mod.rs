@@ -258,7 +258,9 @@ impl Upstream {
         let (answer, hold) = (self.config.answer_timeout, self.config.hold_timeout);
         let (kind, patience, limit) = match resource {
             Resource::Multivariant { .. } => (metrics::Kind::Multivariant, answer, MAX_PLAYLIST),
-            Resource::Media { .. } => (metrics::Kind::Playlist, answer, MAX_PLAYLIST),
+            Resource::Media { .. } | Resource::IFrames { .. } => {
+                (metrics::Kind::Playlist, answer, MAX_PLAYLIST)
+            }
             Resource::Init { .. } => (metrics::Kind::Init, answer, MAX_INIT),
             Resource::Segment { .. } => (metrics::Kind::Segment, hold, MAX_SEGMENT),
             Resource::Part { .. } => (metrics::Kind::Part, hold, MAX_PART),

@@ -4,6 +4,7 @@ pub mod aac;
 pub mod av1;
 pub mod avc;
 mod bits;
+pub mod captions;
 pub mod flac;
 pub mod hevc;
 pub mod opus;

@@ -3,21 +3,25 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::boxes::{write, write_full};
+use super::emsg::{EventMessage, event_message};
 use super::{Sample, TRACK_ID};
 
-/// The fragment as one piece of memory, for a part is made once and then sent many times.
+/// The fragment as one piece of memory, for a part is made once and then sent many times. `events` come first, on
+/// the track's `timescale`.
 ///
 /// `samples` are in decoding order with their durations in ticks; `sequence` grows from fragment to fragment
 /// of a rendition. A decoding time before zero cannot be written and becomes zero.
-pub fn fragment(sequence: u32, samples: &[(Sample, u32)]) -> Bytes {
+pub fn fragment(sequence: u32, samples: &[(Sample, u32)], events: &[EventMessage], timescale: u32) -> Bytes {
     let media: usize = samples.iter().map(|(sample, _)| sample.data.len()).sum();
     let mut out = BytesMut::with_capacity(128 + 16 * samples.len() + media);
+    events.iter().for_each(|event| event_message(&mut out, timescale, event));
+    let moof_at = out.len();
     let mut data_offset_at = 0;
     write(&mut out, b"moof", |out| {
         write_full(out, b"mfhd", 0, 0, |out| out.put_u32(sequence));
         write(out, b"traf", |out| data_offset_at = track_fragment(out, samples));
     });
-    let data_offset = i32::try_from(out.len() + 8).unwrap_or(i32::MAX);
+    let data_offset = i32::try_from(out.len() - moof_at + 8).unwrap_or(i32::MAX);
     out[data_offset_at..data_offset_at + 4].copy_from_slice(&data_offset.to_be_bytes());
     write(&mut out, b"mdat", |out| samples.iter().for_each(|(sample, _)| out.put_slice(&sample.data)));
     out.freeze()

@@ -2,12 +2,15 @@
 //! one movie fragment per part.
 
 mod boxes;
+mod emsg;
 mod entry;
 mod fragment;
 mod init;
 
 use bytes::Bytes;
 
+pub(crate) use emsg::events_len;
+pub use emsg::{EventMessage, ID3_SCHEME};
 pub use fragment::fragment;
 pub use init::init_segment;
 

@@ -113,7 +113,7 @@ fn a_fragment_points_at_its_own_media() {
         (sample(93_000, 6000, false, b"\0\0\0\x01\x41"), 3003),
         (sample(96_003, -10, false, b"\0\0\0\x01\x01"), 3000),
     ];
-    let fragment = fragment(7, &samples);
+    let fragment = fragment(7, &samples, &[], 90_000);
     assert_eq!(u32_at(find(&fragment, &["moof", "mfhd"]), 4), 7);
     let time = find(&fragment, &["moof", "traf", "tfdt"]);
     assert_eq!((time[0], u32_at(time, 4), u32_at(time, 8)), (1, 0, 90_000));
@@ -131,7 +131,7 @@ fn a_fragment_points_at_its_own_media() {
 #[test]
 fn what_all_samples_share_is_said_once() {
     let samples = [(sample(0, 0, true, b"abc"), 1024), (sample(1024, 0, true, b"d"), 1024)];
-    let fragment = fragment(1, &samples);
+    let fragment = fragment(1, &samples, &[], 48_000);
     let header = find(&fragment, &["moof", "traf", "tfhd"]);
     assert_eq!(u32_at(header, 0), 0x02_0028);
     assert_eq!([u32_at(header, 8), u32_at(header, 12)], [1024, 0x0200_0000]);
@@ -142,7 +142,31 @@ fn what_all_samples_share_is_said_once() {
 
 #[test]
 fn a_time_before_zero_and_an_empty_fragment_are_still_well_formed() {
-    let early = fragment(1, &[(sample(-5, 0, true, b""), 1)]);
+    let early = fragment(1, &[(sample(-5, 0, true, b""), 1)], &[], 1);
     assert_eq!(u32_at(find(&early, &["moof", "traf", "tfdt"]), 8), 0);
-    assert!(boxes(&fragment(1, &[])).is_some());
+    assert!(boxes(&fragment(1, &[], &[], 1)).is_some());
+}
+
+#[test]
+fn messages_stand_in_front_of_the_fragment_and_move_nothing_in_it() {
+    let event = EventMessage {
+        scheme: ID3_SCHEME.into(),
+        time: 0x1_0000_0002,
+        duration: Some(7),
+        id: 9,
+        data: Bytes::from_static(b"ID3"),
+    };
+    let without = EventMessage { duration: None, scheme: "a\0b".into(), ..event.clone() };
+    let samples = [(sample(0, 0, true, b"abc"), 1024)];
+    let plain = fragment(1, &samples, &[], 90_000);
+    let with = fragment(1, &samples, &[event, without], 90_000);
+    let message = find(&with, &["emsg"]);
+    let fields: Vec<u32> = (0..6).map(|field| u32_at(message, 4 * field)).collect();
+    assert_eq!(fields, [0x0100_0000, 90_000, 1, 2, 7, 9]);
+    assert_eq!(&message[24..], b"https://aomedia.org/emsg/ID3\0\0ID3");
+    let all = boxes(&with).unwrap();
+    let second = all[1].1;
+    assert_eq!((u32_at(second, 16), &second[24..]), (u32::MAX, &b"a\0\0ID3"[..]));
+    assert_eq!(with[events_len(&with)..], plain, "offsets count from the moof");
+    assert_eq!(events_len(&plain), 0);
 }

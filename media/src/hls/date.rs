@@ -3,6 +3,16 @@
 
 use std::fmt::{self, Write};
 
+/// Milliseconds since the Unix epoch, to be shown as a date and time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Date(pub(super) u64);
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write(f, self.0)
+    }
+}
+
 /// Writes `2026-08-01T12:00:00.500Z`.
 pub(super) fn write(out: &mut impl Write, unix_ms: u64) -> fmt::Result {
     let (days, ms) = (unix_ms / DAY_MS, unix_ms % DAY_MS);

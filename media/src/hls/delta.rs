@@ -18,6 +18,8 @@ pub enum Update {
 pub struct Delta {
     /// SKIPPED-SEGMENTS.
     pub skipped: u64,
+    /// RECENTLY-REMOVED-DATERANGES: then date ranges that the client has were left out as well.
+    pub removed_date_ranges: Option<Vec<String>>,
     /// The playlist as it stands, with `segments` only from `media_sequence + skipped` on.
     pub rest: Playlist,
 }
@@ -59,6 +61,12 @@ impl Delta {
         let heads = heads.chain(playlist.open.iter_mut().map(|open| &mut open.head));
         heads.take_while(|head| head.map.is_none()).for_each(|head| head.map.clone_from(&map));
         playlist.segments.splice(0..0, skipped.iter().map(without_parts));
+        if let Some(removed) = self.removed_date_ranges {
+            let renewed = |id: &String| playlist.date_ranges.iter().any(|range| range.id == *id);
+            let kept = old.date_ranges.iter().filter(|old| !removed.contains(&old.id) && !renewed(&old.id));
+            let kept: Vec<_> = kept.cloned().collect();
+            playlist.date_ranges.splice(0..0, kept);
+        }
         Ok(playlist)
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::daterange::{Changes, DateRange, History};
 use super::tag::{Writer, push, write_seconds};
 use super::{date, delta};
 
@@ -18,6 +19,10 @@ pub struct Playlist {
     pub part_target: Option<Duration>,
     /// Every segment begins with a keyframe.
     pub independent_segments: bool,
+    /// Each segment is one keyframe: EXT-X-I-FRAMES-ONLY (§4.4.3.6).
+    pub i_frames_only: bool,
+    /// What happens when.
+    pub date_ranges: Vec<Arc<DateRange>>,
     /// The media sequence number of the first of `segments`.
     pub media_sequence: u64,
     /// Discontinuities that have left the window.
@@ -151,18 +156,28 @@ impl Playlist {
 
     /// The whole playlist as text.
     pub fn render(&self) -> String {
-        self.render_from(0)
+        self.render_from(0, None)
     }
 
-    /// The answer to `_HLS_skip`: the text without the segments that [`delta::skippable`] names, or the
-    /// whole playlist when there are none. There are never date ranges, so `YES` and `v2` read the same.
+    /// The answer to `_HLS_skip=YES`: the text without the segments that [`delta::skippable`] names, or the whole
+    /// playlist when there are none.
     pub fn render_delta(&self) -> String {
-        self.render_from(delta::skippable(self))
+        self.render_from(delta::skippable(self), None)
     }
 
-    fn render_from(&self, skipped: usize) -> String {
+    /// The answer to `_HLS_skip=v2`: date ranges that every client has by now, as `history` knows, stay out as
+    /// well. Like [`Self::render_delta`] where the server does not offer that.
+    pub fn render_delta_v2(&self, history: &History) -> String {
+        let skipped = delta::skippable(self);
+        let changes = (skipped > 0 && self.server_control.can_skip_dateranges).then(|| history.changes(self));
+        self.render_from(skipped, changes.as_ref())
+    }
+
+    fn render_from(&self, skipped: usize, changes: Option<&Changes>) -> String {
         let mut out = String::with_capacity(512 + 256 * (self.segments.len() - skipped));
-        self.render_header(&mut out, skipped);
+        self.render_header(&mut out, skipped, changes);
+        let ranges = changes.map_or(&self.date_ranges, |changes| &changes.recent);
+        ranges.iter().for_each(|range| range.render(&mut out));
         // The map and byte offset in force, so that a tag appears only where they change.
         let mut map = skipped.checked_sub(1).and_then(|last| self.segments[last].head.map.as_ref());
         for segment in &self.segments[skipped..] {
@@ -179,8 +194,8 @@ impl Playlist {
         out
     }
 
-    fn render_header(&self, out: &mut String, skipped: usize) {
-        push(out, format_args!("#EXTM3U\n#EXT-X-VERSION:{}\n", self.version()));
+    fn render_header(&self, out: &mut String, skipped: usize, changes: Option<&Changes>) {
+        push(out, format_args!("#EXTM3U\n#EXT-X-VERSION:{}\n", self.version(skipped, changes)));
         push(out, format_args!("#EXT-X-TARGETDURATION:{}\n", self.target_duration));
         let control = &self.server_control;
         if *control != ServerControl::default() {
@@ -208,8 +223,13 @@ impl Playlist {
         if self.independent_segments {
             out.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
         }
+        if self.i_frames_only {
+            out.push_str("#EXT-X-I-FRAMES-ONLY\n");
+        }
         if skipped > 0 {
-            Writer::new(out, "#EXT-X-SKIP").plain("SKIPPED-SEGMENTS", skipped).end();
+            let removed = changes.map(|changes| changes.removed.join("\t"));
+            let tag = Writer::new(out, "#EXT-X-SKIP").plain("SKIPPED-SEGMENTS", skipped);
+            tag.optional("RECENTLY-REMOVED-DATERANGES", removed).end();
         }
     }
 
@@ -238,10 +258,15 @@ impl Playlist {
         }
     }
 
-    /// The lowest version that allows every tag in the playlist and its deltas (§8): 9 for EXT-X-SKIP, 6 for
-    /// EXT-X-MAP.
-    fn version(&self) -> u8 {
-        if self.server_control.can_skip_until.is_some() { 9 } else { 6 }
+    /// The lowest version that allows every tag of the text (§8): 10 for EXT-X-SKIP that leaves out date ranges, 9 for
+    /// EXT-X-SKIP, 6 for EXT-X-MAP, which lists of keyframes may have from 5 on.
+    fn version(&self, skipped: usize, changes: Option<&Changes>) -> u8 {
+        match (skipped, changes) {
+            (1.., Some(_)) => 10,
+            (1.., None) => 9,
+            (0, _) if self.i_frames_only => 5,
+            (0, _) => 6,
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! whether a playlist answers it yet.
 
 mod date;
+pub mod daterange;
 pub mod delta;
 pub mod media;
 pub mod multivariant;

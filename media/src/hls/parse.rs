@@ -120,6 +120,9 @@ pub fn fuzz(data: &[u8]) {
         let again = media(&rendered).map(|again| Playlist::render(&again));
         assert_eq!(again, Ok(rendered));
         let _any = playlist.render_delta();
+        let mut history = super::daterange::History::default();
+        history.update(&playlist);
+        let _any = playlist.render_delta_v2(&history);
     }
     if let Ok(Update::Delta(delta)) = update(text) {
         let _any = delta.apply(&Playlist::default());

@@ -16,7 +16,15 @@ pub enum Error {
 
 /// An attribute list, checked as a whole and then asked by name. Unknown names stay unasked.
 #[derive(Debug, Clone)]
-pub(super) struct Attributes<'a>(Vec<(&'a str, &'a str)>);
+pub(super) struct Attributes<'a>(Vec<Attribute<'a>>);
+
+/// One pair of the list, without quotes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attribute<'a> {
+    pub(super) name: &'a str,
+    pub(super) value: &'a str,
+    pub(super) quoted: bool,
+}
 
 impl<'a> Attributes<'a> {
     /// Reads `NAME=value,NAME="value"`. Quotes are taken off.
@@ -29,7 +37,8 @@ impl<'a> Attributes<'a> {
                 return Err(Error::List);
             }
             let value;
-            if let Some(quoted) = after.strip_prefix('"') {
+            let quoted = after.strip_prefix('"');
+            if let Some(quoted) = quoted {
                 (value, rest) = quoted.split_once('"').ok_or(Error::List)?;
                 rest = rest.trim_start_matches(' ');
                 if !rest.is_empty() {
@@ -42,13 +51,26 @@ impl<'a> Attributes<'a> {
                     return Err(Error::List);
                 }
             }
-            list.push((name, value));
+            list.push(Attribute { name, value, quoted: quoted.is_some() });
         }
         Ok(Self(list))
     }
 
+    /// All of them, in the order of the text.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Attribute<'a>> {
+        self.0.iter()
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Attribute<'a>> {
+        self.0.iter().find(|attribute| attribute.name == name)
+    }
+
     pub(super) fn text(&self, name: &str) -> Option<&'a str> {
-        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+        self.get(name).map(|attribute| attribute.value)
+    }
+
+    pub(super) fn owned(&self, name: &str) -> Option<String> {
+        self.text(name).map(str::to_owned)
     }
 
     pub(super) fn required(&self, name: &'static str) -> Result<&'a str, Error> {
@@ -91,6 +113,14 @@ impl<'a> Writer<'a> {
     pub(super) fn quoted(self, name: &str, value: impl Display) -> Self {
         push(self.out, format_args!("{}{name}=\"{value}\"", self.separator));
         Self { separator: ',', ..self }
+    }
+
+    /// [`Self::quoted`], if there is a value.
+    pub(super) fn optional(self, name: &str, value: Option<impl Display>) -> Self {
+        match value {
+            Some(value) => self.quoted(name, value),
+            None => self,
+        }
     }
 
     pub(super) fn seconds(self, name: &str, value: Duration) -> Self {

@@ -3,7 +3,7 @@
 use super::Broadcast;
 use super::rendition::Rendition;
 use crate::frame::Picture;
-use crate::hls::multivariant::{Audio, Playlist, Variant};
+use crate::hls::multivariant::{Audio, Captions, ClosedCaptions, IFrames, Playlist, Variant};
 use crate::path::File;
 use crate::segment::leader::Shape;
 use crate::window::Window;
@@ -15,6 +15,8 @@ pub(super) fn playlist(broadcast: &Broadcast) -> Playlist {
     let listed = || broadcast.renditions.iter().filter(|rendition| rendition.is_listed());
     let independent = |rendition: &Rendition| rendition.window().is_none_or(Window::is_independent);
     let shape = broadcast.leader.shape();
+    let pathway = broadcast.steering.as_ref().and_then(|steering| steering.pathway.clone());
+    let captions = captions(broadcast);
 
     let mut audio: Vec<(&Rendition, String)> = Vec::new();
     let mut video: Vec<(&Rendition, Picture)> = Vec::new();
@@ -28,6 +30,7 @@ pub(super) fn playlist(broadcast: &Broadcast) -> Playlist {
         let alone = |(rendition, codec): &(&Rendition, String)| Variant {
             uri: uri(rendition),
             codecs: Some(codec.clone()),
+            pathway: pathway.clone(),
             ..bandwidth(&[rendition])
         };
         audio.iter().map(alone).collect()
@@ -46,14 +49,31 @@ pub(super) fn playlist(broadcast: &Broadcast) -> Playlist {
                 resolution: Some((picture.width, picture.height)),
                 frame_rate: frame_rate(picture, shape),
                 audio: loudest.map(|_| AUDIO_GROUP.to_owned()),
+                closed_captions: closed_captions(broadcast, &captions),
+                pathway: pathway.clone(),
                 ..bandwidth(&together)
             }
         };
         video.iter().map(with_audio).collect()
     };
+    let i_frames = |(rendition, picture): &(&Rendition, Picture)| {
+        let rate = rendition.window()?.i_frame_rate();
+        Some(IFrames {
+            uri: format!("{}/{}/{}", broadcast.id, rendition.name, File::IFrames),
+            // Without a keyframe yet, or ever, there is nothing to list.
+            bandwidth: Some(rate.peak()).filter(|peak| *peak > 0)?,
+            average_bandwidth: Some(rate.average()).filter(|average| *average > 0),
+            codecs: Some(rendition.spec.config.codec_string()),
+            supplemental_codecs: None,
+            resolution: Some((picture.width, picture.height)),
+            pathway: pathway.clone(),
+        })
+    };
+    let i_frames = video.iter().filter_map(i_frames).collect();
     let group = if video.is_empty() { &[] } else { &audio[..] };
     Playlist {
         independent_segments: listed().all(independent),
+        steering: broadcast.steering.clone(),
         audio: group
             .iter()
             .enumerate()
@@ -67,7 +87,34 @@ pub(super) fn playlist(broadcast: &Broadcast) -> Playlist {
                 channels: rendition.spec.config.sound().map(|sound| u32::from(sound.channels)),
             })
             .collect(),
+        captions,
         variants,
+        i_frames,
+    }
+}
+
+/// Everybody who has spoken in the source's captions, which every rung carries on.
+fn captions(broadcast: &Broadcast) -> Vec<Captions> {
+    let speaker = |instream_id: String| Captions {
+        group: CAPTIONS_GROUP.to_owned(),
+        name: instream_id.clone(),
+        instream_id,
+        autoselect: true,
+        ..Captions::default()
+    };
+    broadcast.captions.found().instream_ids().map(speaker).collect()
+}
+
+/// Where there is room for captions but nobody has spoken yet, nothing is promised and nothing denied.
+fn closed_captions(broadcast: &Broadcast, captions: &[Captions]) -> Option<ClosedCaptions> {
+    // Of other codecs nobody has looked.
+    if !broadcast.looks_for_captions() {
+        return None;
+    }
+    match (broadcast.captions.found().present, captions) {
+        (false, _) => Some(ClosedCaptions::None),
+        (true, []) => None,
+        (true, _) => Some(ClosedCaptions::Group(CAPTIONS_GROUP.to_owned())),
     }
 }
 
@@ -86,7 +133,7 @@ fn bandwidth(renditions: &[&Rendition]) -> Variant {
 
 /// The most of what was measured and what the encoder was asked for.
 fn peak(rendition: &Rendition) -> u64 {
-    let measured = rendition.window().map_or(0, |window| window.rate().peak);
+    let measured = rendition.window().map_or(0, |window| window.rate().peak());
     measured.max(rendition.spec.bandwidth.unwrap_or(0))
 }
 
@@ -104,3 +151,4 @@ fn frame_rate(picture: &Picture, shape: Option<Shape>) -> Option<u32> {
 }
 
 const AUDIO_GROUP: &str = "audio";
+const CAPTIONS_GROUP: &str = "captions";

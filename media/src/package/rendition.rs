@@ -7,9 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Error, Event, LATEST, LEAD, Settings, Snapshot, Spec};
-use crate::fmp4;
+use crate::fmp4::{self, EventMessage};
 use crate::frame::{CLOCK, Config, Frame, Track};
-use crate::hls::media::Report;
+use crate::hls::daterange::History;
+use crate::hls::media::{Playlist, Report};
 use crate::path::File;
 use crate::segment::cuts::Cuts;
 use crate::segment::leader::Shape;
@@ -28,6 +29,8 @@ pub(super) struct Rendition {
     pub(super) source: Source,
     /// Decoding time of the newest frame.
     newest: Option<i64>,
+    /// Messages that came before there was a muxer.
+    early_events: Vec<EventMessage>,
     /// Since the leader's shape is known.
     output: Option<Output>,
 }
@@ -48,6 +51,8 @@ struct Output {
     window: Window,
     /// The playlist since the last change, once somebody has asked for it.
     snapshot: OnceLock<Arc<Snapshot>>,
+    /// The same of the list of keyframes.
+    i_frames: OnceLock<Arc<Snapshot>>,
 }
 
 impl Rendition {
@@ -59,6 +64,7 @@ impl Rendition {
             spec,
             source,
             newest: None,
+            early_events: Vec::new(),
             output: None,
         }
     }
@@ -119,6 +125,7 @@ impl Rendition {
             }
             let config = &self.spec.config;
             let output = self.output.get_or_insert_with(|| Output::new(config, shape, settings, started_at));
+            self.early_events.drain(..).for_each(|event| output.muxer.announce(event));
             output.muxer.apply(action, &mut made);
             for made in made.drain(..) {
                 events.extend(output.window.apply(made).map(|change| Event::of(&self.name, change)));
@@ -180,10 +187,42 @@ impl Rendition {
         }
     }
 
-    pub(super) fn snapshot(&self, reports: impl FnOnce() -> Vec<Report>) -> Option<Arc<Snapshot>> {
+    pub(super) fn snapshot(
+        &self,
+        reports: impl FnOnce() -> Vec<Report>,
+        ranges: &Arc<History>,
+    ) -> Option<Arc<Snapshot>> {
         let output = self.output.as_ref().filter(|output| output.window.is_available())?;
-        let make = || Arc::new(Snapshot::new(output.window.playlist(reports())));
+        let make = || snapshot(output.window.playlist(reports()), ranges);
         Some(Arc::clone(output.snapshot.get_or_init(make)))
+    }
+
+    /// The list of its keyframes, if they are few enough to be listed.
+    pub(super) fn i_frames(&self, ranges: &Arc<History>) -> Option<Arc<Snapshot>> {
+        let output = self.output.as_ref().filter(|output| output.window.is_available())?;
+        self.spec.config.picture()?;
+        Some(Arc::clone(output.i_frames.get_or_init(|| snapshot(output.window.i_frames(), ranges))))
+    }
+
+    /// Puts a message into the media.
+    pub(super) fn announce(&mut self, event: EventMessage) {
+        match &mut self.output {
+            Some(output) => output.muxer.announce(event),
+            None => self.early_events.push(event),
+        }
+    }
+
+    /// The messages whose time has not come.
+    pub(super) fn pending_events(&self) -> &[EventMessage] {
+        self.output.as_ref().map_or(&self.early_events, |output| output.muxer.pending_events())
+    }
+
+    /// Something in its playlist has changed that is not the media's.
+    pub(super) fn touch(&mut self, events: &mut Vec<Event>) {
+        if let Some(output) = self.output.as_mut().filter(|output| output.window.is_available()) {
+            output.forget_snapshot();
+            events.push(Event::Playlist { rendition: Arc::clone(&self.name) });
+        }
     }
 
     /// Where its playlist stands, for the others'.
@@ -229,6 +268,7 @@ impl Output {
             muxer: Muxer::new(fmp4::timescale(config), part_target, frame),
             window: Window::new(settings.window, started_at, shape.target_duration, part_target),
             snapshot: OnceLock::new(),
+            i_frames: OnceLock::new(),
         }
     }
 
@@ -239,8 +279,13 @@ impl Output {
     }
 
     fn forget_snapshot(&mut self) {
-        self.snapshot = OnceLock::new();
+        (self.snapshot, self.i_frames) = Default::default();
     }
+}
+
+fn snapshot(playlist: Playlist, ranges: &Arc<History>) -> Arc<Snapshot> {
+    let date_ranges = ranges.ranges().cloned().collect();
+    Arc::new(Snapshot::new(Playlist { date_ranges, ..playlist }, Arc::clone(ranges)))
 }
 
 /// How long a frame lasts: exactly for audio, about for video.

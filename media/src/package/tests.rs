@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::frame::CLOCK;
 
+mod announce;
 mod check;
 mod hostile;
 mod sounds;

@@ -143,6 +143,16 @@ impl Leader {
         }
     }
 
+    /// The newest frame's time in the presentation.
+    pub(crate) fn newest(&self) -> i64 {
+        self.present()
+    }
+
+    /// The media sequence number of the segment that comes after the one being made.
+    pub(crate) fn next_msn(&self) -> u64 {
+        self.next_msn
+    }
+
     pub(crate) fn cuts(&self) -> &Cuts {
         &self.cuts
     }

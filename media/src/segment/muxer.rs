@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Action, Start};
-use crate::fmp4::{self, Sample};
+use crate::fmp4::{self, EventMessage, Sample};
+use crate::hls::media::ByteRange;
 
 /// Collects the frames of the part that is being made.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct Muxer {
     segment_length: i64,
     /// A segment has begun and not ended.
     open: bool,
+    /// Messages for the first part that is late enough.
+    events: Vec<EventMessage>,
 }
 
 /// What becomes of frames, in order.
@@ -50,6 +53,8 @@ pub(crate) struct Part {
     pub(crate) duration: Duration,
     /// There is a keyframe in it.
     pub(crate) independent: bool,
+    /// Where its first frame is, if that is a keyframe, with all a decoder needs of the fragment.
+    pub(crate) i_frame: Option<ByteRange>,
     pub(crate) data: Bytes,
 }
 
@@ -66,13 +71,29 @@ impl Muxer {
             part_length: 0,
             segment_length: 0,
             open: false,
+            events: Vec::new(),
         }
+    }
+
+    /// Puts a message in front of the part that its time falls into, or of the next one when that is made already.
+    pub(crate) fn announce(&mut self, event: EventMessage) {
+        self.events.push(event);
+    }
+
+    /// The messages whose time has not come.
+    pub(crate) fn pending_events(&self) -> &[EventMessage] {
+        &self.events
     }
 
     /// The track goes on in other ticks, in parts as long as before. No segment is open.
     pub(crate) fn renew(&mut self, timescale: u32, part_target: Duration, frame: Duration) {
-        let sequence = self.sequence;
-        *self = Self { sequence, ..Self::new(timescale, part_target, frame) };
+        let (sequence, mut events) = (self.sequence, std::mem::take(&mut self.events));
+        let old = self.timescale.max(1).unsigned_abs();
+        for event in &mut events {
+            let time = u128::from(event.time) * u128::from(timescale) / u128::from(old);
+            event.time = u64::try_from(time).unwrap_or(u64::MAX);
+        }
+        *self = Self { sequence, events, ..Self::new(timescale, part_target, frame) };
     }
 
     pub(crate) fn apply(&mut self, action: Action, out: &mut Vec<Output>) {
@@ -135,13 +156,34 @@ impl Muxer {
         self.sequence = self.sequence.wrapping_add(1);
         let begin = self.micros(self.segment_length);
         self.segment_length += self.part_length;
+        let events = self.due_events();
+        let timescale = u32::try_from(self.timescale).unwrap_or(u32::MAX);
+        let data = fmp4::fragment(self.sequence, &self.part, &events, timescale);
         out.push(Output::Part(Part {
             duration: Duration::from_micros(self.micros(self.segment_length) - begin),
             independent: self.part.iter().any(|(sample, _)| sample.keyframe),
-            data: fmp4::fragment(self.sequence, &self.part),
+            i_frame: self.i_frame(&data),
+            data,
         }));
         self.part.clear();
         self.part_length = 0;
+    }
+
+    /// The messages of the part's time, and older ones.
+    fn due_events(&mut self) -> Vec<EventMessage> {
+        let Some((first, _)) = self.part.first() else { return Vec::new() };
+        let end = first.dts + i64::from(first.composition_offset) + self.part_length;
+        let end = u64::try_from(end).unwrap_or(0);
+        self.events.extract_if(.., |event| event.time < end).collect()
+    }
+
+    /// From the fragment's head, which follows the messages, to the end of its first frame.
+    fn i_frame(&self, data: &[u8]) -> Option<ByteRange> {
+        let (first, _) = self.part.first().filter(|(first, _)| first.keyframe)?;
+        let media: usize = self.part.iter().map(|(sample, _)| sample.data.len()).sum();
+        let offset = fmp4::events_len(data);
+        let length = (data.len() - media + first.data.len()).checked_sub(offset)?;
+        Some(ByteRange { length: length as u64, offset: Some(offset as u64) })
     }
 
     fn end_segment(&mut self, end: Output, out: &mut Vec<Output>) {

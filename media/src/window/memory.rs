@@ -62,6 +62,7 @@ impl Window {
         {
             unlisted += first.segment.duration;
             listed -= first.segment.duration;
+            self.rates.remove(first);
             self.unlisted += 1;
         }
     }
@@ -94,6 +95,9 @@ impl Window {
     /// Forgets the oldest whole segment.
     pub(super) fn pop(&mut self) -> Option<Whole> {
         let whole = self.whole.pop_front()?;
+        if self.unlisted == 0 {
+            self.rates.remove(&whole);
+        }
         self.unlisted = self.unlisted.saturating_sub(1);
         if matches!(whole.stored, Stored::Elsewhere(_)) {
             self.gone.push(whole.msn);

@@ -39,6 +39,14 @@ impl Stored {
         }
     }
 
+    /// How many bytes they are.
+    pub(super) fn size(&self) -> u64 {
+        match self {
+            Self::Memory(parts) | Self::Leaving(parts) => size(parts) as u64,
+            Self::Elsewhere(lengths) => lengths.iter().sum(),
+        }
+    }
+
     /// The bytes, if they are in memory and are to stay there.
     pub(super) fn resident(&self) -> Option<&[Bytes]> {
         match self {

@@ -91,6 +91,7 @@ impl Broadcast {
         let leader = specs.next().unwrap_or_else(|| unreachable!("a broadcast has a track"));
         let settings = Settings { spill: shelf.is_some(), ..config.settings() };
         let mut core = package::Broadcast::new(id.as_str(), zero, settings, leader);
+        core.steer(config.steering());
         for spec in specs {
             // The second of two different names in a new broadcast always fits.
             let _fits = core.add_rendition(spec);
@@ -147,11 +148,16 @@ impl Broadcast {
         if complete || waited || state.over { Media::Ready(playlist.render()) } else { Media::Expected }
     }
 
-    /// A rendition's playlist as it stands.
-    pub fn playlist(&self, rendition: &str) -> Media<Arc<Snapshot>> {
+    /// A rendition's playlist, or its list of keyframes, as it stands.
+    pub fn playlist(&self, rendition: &str, file: File) -> Media<Arc<Snapshot>> {
         let state = self.state();
-        match state.core.playlist(rendition) {
+        let found = match file {
+            File::IFrames => state.core.i_frames(rendition),
+            _ => state.core.playlist(rendition),
+        };
+        match found {
             Some(snapshot) => Media::Ready(snapshot),
+            None if file == File::IFrames && rendition == AUDIO => Media::Unknown,
             None if self.has(&state, rendition) => state.pending(),
             None => Media::Unknown,
         }
@@ -165,7 +171,7 @@ impl Broadcast {
             File::Init { version } => core.init(rendition, version).map(|init| (Held::Memory(vec![init]), 0)),
             File::Part { msn, part } => core.part(rendition, msn, part).map(|part| (part, msn)),
             File::Segment { msn } => core.segment(rendition, msn).map(|segment| (segment, msn)),
-            File::Media => None,
+            File::Media | File::IFrames => None,
         };
         if let Some(stored) = found.and_then(|(held, msn)| self.stored(held, rendition, msn)) {
             return Media::Ready(stored);
@@ -178,7 +184,7 @@ impl Broadcast {
             File::Part { .. } => snapshot().is_some_and(|snapshot| {
                 snapshot.playlist.preload_hint.as_ref().is_some_and(|hint| hint.uri == file.to_string())
             }),
-            File::Media => false,
+            File::Media | File::IFrames => false,
         };
         if next { state.pending() } else { Media::Unknown }
     }
@@ -203,6 +209,16 @@ impl Broadcast {
             // The packager sees what is missing by the times of what comes next.
             Output::Lag { .. } | Output::Lost => {}
         }
+    }
+
+    /// Says something at a moment of the broadcast, in every playlist and in the media.
+    ///
+    /// # Errors
+    /// What a playlist cannot hold, too much of it, or a broadcast that is over.
+    pub fn announce(&self, metadata: package::Metadata) -> Result<(), package::Error> {
+        let events = self.state().core.announce(metadata)?;
+        self.tell(&events);
+        Ok(())
     }
 
     /// What comes next is another sequence of frames, of these configurations.

@@ -10,6 +10,7 @@ mod store;
 
 use std::time::Duration;
 
+use nearcast_media::hls::multivariant::Steering;
 use nearcast_media::package::Settings;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,10 @@ pub struct Config {
     pub broadcast_bytes: usize,
     /// Seconds a broadcast can be watched to its end after its publisher has stopped.
     pub linger: u64,
+    /// URL of a content steering server that players ask which pathway to take; empty for none.
+    pub steering: String,
+    /// The pathway that this origin's renditions are on, when there is a steering server.
+    pub pathway: String,
 }
 
 impl Default for Config {
@@ -57,6 +62,8 @@ impl Default for Config {
             memory_bytes: 1 << 30,
             broadcast_bytes: settings.memory,
             linger: 60,
+            steering: String::new(),
+            pathway: ".".into(),
         }
     }
 }
@@ -74,7 +81,20 @@ impl Config {
                 return Err(format!("`package.{key}` must be {least} to {most} seconds"));
             }
         }
+        if !self.steering.bytes().all(|b| b.is_ascii_graphic() && b != b'"') {
+            return Err("`package.steering` must be a URL, relative to index.m3u8 or whole".into());
+        }
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+        if self.pathway.is_empty() || !self.pathway.bytes().all(plain) {
+            return Err("`package.pathway` must be one or more of A-Z a-z 0-9 . - _".into());
+        }
         Ok(())
+    }
+
+    /// Who steers players, if anybody does.
+    fn steering(&self) -> Option<Steering> {
+        let server = Some(&self.steering).filter(|server| !server.is_empty())?.clone();
+        Some(Steering { server, pathway: Some(self.pathway.clone()) })
     }
 
     fn settings(&self) -> Settings {
@@ -107,6 +127,8 @@ mod tests {
         assert_eq!(Config::default().check(), Ok(()));
         assert!(with(|config| config.part = 3.0).contains("`package.part` must be 0.1 to 2 seconds"));
         assert!(with(|config| config.segment = f64::NAN).contains("package.segment"));
+        assert!(with(|config| config.steering = "a b".into()).contains("package.steering"));
+        assert!(with(|config| config.pathway = "\"".into()).contains("package.pathway"));
         assert!(with(|config| config.longest_gop = 1.0).contains("package.longest_gop"));
     }
 }

@@ -127,7 +127,8 @@ impl<'a> Task<'a> {
     fn look(&mut self) {
         for rendition in self.broadcast.renditions() {
             if self.recorder.config.renditions.include(&rendition)
-                && let Media::Ready(snapshot) = self.broadcast.playlist(&rendition)
+                && let Media::Ready(snapshot) =
+                    self.broadcast.playlist(&rendition, nearcast_media::path::File::Media)
             {
                 self.recording.see(&rendition, &snapshot.playlist);
             }

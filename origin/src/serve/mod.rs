@@ -2,12 +2,14 @@
 
 mod respond;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
 use http::request::Parts;
 use nearcast_media::hls::request::{self, Directives, Resolve};
+use nearcast_media::package::Snapshot;
 use nearcast_media::path::{File, Resource};
 use nearcast_service::http::{Handler, Request, Response};
 use nearcast_service::log::Chain;
@@ -58,7 +60,10 @@ impl Live {
             return Refusal::NoBroadcast.respond(FAILURE_LIFE);
         };
         match file {
-            File::Media => self.playlist(&broadcast, rendition, request.uri.query()).await,
+            File::Media | File::IFrames => {
+                let look = || broadcast.playlist(rendition, file);
+                self.playlist(&broadcast, look, request.uri.query()).await
+            }
             File::Init { .. } | File::Segment { .. } | File::Part { .. } => {
                 match self.media(&broadcast, rendition, file).await {
                     Ok(chunks) => respond::immutable(rendition, chunks),
@@ -75,13 +80,18 @@ impl Live {
         }
     }
 
-    async fn playlist(&self, broadcast: &Broadcast, rendition: &str, query: Option<&str>) -> Response {
+    async fn playlist(
+        &self,
+        broadcast: &Broadcast,
+        playlist: impl Fn() -> Media<Arc<Snapshot>>,
+        query: Option<&str>,
+    ) -> Response {
         let directives = match Directives::parse(query.unwrap_or_default()) {
             Ok(directives) => directives,
             Err(why) => return Refusal::Directives(why).respond(FAILURE_LIFE),
         };
         let answer = self.wait(broadcast, || {
-            let snapshot = match look(broadcast.playlist(rendition), Refusal::NoRendition)? {
+            let snapshot = match look(playlist(), Refusal::NoRendition)? {
                 Ok(snapshot) => snapshot,
                 Err(refusal) => return Some(Err(refusal)),
             };
@@ -93,7 +103,7 @@ impl Live {
         });
         match answer.await {
             Ok(snapshot) => {
-                let text = if directives.skip.is_some() { snapshot.delta() } else { snapshot.text() };
+                let text = directives.skip.map_or_else(|| snapshot.text(), |skip| snapshot.delta(skip));
                 respond::playlist(text.clone(), life(&directives, broadcast, true))
             }
             Err(refusal) => refusal.respond(life(&directives, broadcast, false)),
@@ -173,6 +183,7 @@ fn kind(resource: &Resource<'_>) -> &'static str {
     match resource {
         Resource::Multivariant { .. } => "multivariant",
         Resource::Media { .. } => "media",
+        Resource::IFrames { .. } => "iframes",
         Resource::Init { .. } => "init",
         Resource::Segment { .. } => "segment",
         Resource::Part { .. } => "part",

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use nearcast_api::metadata::Command;
 use nearcast_api::node::{Heartbeat, HeartbeatAck, Spec};
 use serde::de::IgnoredAny;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::MissedTickBehavior;
 
 use super::call::{Api, CallError};
@@ -20,13 +21,13 @@ pub(super) async fn run(
     api: Api,
     spec: Spec,
     mut heartbeat: impl FnMut() -> Heartbeat + Send + 'static,
-    nudge: Arc<Notify>,
+    mut inbox: Inbox,
     drain: Drain,
 ) {
     let mut link = Link::default();
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
     while !drain.is_draining() {
-        let session = session(&api, &spec, &mut heartbeat, &nudge, &drain, &mut link, &mut backoff);
+        let session = session(&api, &spec, &mut heartbeat, &mut inbox, &drain, &mut link, &mut backoff);
         match session.await {
             Ok(End::Draining) => break,
             Ok(End::Forgotten) => {
@@ -54,7 +55,7 @@ async fn session(
     api: &Api,
     spec: &Spec,
     heartbeat: &mut (impl FnMut() -> Heartbeat + Send),
-    nudge: &Notify,
+    inbox: &mut Inbox,
     drain: &Drain,
     link: &mut Link,
     backoff: &mut Backoff,
@@ -65,6 +66,7 @@ async fn session(
     registered?;
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let nudge = Arc::clone(&inbox.nudge);
     let mut due = async || {
         tokio::select! {
             _ = ticks.tick() => {}
@@ -72,9 +74,10 @@ async fn session(
         }
     };
     while drain.unless_draining(due()).await.is_some() {
-        match beat(api, spec, &heartbeat(), DEADLINE).await {
+        let now = Heartbeat { received: inbox.received(), ..heartbeat() };
+        match beat(api, spec, &now, DEADLINE).await {
             Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => return Ok(End::Forgotten),
-            sent => sent?,
+            sent => inbox.take(sent?.map(|ack| ack.metadata).unwrap_or_default()),
         }
         link.up();
         backoff.reset();
@@ -82,13 +85,51 @@ async fn session(
     Ok(End::Draining)
 }
 
-async fn beat(api: &Api, spec: &Spec, heartbeat: &Heartbeat, deadline: Duration) -> Result<(), CallError> {
+async fn beat(
+    api: &Api,
+    spec: &Spec,
+    heartbeat: &Heartbeat,
+    deadline: Duration,
+) -> Result<Option<HeartbeatAck>, CallError> {
     let path = format!("{}/heartbeat", path(spec));
-    api.call::<HeartbeatAck>(Method::POST, &path, Some(heartbeat), deadline).await.map(drop)
+    api.call(Method::POST, &path, Some(heartbeat), deadline).await
 }
 
 fn path(spec: &Spec) -> String {
     format!("/nodes/{}", spec.id)
+}
+
+/// What the answers to heartbeats bring, on its way to the node.
+pub(super) struct Inbox {
+    commands: mpsc::Sender<Command>,
+    /// Numbers of the last answer's commands that the node has taken.
+    received: Vec<u64>,
+    nudge: Arc<Notify>,
+}
+
+impl Inbox {
+    /// What is taken is told at once, by `nudge`.
+    pub(super) fn new(commands: mpsc::Sender<Command>, nudge: Arc<Notify>) -> Self {
+        Self { commands, received: Vec::new(), nudge }
+    }
+
+    fn received(&self) -> Vec<u64> {
+        self.received.clone()
+    }
+
+    /// Hands commands on. Those for which the node has no room come again with the next answer.
+    fn take(&mut self, commands: Vec<Command>) {
+        let before = std::mem::take(&mut self.received);
+        for command in commands {
+            let number = command.number;
+            if before.contains(&number) || self.commands.try_send(command).is_ok() {
+                self.received.push(number);
+            }
+        }
+        if self.received.iter().any(|number| !before.contains(number)) {
+            self.nudge.notify_one();
+        }
+    }
 }
 
 /// Says once that the control plane went away, and once that it is back.

@@ -11,12 +11,13 @@ mod store;
 mod updates;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use nearcast_api::metadata::Command;
 use nearcast_api::node;
 use nearcast_api::snapshot::Snapshot;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::Result;
 use crate::client::{self, Http};
@@ -44,6 +45,7 @@ pub struct Config {
 pub struct Client {
     snapshot: watch::Receiver<Arc<Snapshot>>,
     nudge: Arc<Notify>,
+    metadata: Arc<Mutex<Option<mpsc::Receiver<Command>>>>,
 }
 
 impl Default for Config {
@@ -75,14 +77,17 @@ impl Client {
         let stored = store.load();
         let known = stored.is_some();
         let (sender, receiver) = watch::channel(Arc::new(stored.unwrap_or_default()));
-        let client = Self { snapshot: receiver, nudge: Arc::default() };
+        let (commands, metadata) = mpsc::channel(MAX_COMMANDS);
+        let metadata = Arc::new(Mutex::new(Some(metadata)));
+        let client = Self { snapshot: receiver, nudge: Arc::default(), metadata };
         if config.url.is_empty() {
             return Ok(client);
         }
         let http = Http::new(&client::Config { ca: config.ca.clone(), ..client::Config::default() })?;
         let api = Api::new(&config.url, &config.token, http)?;
         let first = (!known).then(|| daemon.ready.hold());
-        let beats = heartbeat::run(api.clone(), spec, heartbeat, client.nudge.clone(), daemon.drain.clone());
+        let inbox = heartbeat::Inbox::new(commands, client.nudge.clone());
+        let beats = heartbeat::run(api.clone(), spec, heartbeat, inbox, daemon.drain.clone());
         daemon.drain.spawn("heartbeats", beats);
         let drain = daemon.drain.clone();
         daemon.drain.spawn("snapshots", async move {
@@ -101,11 +106,20 @@ impl Client {
         self.nudge.notify_one();
     }
 
+    /// Metadata for this node's broadcasts, at least once each. The first who asks gets it; what is not taken waits at
+    /// the control plane.
+    pub fn metadata(&self) -> Option<mpsc::Receiver<Command>> {
+        self.metadata.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// Tells of every new snapshot.
     pub fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.snapshot.clone()
     }
 }
+
+/// As many as one answer brings.
+const MAX_COMMANDS: usize = 64;
 
 #[cfg(test)]
 mod tests;

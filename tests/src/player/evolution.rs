@@ -18,6 +18,7 @@ pub(super) fn check(old: &Media, new: &Media, findings: &mut Findings) {
     findings.check(!old.ended || new.ended, || "a playlist that had ended goes on".into());
     segments(old, new, findings);
     parts(old, new, findings);
+    ranges(old, new, findings);
 
     let removed = old.segments.iter().filter(|segment| segment.msn < new.msn);
     let discontinuities = removed.clone().filter(|segment| segment.discontinuity).count() as u64;
@@ -68,6 +69,20 @@ fn parts(old: &Media, new: &Media, findings: &mut Findings) {
     }
 }
 
+/// Section 4.4.5.1: a range keeps what it says, and goes only when its time has left the playlist (6.2.2).
+fn ranges(old: &Media, new: &Media, findings: &mut Findings) {
+    for range in &old.ranges {
+        let id = &range.id;
+        match new.ranges.iter().find(|same| same.id == *id) {
+            Some(same) => findings.check(same == range, || format!("date range {id} changed: {}", same.text)),
+            None => {
+                let first = new.segments.first().and_then(|segment| segment.date).unwrap_or(f64::MAX);
+                findings.check(range.end < first, || format!("date range {id} vanished"));
+            }
+        }
+    }
+}
+
 /// `delta` with the segments it skipped taken from `base`, as section 6.2.5.1 has clients do it.
 ///
 /// `None` when `base` does not reach back far enough: a client then asks for the whole playlist.
@@ -86,5 +101,10 @@ pub(super) fn apply(base: &Media, delta: &Media) -> Option<Media> {
     full.growing_map = full.growing_map.or(before);
     full.segments.splice(0..0, kept);
     full.skipped = 0;
+    if let Some(removed) = full.removed_ranges.take() {
+        let stays = |id: &String| !removed.contains(id) && full.ranges.iter().all(|new| new.id != *id);
+        let kept: Vec<_> = base.ranges.iter().filter(|range| stays(&range.id)).cloned().collect();
+        full.ranges.splice(0..0, kept);
+    }
     Some(full)
 }

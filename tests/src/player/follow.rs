@@ -141,7 +141,13 @@ impl<'a> Session<'a> {
         let (msn, part) = self.next();
         let skip = self.reloads % 3 == 2 && self.list.control.can_skip_until.is_some();
         self.reloads += 1;
-        let query = format!("_HLS_msn={msn}&_HLS_part={part}{}", if skip { "&_HLS_skip=YES" } else { "" });
+        let v2 = skip && self.list.control.can_skip_ranges && self.reloads.is_multiple_of(2);
+        let directive = match (skip, v2) {
+            (true, true) => "&_HLS_skip=v2",
+            (true, false) => "&_HLS_skip=YES",
+            (false, _) => "",
+        };
+        let query = format!("_HLS_msn={msn}&_HLS_part={part}{directive}");
         let reload = format!("{}?{query}", self.rendition.path);
         let hint = self.list.hint.clone().map(|uri| resolve(&self.rendition.path, &uri));
         let hinted = async {
@@ -174,7 +180,8 @@ impl<'a> Session<'a> {
             format!("reading the answer for {asked:?}:\n{}", reply.text().unwrap_or_default())
         })?;
         if skip && list.skipped > 0 {
-            self.findings.check(list.version >= 9, || "EXT-X-SKIP needs version 9".into());
+            let needed = if list.removed_ranges.is_some() { 10 } else { 9 };
+            self.findings.check(list.version >= needed, || format!("EXT-X-SKIP needs version {needed}"));
             match evolution::apply(&self.list, &list) {
                 Some(full) => {
                     list = full;

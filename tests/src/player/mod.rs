@@ -3,11 +3,13 @@
 //! Playlists and boxes are read by code of this crate alone, so that our writers and readers cannot be
 //! wrong together.
 
+mod attributes;
 mod boxes;
 mod crowd;
 mod evolution;
 mod findings;
 mod follow;
+mod i_frames;
 mod playlist;
 mod rules;
 #[cfg(test)]
@@ -19,7 +21,8 @@ pub use boxes::{Fragment, Init};
 pub use crowd::crowd;
 pub use findings::Findings;
 pub use follow::{Followed, Until, follow};
-pub use playlist::{Audio, Control, Media, Multivariant, Part, Report, Segment, Variant};
+pub use i_frames::{Keyframe, keyframes};
+pub use playlist::{Audio, Control, DateRange, IFrames, Media, Multivariant, Part, Report, Segment, Variant};
 
 use crate::client::Client;
 
@@ -37,14 +40,8 @@ pub struct Rendition {
 
 /// Reads a channel's multivariant playlist, checks it strictly and lists its renditions, video first.
 pub async fn renditions(client: &Client, channel: &str) -> Result<Vec<Rendition>> {
+    let list = multivariant(client, channel).await?;
     let path = format!("/live/{channel}/index.m3u8");
-    let reply = client.get(&path).await?.expect(200)?;
-    let list = Multivariant::parse(reply.text()?).with_context(|| format!("reading {path}"))?;
-    let mut findings = Findings::default();
-    findings.about(&path);
-    rules::check_multivariant(&list, &mut findings);
-    follow::check_headers(&reply, PLAYLIST_TYPE, &mut findings);
-    ensure!(findings.is_empty(), "the multivariant playlist breaks rules:\n{findings}{}", reply.text()?);
 
     let variant = |variant: &Variant| {
         let video = variant.resolution.is_some();
@@ -61,6 +58,19 @@ pub async fn renditions(client: &Client, channel: &str) -> Result<Vec<Rendition>
         }
     }
     Ok(renditions)
+}
+
+/// Reads a channel's multivariant playlist and checks it strictly.
+pub async fn multivariant(client: &Client, channel: &str) -> Result<Multivariant> {
+    let path = format!("/live/{channel}/index.m3u8");
+    let reply = client.get(&path).await?.expect(200)?;
+    let list = Multivariant::parse(reply.text()?).with_context(|| format!("reading {path}"))?;
+    let mut findings = Findings::default();
+    findings.about(&path);
+    rules::check_multivariant(&list, &mut findings);
+    follow::check_headers(&reply, PLAYLIST_TYPE, &mut findings);
+    ensure!(findings.is_empty(), "the multivariant playlist breaks rules:\n{findings}{}", reply.text()?);
+    Ok(list)
 }
 
 /// The path that `uri` means in the document at `base` (RFC 3986 section 5, for relative paths).

@@ -4,6 +4,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::attributes::Attributes;
+
 /// A media playlist as its text says, nothing filled in.
 #[derive(Debug, Clone, Default)]
 pub struct Media {
@@ -19,6 +21,10 @@ pub struct Media {
     pub map: Option<String>,
     /// Segments that `EXT-X-SKIP` left out before the first of `segments`.
     pub skipped: u64,
+    /// Date ranges that were removed, when the client's were left out as well.
+    pub removed_ranges: Option<Vec<String>>,
+    pub ranges: Vec<DateRange>,
+    pub i_frames_only: bool,
     pub segments: Vec<Segment>,
     /// Parts of the segment that is still growing.
     pub growing: Vec<Part>,
@@ -32,6 +38,18 @@ pub struct Media {
     pub ended: bool,
 }
 
+/// `EXT-X-DATERANGE`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DateRange {
+    pub id: String,
+    /// Seconds since the Unix epoch.
+    pub start: f64,
+    /// Seconds since the Unix epoch: the start, where nothing says how long it lasts.
+    pub end: f64,
+    /// The attributes as they are written.
+    pub text: String,
+}
+
 /// `EXT-X-SERVER-CONTROL`, in seconds.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Control {
@@ -39,6 +57,7 @@ pub struct Control {
     pub part_hold_back: Option<f64>,
     pub hold_back: Option<f64>,
     pub can_skip_until: Option<f64>,
+    pub can_skip_ranges: bool,
 }
 
 /// A whole segment.
@@ -53,6 +72,9 @@ pub struct Segment {
     pub discontinuity: bool,
     /// The map in force; none when none has been read.
     pub map: Option<String>,
+    pub gap: bool,
+    /// Offset and length of what the segment is of its resource.
+    pub range: Option<(u64, u64)>,
     pub parts: Vec<Part>,
 }
 
@@ -78,7 +100,12 @@ pub struct Report {
 pub struct Multivariant {
     pub variants: Vec<Variant>,
     pub audio: Vec<Audio>,
+    /// INSTREAM-ID of each captions entry, with its group.
+    pub captions: Vec<(String, String)>,
+    pub i_frames: Vec<IFrames>,
+    pub steering: Option<String>,
     pub independent_segments: bool,
+    pub version: u32,
 }
 
 /// `EXT-X-STREAM-INF` and its URI.
@@ -90,6 +117,19 @@ pub struct Variant {
     pub resolution: Option<(u32, u32)>,
     pub frame_rate: Option<f64>,
     pub audio: Option<String>,
+    pub average: Option<u64>,
+    /// `NONE`, or a group in quotes.
+    pub captions: Option<String>,
+    pub pathway: Option<String>,
+}
+
+/// `EXT-X-I-FRAME-STREAM-INF`.
+#[derive(Debug, Clone)]
+pub struct IFrames {
+    pub uri: String,
+    pub bandwidth: u64,
+    pub codecs: String,
+    pub resolution: Option<(u32, u32)>,
 }
 
 /// `EXT-X-MEDIA` of type audio.
@@ -145,6 +185,7 @@ impl Media {
                     part_hold_back: attributes.optional_float("PART-HOLD-BACK")?,
                     hold_back: attributes.optional_float("HOLD-BACK")?,
                     can_skip_until: attributes.optional_float("CAN-SKIP-UNTIL")?,
+                    can_skip_ranges: attributes.word("CAN-SKIP-DATERANGES") == Some("YES"),
                 };
             }
             "EXT-X-MAP" => {
@@ -154,7 +195,19 @@ impl Media {
             }
             "EXT-X-SKIP" => {
                 ensure!(self.segments.is_empty(), "comes after the first segment");
-                self.skipped = Attributes::parse(value)?.number("SKIPPED-SEGMENTS")?;
+                let attributes = Attributes::parse(value)?;
+                self.skipped = attributes.number("SKIPPED-SEGMENTS")?;
+                let removed = attributes.quoted("RECENTLY-REMOVED-DATERANGES");
+                let ids =
+                    |text: String| text.split('\t').map(str::to_owned).filter(|id| !id.is_empty()).collect();
+                self.removed_ranges = removed.map(ids);
+            }
+            "EXT-X-DATERANGE" => self.ranges.push(date_range(value)?),
+            "EXT-X-I-FRAMES-ONLY" => self.i_frames_only = true,
+            "EXT-X-GAP" => pending.gap = true,
+            "EXT-X-BYTERANGE" => {
+                let (length, offset) = value.split_once('@').context("a range without offset")?;
+                pending.range = Some((offset.parse()?, length.parse()?));
             }
             "EXT-X-PART" => {
                 let attributes = Attributes::parse(value)?;
@@ -193,6 +246,8 @@ impl Media {
             date: pending.date,
             discontinuity: pending.discontinuity,
             map: pending.map,
+            gap: pending.gap,
+            range: pending.range,
             parts: pending.parts,
         });
         Ok(())
@@ -234,6 +289,8 @@ struct Pending {
     date: Option<f64>,
     discontinuity: bool,
     map: Option<String>,
+    gap: bool,
+    range: Option<(u64, u64)>,
     parts: Vec<Part>,
 }
 
@@ -251,18 +308,34 @@ impl Multivariant {
             };
             let attributes = || Attributes::parse(value).with_context(|| format!("line {number}: {line}"));
             match tag {
-                "EXT-X-VERSION" => {}
+                "EXT-X-VERSION" => list.version = value.parse()?,
                 "EXT-X-INDEPENDENT-SEGMENTS" => list.independent_segments = true,
                 "EXT-X-MEDIA" => {
                     let attributes = attributes()?;
-                    ensure!(
-                        attributes.word("TYPE") == Some("AUDIO"),
-                        "line {number}: only audio is expected"
-                    );
                     attributes.text("NAME")?;
-                    list.audio
-                        .push(Audio { group: attributes.text("GROUP-ID")?, uri: attributes.text("URI")? });
+                    let group = attributes.text("GROUP-ID")?;
+                    match attributes.word("TYPE") {
+                        Some("AUDIO") => list.audio.push(Audio { group, uri: attributes.text("URI")? }),
+                        Some("CLOSED-CAPTIONS") => {
+                            ensure!(
+                                attributes.quoted("URI").is_none(),
+                                "line {number}: captions have no URI"
+                            );
+                            list.captions.push((attributes.text("INSTREAM-ID")?, group));
+                        }
+                        other => bail!("line {number}: {other:?} is not expected"),
+                    }
                 }
+                "EXT-X-I-FRAME-STREAM-INF" => {
+                    let attributes = attributes()?;
+                    list.i_frames.push(IFrames {
+                        uri: attributes.text("URI")?,
+                        bandwidth: attributes.number("BANDWIDTH")?,
+                        codecs: attributes.text("CODECS")?,
+                        resolution: attributes.word("RESOLUTION").map(resolution).transpose()?,
+                    });
+                }
+                "EXT-X-CONTENT-STEERING" => list.steering = Some(attributes()?.text("SERVER-URI")?),
                 "EXT-X-STREAM-INF" => {
                     let attributes = attributes()?;
                     variant = Some(Variant {
@@ -272,6 +345,9 @@ impl Multivariant {
                         resolution: attributes.word("RESOLUTION").map(resolution).transpose()?,
                         frame_rate: attributes.optional_float("FRAME-RATE")?,
                         audio: attributes.quoted("AUDIO"),
+                        average: attributes.word("AVERAGE-BANDWIDTH").map(str::parse).transpose()?,
+                        captions: attributes.raw("CLOSED-CAPTIONS").map(str::to_owned),
+                        pathway: attributes.quoted("PATHWAY-ID"),
                     });
                 }
                 _ => bail!("line {number}: {line}: no tag we know in a multivariant playlist"),
@@ -280,6 +356,19 @@ impl Multivariant {
         ensure!(variant.is_none(), "an EXT-X-STREAM-INF has no URI");
         Ok(list)
     }
+}
+
+fn date_range(value: &str) -> Result<DateRange> {
+    let attributes = Attributes::parse(value)?;
+    let date = |text: String| -> Result<f64> {
+        Ok(OffsetDateTime::parse(&text, &Rfc3339)?.unix_timestamp_nanos() as f64 / 1e9)
+    };
+    let start = date(attributes.text("START-DATE")?)?;
+    let end = attributes.quoted("END-DATE").map(date).transpose()?;
+    let lasts = attributes.optional_float("DURATION")?.or(attributes.optional_float("PLANNED-DURATION")?);
+    let end = end.unwrap_or(start + lasts.unwrap_or(0.0));
+    ensure!(end >= start, "ends before it starts");
+    Ok(DateRange { id: attributes.text("ID")?, start, end, text: value.to_owned() })
 }
 
 fn resolution(value: &str) -> Result<(u32, u32)> {
@@ -297,65 +386,4 @@ fn lines(text: &str) -> Result<impl Iterator<Item = (usize, &str)>> {
 fn split_tag(line: &str) -> Option<(&str, &str)> {
     let tag = line.strip_prefix('#')?;
     Some(tag.split_once(':').unwrap_or((tag, "")))
-}
-
-/// `NAME=value,NAME="value"` (section 4.2).
-struct Attributes<'a>(Vec<(&'a str, &'a str)>);
-
-impl<'a> Attributes<'a> {
-    fn parse(mut rest: &'a str) -> Result<Self> {
-        let mut all: Vec<(&str, &str)> = Vec::new();
-        while !rest.is_empty() {
-            let (name, value) = rest.split_once('=').context("an attribute without value")?;
-            ensure!(
-                !name.is_empty() && name.bytes().all(|b| matches!(b, b'A'..=b'Z' | b'0'..=b'9' | b'-')),
-                "{name:?} is no attribute name"
-            );
-            ensure!(all.iter().all(|(seen, _)| *seen != name), "{name} appears twice");
-            let end = match value.strip_prefix('"') {
-                Some(quoted) => quoted.find('"').context("a quote that does not end")? + 2,
-                None => value.find(',').unwrap_or(value.len()),
-            };
-            let (value, after) = value.split_at(end);
-            ensure!(!value.is_empty(), "{name} is empty");
-            ensure!(after.is_empty() || after.starts_with(','), "{name}: no comma after the value");
-            ensure!(after != ",", "a comma ends the list");
-            all.push((name, value));
-            rest = after.strip_prefix(',').unwrap_or(after);
-        }
-        Ok(Self(all))
-    }
-
-    /// An unquoted value.
-    fn word(&self, name: &str) -> Option<&'a str> {
-        self.raw(name).filter(|value| !value.starts_with('"'))
-    }
-
-    /// A quoted value, without its quotes.
-    fn quoted(&self, name: &str) -> Option<String> {
-        let value = self.raw(name)?;
-        Some(value.strip_prefix('"')?.strip_suffix('"')?.to_owned())
-    }
-
-    fn text(&self, name: &str) -> Result<String> {
-        self.quoted(name).with_context(|| format!("{name} must be there, in quotes"))
-    }
-
-    fn number(&self, name: &str) -> Result<u64> {
-        let value = self.word(name).with_context(|| format!("{name} must be there"))?;
-        value.parse().with_context(|| format!("{name}={value} is no integer"))
-    }
-
-    fn float(&self, name: &str) -> Result<f64> {
-        self.optional_float(name)?.with_context(|| format!("{name} must be there"))
-    }
-
-    fn optional_float(&self, name: &str) -> Result<Option<f64>> {
-        let parse = |value: &str| value.parse().with_context(|| format!("{name}={value} is no number"));
-        self.word(name).map(parse).transpose()
-    }
-
-    fn raw(&self, name: &str) -> Option<&'a str> {
-        self.0.iter().find(|(seen, _)| *seen == name).map(|(_, value)| *value)
-    }
 }

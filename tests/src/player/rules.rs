@@ -1,7 +1,7 @@
 //! What one media playlist must say by itself (RFC 8216bis sections 4, 6.2 and 8, appendix B).
 
 use super::findings::Findings;
-use super::playlist::{Media, Multivariant, Part};
+use super::playlist::{Media, Multivariant, Part, Variant};
 
 /// Checks a full playlist (no `EXT-X-SKIP`) of a live broadcast or of one that has ended.
 pub(super) fn check(list: &Media, video: bool, findings: &mut Findings) {
@@ -37,11 +37,47 @@ pub(super) fn check_multivariant(list: &Multivariant, findings: &mut Findings) {
     for audio in &list.audio {
         relative(&audio.uri, findings);
     }
+    captions(list, findings);
+    for i_frames in &list.i_frames {
+        let uri = &i_frames.uri;
+        relative(uri, findings);
+        let same = |variant: &Variant| {
+            variant.resolution == i_frames.resolution && variant.codecs.starts_with(&i_frames.codecs)
+        };
+        findings.check(list.variants.iter().any(same), || format!("{uri}: no variant is like it"));
+        findings.check(i_frames.bandwidth > 0, || format!("{uri}: BANDWIDTH is 0"));
+    }
+    let steered = list.steering.is_some();
+    for variant in &list.variants {
+        let average = variant.average.unwrap_or(0);
+        findings.check(average <= variant.bandwidth, || {
+            format!("{}: the average is above the peak", variant.uri)
+        });
+        findings.check(steered == variant.pathway.is_some(), || format!("{}: PATHWAY-ID", variant.uri));
+    }
+}
+
+/// Sections 4.4.6.1 and 4.4.6.2: groups that exist, NONE everywhere or nowhere, SERVICE from version 7 on.
+fn captions(list: &Multivariant, findings: &mut Findings) {
+    let services = list.captions.iter().any(|(id, _)| id.starts_with("SERVICE"));
+    findings.check(!services || list.version >= 7, || format!("SERVICE in version {}", list.version));
+    let none = |variant: &&Variant| variant.captions.as_deref() == Some("NONE");
+    let without = list.variants.iter().filter(none).count();
+    findings
+        .check(without == 0 || without == list.variants.len(), || "some have CLOSED-CAPTIONS=NONE".into());
+    for group in list.variants.iter().filter_map(|variant| variant.captions.as_deref()) {
+        let declared = list.captions.iter().any(|(_, known)| group == format!("\"{known}\""));
+        findings.check(group == "NONE" || declared, || format!("captions {group} are not declared"));
+    }
 }
 
 fn header(list: &Media, findings: &mut Findings) {
-    // Section 8: EXT-X-MAP outside I-frame playlists needs 6, EXT-X-SKIP 9.
-    let needed = if list.skipped > 0 { 9 } else { 6 };
+    // Section 8: EXT-X-MAP outside I-frame playlists needs 6, EXT-X-SKIP 9, and 10 when it leaves out ranges.
+    let needed = match (list.skipped, &list.removed_ranges) {
+        (1.., Some(_)) => 10,
+        (1.., None) => 9,
+        _ => 6,
+    };
     findings.check(list.version >= needed, || {
         format!("EXT-X-VERSION is {}, its tags need {needed}", list.version)
     });
@@ -85,6 +121,7 @@ fn segments(list: &Media, findings: &mut Findings) {
             format!("segment {msn} lasts {}, the target is {target}", segment.duration)
         });
         findings.check(segment.date.is_some(), || format!("segment {msn} has no date"));
+        findings.check(segment.range.is_none(), || format!("segment {msn} is a range"));
     }
     for pair in list.segments.windows(2) {
         if let [a, b] = pair

@@ -33,6 +33,11 @@ fn any_json() -> impl Strategy<Value = Value> {
             "draining",
             "latitude",
             "longitude",
+            "at",
+            "duration",
+            "attributes",
+            "id3",
+            "X-A",
         ])
         .prop_map(str::to_owned),
     ];

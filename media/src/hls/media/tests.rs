@@ -39,6 +39,8 @@ fn playlist() -> Playlist {
         },
         part_target: Some(Duration::from_millis(500)),
         independent_segments: true,
+        i_frames_only: false,
+        date_ranges: Vec::new(),
         media_sequence: 40,
         discontinuity_sequence: 1,
         segments: vec![segment(40, 0), segment(41, 2)],
@@ -52,7 +54,7 @@ fn playlist() -> Playlist {
 #[test]
 fn a_live_window_reads_as_the_draft_writes_it() {
     let expected = r#"#EXTM3U
-#EXT-X-VERSION:9
+#EXT-X-VERSION:6
 #EXT-X-TARGETDURATION:2
 #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=12.0,HOLD-BACK=6.0,PART-HOLD-BACK=1.5
 #EXT-X-PART-INF:PART-TARGET=0.5
@@ -91,6 +93,7 @@ fn a_delta_skips_only_what_lies_beyond_the_boundary() {
     playlist.open = None;
     // 20 s listed: segments 40, 41 and 42 end 18, 16 and 14 s from the end, 43 exactly 12 s.
     let delta = playlist.render_delta();
+    assert!(delta.contains("#EXT-X-VERSION:9\n#EXT"), "{delta}");
     assert!(delta.contains("#EXT-X-MEDIA-SEQUENCE:40\n"), "{delta}");
     assert!(delta.contains("#EXT-X-SKIP:SKIPPED-SEGMENTS=3\n"), "{delta}");
     assert!(!delta.contains("42.m4s") && delta.contains("43.m4s") && !delta.contains("EXT-X-MAP"), "{delta}");
@@ -105,4 +108,26 @@ fn the_end_of_the_playlist_is_the_last_part_or_segment() {
     playlist.segments.clear();
     assert_eq!(playlist.last(), None);
     assert_eq!(playlist.end(), 40);
+}
+
+#[test]
+fn keyframes_alone_are_listed_as_ranges_of_their_segments() {
+    let only = |msn| {
+        let range = Some(ByteRange { length: 900, offset: Some(7) });
+        Arc::new(Segment { parts: Vec::new(), byte_range: range, ..Segment::clone(&segment(msn, 0)) })
+    };
+    let list = Playlist {
+        server_control: ServerControl { part_hold_back: None, ..playlist().server_control },
+        part_target: None,
+        i_frames_only: true,
+        segments: vec![only(40), only(41)],
+        open: None,
+        preload_hint: None,
+        reports: Vec::new(),
+        ..playlist()
+    };
+    let text = list.render();
+    assert!(text.starts_with("#EXTM3U\n#EXT-X-VERSION:5\n"), "{text}");
+    assert!(text.contains("#EXT-X-I-FRAMES-ONLY\n"), "{text}");
+    assert!(text.contains("#EXT-X-BYTERANGE:900@7\n#EXTINF:2.0,\n41.m4s\n"), "{text}");
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Kind, Line, list};
 use crate::hls::date;
+use crate::hls::daterange::DateRange;
 use crate::hls::delta::{Delta, Update};
 use crate::hls::media::{ByteRange, Head, Hint, Map, Open, Part, Playlist, Report, Segment, ServerControl};
 use crate::hls::tag::{self, Attributes};
@@ -13,7 +14,7 @@ use crate::hls::tag::{self, Attributes};
 #[derive(Default)]
 pub(super) struct Reader {
     playlist: Playlist,
-    skipped: Option<u64>,
+    skipped: Option<(u64, Option<Vec<String>>)>,
     has_target_duration: bool,
     /// The segment's to come; its map is the one in force and stays.
     head: Head,
@@ -71,11 +72,12 @@ impl Reader {
                 playlist.part_target = Some(list("EXT-X-PART-INF", value, target)?);
             }
             "EXT-X-SKIP" => {
-                let skipped = |list: &Attributes<'_>| {
-                    list.integer("SKIPPED-SEGMENTS")?.ok_or(tag::Error::Missing("SKIPPED-SEGMENTS"))
-                };
-                self.skipped = Some(list("EXT-X-SKIP", value, skipped)?);
+                self.skipped = Some(list("EXT-X-SKIP", value, skip)?);
             }
+            "EXT-X-DATERANGE" => {
+                playlist.date_ranges.push(Arc::new(list("EXT-X-DATERANGE", value, DateRange::parse)?));
+            }
+            "EXT-X-I-FRAMES-ONLY" => playlist.i_frames_only = true,
             "EXT-X-PRELOAD-HINT" => {
                 if let Some(hint) = list("EXT-X-PRELOAD-HINT", value, hint)? {
                     playlist.preload_hint = Some(hint);
@@ -122,9 +124,18 @@ impl Reader {
         }
         Ok(match self.skipped {
             None => Update::Full(self.playlist),
-            Some(skipped) => Update::Delta(Delta { skipped, rest: self.playlist }),
+            Some((skipped, removed_date_ranges)) => {
+                Update::Delta(Delta { skipped, removed_date_ranges, rest: self.playlist })
+            }
         })
     }
+}
+
+/// SKIPPED-SEGMENTS and, tab between them, RECENTLY-REMOVED-DATERANGES.
+fn skip(list: &Attributes<'_>) -> Result<(u64, Option<Vec<String>>), tag::Error> {
+    let skipped = list.integer("SKIPPED-SEGMENTS")?.ok_or(tag::Error::Missing("SKIPPED-SEGMENTS"))?;
+    let ids = |text: &str| text.split('\t').filter(|id| !id.is_empty()).map(str::to_owned).collect();
+    Ok((skipped, list.text("RECENTLY-REMOVED-DATERANGES").map(ids)))
 }
 
 fn part(list: &Attributes<'_>) -> Result<Part, tag::Error> {

@@ -6,9 +6,12 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::{Error, Kind, MAX_LEN, fuzz, media, multivariant, update};
+use crate::hls::daterange::{DateRange, History, Value};
 use crate::hls::delta::{self, Update};
 use crate::hls::media::{ByteRange, Head, Hint, Map, Open, Part, Playlist, Report, Segment, ServerControl};
-use crate::hls::multivariant::{self as variants, Audio, Variant};
+use crate::hls::multivariant::{
+    self as variants, Audio, Captions, ClosedCaptions, IFrames, Steering, Variant,
+};
 use crate::hls::tag;
 
 /// Playlists of other servers: what they say that we do not, we pass over.
@@ -22,6 +25,7 @@ const FOREIGN_LOW_LATENCY: &str = "#EXTM3U\r
 #EXT-X-PROGRAM-DATE-TIME:2019-02-14T02:13:36.106Z\r
 #EXT-X-MAP:URI=\"init.mp4\",BYTERANGE=\"718@0\"\r
 #EXT-X-KEY:METHOD=NONE\r
+#EXT-X-DATERANGE:ID=\"splice-1\",START-DATE=\"2019-02-14T02:13:37Z\",PLANNED-DURATION=59.993,SCTE35-OUT=0xFC00,X-N= 2.50\r
 #EXTINF:4.00008,a title, with a comma\r
 fileSequence266.mp4\r
 \r
@@ -40,9 +44,15 @@ const FOREIGN_MULTIVARIANT: &str = r#"#EXTM3U
 #EXT-X-VERSION:7
 #EXT-X-INDEPENDENT-SEGMENTS
 #EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="s",NAME="x",URI="s.m3u8"
+#EXT-X-DEFINE:NAME="x",VALUE="y"
+#EXT-X-CONTENT-STEERING:SERVER-URI="/steering",PATHWAY-ID="CDN-A"
+#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID="c",NAME="English",LANGUAGE="en",INSTREAM-ID="SERVICE1"
 #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="English",LANGUAGE="en",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2/JOC",URI="a.m3u8"
-#EXT-X-STREAM-INF:BANDWIDTH=2177116,AVERAGE-BANDWIDTH=2168183,CODECS="avc1.640020,mp4a.40.2",RESOLUTION=960x540,FRAME-RATE=59.94006,AUDIO="a",HDCP-LEVEL=NONE
+#EXT-X-STREAM-INF:BANDWIDTH=2177116,AVERAGE-BANDWIDTH=2168183,CODECS="avc1.640020,mp4a.40.2",RESOLUTION=960x540,FRAME-RATE=59.94006,AUDIO="a",HDCP-LEVEL=NONE,CLOSED-CAPTIONS="c"
 v5/prog_index.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=1,CLOSED-CAPTIONS=NONE,PATHWAY-ID="CDN-A",SUPPLEMENTAL-CODECS="dvh1.08.07/db4h"
+v1/prog_index.m3u8
+#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=187492,CODECS="avc1.64002a",RESOLUTION=1920x1080,URI="v7/iframe_index.m3u8"
 "#;
 
 #[test]
@@ -61,6 +71,13 @@ fn another_servers_low_latency_playlist_is_read() {
     assert_eq!(playlist.preload_hint.as_ref().map(|hint| hint.start), Some(7));
     assert_eq!(playlist.reports[0].last_part, Some(1));
     assert_eq!(playlist.last(), Some((267, Some(1))));
+    let [splice] = &playlist.date_ranges[..] else { panic!("one date range") };
+    assert_eq!(
+        (splice.id.as_str(), splice.start, splice.ends()),
+        ("splice-1", 1_550_110_417_000, 1_550_110_476_993)
+    );
+    let plain = |name: &str, value: &str| (name.to_owned(), Value::Plain(value.to_owned()));
+    assert_eq!(splice.attributes, [plain("SCTE35-OUT", "0xFC00"), plain("X-N", "2.50")]);
 }
 
 #[test]
@@ -71,6 +88,13 @@ fn another_servers_multivariant_playlist_is_read() {
     assert_eq!(playlist.variants[0].resolution, Some((960, 540)));
     assert_eq!(playlist.variants[0].frame_rate, Some(59_940));
     assert_eq!(playlist.variants[0].uri, "v5/prog_index.m3u8");
+    assert_eq!(playlist.variants[0].closed_captions, Some(ClosedCaptions::Group("c".into())));
+    assert_eq!(playlist.variants[1].closed_captions, Some(ClosedCaptions::None));
+    assert_eq!(playlist.variants[1].supplemental_codecs.as_deref(), Some("dvh1.08.07/db4h"));
+    assert_eq!(playlist.captions[0].instream_id, "SERVICE1");
+    assert_eq!(playlist.steering.as_ref().unwrap().server, "/steering");
+    assert_eq!(playlist.i_frames[0].uri, "v7/iframe_index.m3u8");
+    assert!(playlist.render().contains("#EXT-X-VERSION:7\n"), "services need version 7");
 }
 
 #[test]
@@ -151,8 +175,32 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn a_range()(
+        id in "[a-z0-9]{1,2}", class in option::of("[a-z.]{1,9}"), start in 0..4_102_444_800_000_u64,
+        end in option::of(0..4_102_444_800_000_u64), duration in option::of(duration()),
+        planned_duration in option::of(duration()), cue in option::of("PRE|POST,ONCE"), end_on_next: bool,
+        attributes in vec(("(X|SCTE35)-[A-Z0-9-]{1,5}", "[^\"\r\n]{0,6}", "[0-9A-Fx.]{1,6}", any::<bool>()), 0..3),
+    ) -> DateRange {
+        let attributes = attributes.into_iter().map(|(name, text, plain, quoted)| {
+            (name, if quoted { Value::Text(text) } else { Value::Plain(plain) })
+        });
+        let attributes = attributes.collect();
+        DateRange { id, class, start, end, duration, planned_duration, cue, end_on_next, attributes }
+    }
+}
+
+/// Ranges of which no two have one id.
+fn ranges(prefix: &'static str) -> impl Strategy<Value = Vec<Arc<DateRange>>> {
+    vec(a_range(), 0..4).prop_map(move |ranges| {
+        let named = |(index, range)| Arc::new(DateRange { id: format!("{prefix}{index}"), ..range });
+        ranges.into_iter().enumerate().map(named).collect()
+    })
+}
+
+prop_compose! {
     fn a_playlist()(
-        numbers in (any::<u32>(), 0..1_000_000_u64, any::<u64>(), any::<bool>(), any::<bool>()),
+        numbers in (any::<u32>(), 0..1_000_000_u64, any::<u64>(), any::<bool>(), any::<bool>(), any::<bool>()),
+        date_ranges in ranges("r"),
         server_control in a_control(),
         part_target in option::of(duration()),
         segments in vec(a_segment(), 0..12),
@@ -176,6 +224,8 @@ prop_compose! {
             server_control,
             part_target,
             independent_segments: numbers.3,
+            i_frames_only: numbers.5,
+            date_ranges,
             media_sequence: numbers.1,
             discontinuity_sequence: numbers.2,
             segments: segments.into_iter().map(Arc::new).collect(),
@@ -191,24 +241,50 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn a_variant()(
+        uri in uri(), bandwidth: u64, average_bandwidth: Option<u64>, text in option::of(uri()),
+        resolution: Option<(u32, u32)>, rate: Option<u32>, captions: Option<bool>,
+    ) -> Variant {
+        let group = |text: &Option<String>| ClosedCaptions::Group(text.clone().unwrap_or_default());
+        Variant {
+            uri, bandwidth, average_bandwidth, resolution,
+            codecs: text.clone(),
+            supplemental_codecs: text.clone(),
+            frame_rate: rate.map(|rate| rate % 1_000_000),
+            audio: text.clone(),
+            closed_captions: captions.map(|some| if some { group(&text) } else { ClosedCaptions::None }),
+            pathway: text,
+        }
+    }
+}
+
+prop_compose! {
     fn a_multivariant()(
         independent_segments: bool,
+        steering in option::of((uri(), option::of(uri()))),
         audio in vec((uri(), uri(), option::of(uri()), any::<bool>(), any::<bool>(), any::<Option<u32>>()), 0..3),
-        variants in vec(
-            (uri(), any::<u64>(), any::<Option<u64>>(), option::of(uri()), any::<Option<(u32, u32)>>(), any::<Option<u32>>()),
-            0..4,
-        ),
+        captions in vec((uri(), uri(), uri(), option::of(uri()), any::<bool>(), any::<bool>()), 0..3),
+        variants in vec(a_variant(), 0..4),
+        i_frames in vec(a_variant(), 0..3),
     ) -> variants::Playlist {
         variants::Playlist {
             independent_segments,
+            steering: steering.map(|(server, pathway)| Steering { server, pathway }),
             audio: audio.into_iter().map(|(group, name, uri, default, autoselect, channels)| {
                 Audio { group, name, language: uri.clone(), uri, default, autoselect, channels }
             }).collect(),
-            variants: variants.into_iter().map(|(uri, bandwidth, average_bandwidth, text, resolution, rate)| {
-                let frame_rate = rate.map(|rate| rate % 1_000_000);
-                Variant {
-                    uri, bandwidth, average_bandwidth, codecs: text.clone(), resolution, frame_rate, audio: text,
-                }
+            captions: captions.into_iter().map(|(group, name, instream_id, language, default, autoselect)| {
+                Captions { group, name, instream_id, language, default, autoselect }
+            }).collect(),
+            variants,
+            i_frames: i_frames.into_iter().map(|like| IFrames {
+                uri: like.uri,
+                bandwidth: like.bandwidth,
+                average_bandwidth: like.average_bandwidth,
+                codecs: like.codecs,
+                supplemental_codecs: like.supplemental_codecs,
+                resolution: like.resolution,
+                pathway: like.pathway,
             }).collect(),
         }
     }
@@ -239,7 +315,37 @@ proptest! {
         old.segments.splice(0..0, std::iter::repeat_n(filler, gone));
 
         let applied = update(&new.render_delta()).unwrap().apply(Some(&old));
-        prop_assert_eq!(applied, Ok(new));
+        prop_assert_eq!(applied.as_ref(), Ok(&new));
+        // The second version leaves out the ranges that were there before what is skipped.
+        let applied = update(&new.render_delta_v2(&History::default())).unwrap().apply(Some(&old));
+        prop_assert_eq!(applied.is_ok_and(|now| now.segments == new.segments), true);
+    }
+
+    #[test]
+    fn a_delta_of_date_ranges_makes_the_old_ones_the_new_ones(
+        new in a_playlist(), gone in ranges("g"), since in 0..12_usize,
+        long_there in ranges("a"), lately in ranges("b"), now in ranges("c"),
+    ) {
+        let mut new = new;
+        new.server_control.can_skip_dateranges = true;
+        let skipped = delta::skippable(&new);
+        for segment in &mut new.segments[..skipped] {
+            Arc::make_mut(segment).parts.clear();
+        }
+        let mut old = new.clone();
+        old.segments.truncate(skipped + since);
+        let ancient = Playlist { media_sequence: 0, date_ranges: long_there.clone(), ..Playlist::default() };
+        old.date_ranges = [&long_there[..], &gone, &lately].concat();
+        new.date_ranges = [&long_there[..], &lately, &now].concat();
+        let mut history = History::default();
+        [&ancient, &old, &new].into_iter().for_each(|playlist| history.update(playlist));
+
+        let text = new.render_delta_v2(&history);
+        if skipped > 0 && new.media_sequence > 0 {
+            prop_assert!(text.contains("#EXT-X-VERSION:10"));
+            prop_assert_eq!(text.matches("#EXT-X-DATERANGE").count(), lately.len() + now.len());
+        }
+        prop_assert_eq!(update(&text).unwrap().apply(Some(&old)), Ok(new));
     }
 
     #[test]

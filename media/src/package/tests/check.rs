@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::fmp4::tests::read_fragment;
-use crate::hls::media::{Head, Part, Playlist};
+use crate::hls::media::{ByteRange, Head, Part, Playlist};
+use crate::hls::request::Skip;
 use crate::hls::{delta, parse};
 use crate::path::File;
 
@@ -49,9 +50,12 @@ impl Checker {
         dates(playlist, self.frame);
         bytes(broadcast, rendition, playlist);
         self.decoding(broadcast, rendition, playlist);
+        i_frames(broadcast, rendition, playlist);
         if let Some(old) = self.seen.get(rendition) {
-            let update = parse::update(std::str::from_utf8(snapshot.delta()).unwrap()).unwrap();
-            assert_eq!(update.apply(Some(old)).as_ref(), Ok(playlist));
+            for skip in [Skip::Segments, Skip::DateRanges] {
+                let update = parse::update(std::str::from_utf8(snapshot.delta(skip)).unwrap()).unwrap();
+                assert_eq!(update.apply(Some(old)).as_ref(), Ok(playlist));
+            }
             continues(old, playlist);
         }
         self.seen.insert(rendition.to_owned(), playlist.clone());
@@ -167,6 +171,31 @@ pub(super) fn in_memory(held: Option<Held>) -> Option<Vec<Bytes>> {
     match held? {
         Held::Memory(pieces) => Some(pieces),
         Held::Elsewhere { .. } => panic!("nothing was moved out of memory"),
+    }
+}
+
+/// Each keyframe that is listed is the head of its segment, up to the end of the first frame.
+fn i_frames(broadcast: &Broadcast, rendition: &str, playlist: &Playlist) {
+    let Some(snapshot) = broadcast.i_frames(rendition) else {
+        return assert!(rendition.starts_with("audio"), "{rendition} lists no keyframes");
+    };
+    let keys = &snapshot.playlist;
+    assert_eq!(parse::media(std::str::from_utf8(snapshot.text()).unwrap()).as_ref(), Ok(keys));
+    assert!(keys.i_frames_only && keys.part_target.is_none() && keys.preload_hint.is_none());
+    assert_eq!((keys.media_sequence, keys.end()), (playlist.media_sequence, playlist.end()));
+    for (msn, (key, segment)) in (keys.media_sequence..).zip(keys.segments.iter().zip(&playlist.segments)) {
+        assert_eq!((&key.uri, &key.head, key.duration), (&segment.uri, &segment.head, segment.duration));
+        let Some(ByteRange { length, offset: Some(offset) }) = key.byte_range else {
+            assert!(key.gap);
+            continue;
+        };
+        assert!(!key.gap);
+        let part = in_memory(broadcast.part(rendition, msn, 0)).unwrap().concat();
+        let (_, _, sizes) = read_fragment(&part);
+        let offset = offset as usize;
+        assert_eq!(&part[offset + 4..offset + 8], b"moof");
+        let others: u32 = sizes[1..].iter().sum();
+        assert_eq!(length as usize, part.len() - offset - others as usize);
     }
 }
 

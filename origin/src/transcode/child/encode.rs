@@ -9,6 +9,7 @@ use nearcast_media::codec::avc;
 use nearcast_media::{Frame, frame::CLOCK};
 
 use super::Error;
+use super::captions::Captions;
 use super::libav::{Encoder, Scaler};
 use super::output::Output;
 use crate::transcode::wire::{Reply, Rung};
@@ -64,13 +65,14 @@ struct Worker {
     scaler: Scaler,
     /// Opened by the first picture, which says the source's colours and pixel shape.
     encoder: Option<Encoder>,
+    captions: Captions,
     output: Arc<Output>,
 }
 
 impl Worker {
     fn new(index: u8, rung: Rung, preset: String, output: Arc<Output>) -> Self {
         let (scaler, pace) = (Scaler::new(rung.width, rung.height), Pace::new(rung.max_fps));
-        Self { index, rung, preset, pace, scaler, encoder: None, output }
+        Self { index, rung, preset, pace, scaler, encoder: None, captions: Captions::default(), output }
     }
 
     fn run(&mut self, pictures: &Receiver<Picture>) -> Result<(), Error> {
@@ -85,6 +87,7 @@ impl Worker {
     }
 
     fn encode(&mut self, picture: &Picture) -> Result<(), Error> {
+        self.captions.take(&picture.image);
         if !self.pace.due(picture.pts, picture.idr) {
             return Ok(());
         }
@@ -99,6 +102,7 @@ impl Worker {
         let (width, height) = (picture.image.width(), picture.image.height());
         let scaled =
             self.scaler.scale(&picture.image).map_err(|source| Error::Scale { width, height, source })?;
+        self.captions.give(scaled).map_err(fail)?;
         encoder.send(scaled, picture.idr).map_err(fail)?;
         drain(encoder, &self.rung, self.index, &self.output)
     }

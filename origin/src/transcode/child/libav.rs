@@ -208,6 +208,18 @@ impl Encoder {
     }
 }
 
+/// Makes `captions` the picture's caption bytes; the encoder writes them into the bitstream.
+pub(super) fn set_captions(picture: &mut frame::Video, captions: &[u8]) -> Result<(), Error> {
+    picture.remove_side_data(CAPTIONS);
+    if captions.is_empty() {
+        return Ok(());
+    }
+    let mut data = picture.new_side_data(CAPTIONS, captions.len()).ok_or(OUT_OF_MEMORY)?;
+    // SAFETY: the new side data holds `captions.len()` bytes that belong to this picture alone.
+    unsafe { ptr::copy_nonoverlapping(captions.as_ptr(), (*data.as_mut_ptr()).data, captions.len()) }
+    Ok(())
+}
+
 /// Prepares the library: the only words it may say are errors, on stderr.
 pub(super) fn init() -> Result<(), Error> {
     ff::init()?;
@@ -248,6 +260,9 @@ fn range(source: &frame::Video) -> color::Range {
         _ => source.color_range(),
     }
 }
+
+/// CEA-608 and CEA-708 bytes as ATSC A/53 part 4 has them.
+pub(super) const CAPTIONS: frame::side_data::Type = frame::side_data::Type::A53CC;
 
 const OUT_OF_MEMORY: Error = Error::Other { errno: ff::error::ENOMEM };
 

@@ -4,6 +4,7 @@
 //! shared, queues are bounded, and [`shed::Shedder`] says who goes without when they fill up. libav parses
 //! strangers' bitstreams here, in a process of its own: whatever goes wrong costs one broadcast a restart.
 
+mod captions;
 mod decode;
 mod encode;
 mod libav;
