@@ -4,13 +4,14 @@
 #   WITH_TESTS=1    make setup also installs what only the tests need
 #   WITH_BENCHES=1  make setup also installs what only the benchmarks need
 #   CASE=name       make system runs only the cases whose name contains it
+#   TARGET=name     the parser that make fuzz fuzzes, for SECONDS=n (60)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build web run test system fmt bench-latency bench-edge bench-transcode clean
+.PHONY: help setup build web run test system fmt bench-latency bench-edge bench-transcode soak fuzz clean
 
 help: ## List every command
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +59,15 @@ bench-transcode: ## Measure what a ladder costs beside the ffmpeg program
 	@scripts/web build
 	cargo build --release --locked --workspace --bins
 	$(TARGET)/release/bench-transcode
+
+soak: ## Publish 20 broadcasts for five minutes and watch the origin's memory
+	@WITH_TESTS=1 scripts/setup
+	@scripts/web build
+	cargo build --release --locked --workspace --bins
+	$(TARGET)/release/soak
+
+fuzz: ## Fuzz one parser: TARGET=name SECONDS=60; lists them without TARGET
+	@scripts/fuzz "$(if $(findstring command,$(origin TARGET)),$(TARGET))" $(SECONDS)
 
 clean: ## Remove everything that was built, and the state of make run
 	cargo clean

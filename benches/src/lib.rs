@@ -3,5 +3,6 @@
 pub mod clock;
 pub mod cpu;
 pub mod load;
+pub mod memory;
 pub mod report;
 pub mod stage;

@@ -16,7 +16,8 @@ pub use metadata::Metadata;
 pub use session::{Event, Session};
 
 /// How much one connection may make us hold; beyond it, the connection ends with
-/// [`Error::Limit`](crate::Error::Limit).
+/// [`Error::Limit`](crate::Error::Limit). Until a publish was accepted, the connection is a stranger's, and no message
+/// may be larger than `control_message`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Chunk streams; encoders use three to eight.
@@ -48,3 +49,17 @@ impl Default for Limits {
         }
     }
 }
+
+impl Limits {
+    /// For a peer that has not shown a key: anybody may open as many connections as there may be.
+    fn of_strangers(&self) -> Self {
+        Self {
+            media_message: self.media_message.min(self.control_message),
+            pending: self.pending.min(self.control_message.saturating_mul(STRANGERS_MESSAGES)),
+            ..self.clone()
+        }
+    }
+}
+
+/// Unfinished messages at once; encoders have one before they publish.
+const STRANGERS_MESSAGES: usize = 2;

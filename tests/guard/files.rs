@@ -32,7 +32,9 @@ fn nothing_is_left_for_later() {
         .into_iter()
         .filter(|path| {
             let text = fs::read_to_string(path).unwrap();
-            marks.iter().any(|mark| text.contains(mark.as_str()))
+            // As words: TXXX is the name of an ID3 frame.
+            text.split(|letter: char| !letter.is_alphanumeric())
+                .any(|word| marks.iter().any(|mark| mark == word))
         })
         .collect();
     assert!(left.is_empty(), "an issue is the place for what is left: {left:#?}");

@@ -37,6 +37,11 @@ impl Assembler {
         Self { limits, chunk_size: INITIAL_CHUNK_SIZE, streams: Vec::new(), reading: None, pending: 0 }
     }
 
+    /// From here on with other limits.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Takes chunks from the front of `input` up to the end of the next message; `None` when it needs more,
     /// and then leaves at most part of one chunk header in `input`.
     ///

@@ -79,7 +79,7 @@ impl Session {
         Self {
             stage: Stage::Handshake(Box::new(Handshake::new(PeerType::Server))),
             inbox: BytesMut::new(),
-            assembler: Assembler::new(limits.clone()),
+            assembler: Assembler::new(limits.of_strangers()),
             replies: Replies::new(limits.replies),
             events: VecDeque::new(),
             app: Default::default(),
@@ -125,6 +125,7 @@ impl Session {
         publish.live = true;
         let stream_id = publish.stream_id;
         self.commands = 0;
+        self.assembler.set_limits(self.limits.clone());
         let result = self
             .replies
             .user_control(message::STREAM_BEGIN, stream_id.to_be_bytes())

@@ -15,9 +15,10 @@ pub(crate) const KEY: &str = "a-stream-key";
 
 /// A running `nearcast-origin`, whose control plane is away: it lives from the snapshot on disk.
 pub(crate) struct Origin {
-    child: Child,
+    pub(crate) child: Child,
     lines: Receiver<Value>,
-    rtmp: String,
+    /// Where publishers connect.
+    pub(crate) rtmp: String,
     http: String,
     pub(crate) directory: tempfile::TempDir,
 }
@@ -33,11 +34,19 @@ pub(crate) struct Answer {
 impl Origin {
     /// Starts one with `config` added to what every test needs, and returns when it listens.
     pub(crate) fn start(config: &str) -> Self {
+        Self::start_with(config, &[])
+    }
+
+    /// The same with more channels, each opened by its own name.
+    pub(crate) fn start_with(config: &str, channels: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        // printf %s a-stream-key | sha256sum
-        let hash = "806bc310924f5833310d3608e14e7591147e6165c76d98a20587485e18b56fb7";
+        let channels = [(CHANNEL, KEY)].into_iter().chain(channels.iter().map(|name| (*name, *name)));
+        let channels: Vec<String> = channels
+            .map(|(name, key)| format!(r#""{name}":{{"title":"","keys":["{}"]}}"#, sha256(key)))
+            .collect();
         let snapshot = format!(
-            r#"{{"version":1,"zone":"nearcast.test","nodes":{{}},"channels":{{"{CHANNEL}":{{"title":"","keys":["{hash}"]}}}}}}"#
+            r#"{{"version":1,"zone":"nearcast.test","nodes":{{}},"channels":{{{}}}}}"#,
+            channels.join(",")
         );
         std::fs::write(directory.path().join("snapshot.json"), snapshot).unwrap();
         let base = format!(
@@ -208,6 +217,12 @@ pub(crate) fn complaint(publisher: Child) -> String {
 pub(crate) fn signal(id: u32, name: &str) {
     let status = Command::new("kill").args(["-s", name, &id.to_string()]).status().unwrap();
     assert!(status.success());
+}
+
+/// As the snapshot has it.
+fn sha256(key: &str) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.as_bytes());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// URIs of a media playlist's segments.

@@ -286,6 +286,27 @@ fn streams_commands_and_untaken_replies_are_limited() {
 }
 
 #[test]
+fn a_stranger_may_make_us_hold_little_and_a_publisher_a_picture() {
+    let limits = Limits::default();
+    let picture = message(6, 0, message::VIDEO, 1, &vec![0x17; limits.control_message + 1]);
+    let result = fresh().handle_input(&picture);
+    assert!(matches!(result, Err(Error::Limit { .. })), "{result:?}");
+    // All but the last chunks of a message of each of four chunk streams.
+    const WHOLE_CHUNKS: usize = 12 + 128 + 460 * 129;
+    let body = vec![0x17; limits.control_message];
+    let begun = |id| message(id, 0, message::VIDEO, 1, &body)[..WHOLE_CHUNKS].to_vec();
+    // Each of them is allowed, all of them are too much.
+    assert_eq!(fresh().handle_input(&begun(4)), Ok(()));
+    let result = fresh().handle_input(&[4, 5, 6, 7].map(begun).concat());
+    let what = "RTMP bytes in unfinished messages";
+    assert_eq!(result, Err(Error::Limit { what, limit: 2 * limits.control_message }));
+
+    let mut session = live();
+    session.handle_input(&picture).unwrap();
+    assert!(matches!(events(&mut session)[..], [Event::Video { .. }]));
+}
+
+#[test]
 fn a_handshake_of_another_protocol_is_refused() {
     let mut session = Session::new(Limits::default());
     let error = session.handle_input(b"GET / HTTP/1.1\r\n\r\n").unwrap_err();

@@ -1,0 +1,3 @@
+//! AAC configurations.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| nearcast_media::codec::aac::fuzz(data));

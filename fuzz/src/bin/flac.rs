@@ -1,0 +1,3 @@
+//! FLAC configurations.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| nearcast_media::codec::flac::fuzz(data));
