@@ -16,6 +16,8 @@ pub(super) struct Slate {
     audio: Option<Run>,
     /// It stands in.
     shown: bool,
+    /// Pictures it has shown since it does.
+    stills: usize,
 }
 
 /// A track's frames so far.
@@ -99,6 +101,10 @@ impl Slate {
                 self.begin(out);
                 (0..count).for_each(|index| self.repeat(end + gap * index / count, gap / count, out));
             }
+            // One alone would last as long as the source's pictures do.
+            if let (true, 1, Some(Run { dts, length })) = (self.shown, self.stills, self.video) {
+                self.repeat(dts + length / 2, length - length / 2, out);
+            }
         }
         self.silence(audio, until, out);
     }
@@ -107,6 +113,7 @@ impl Slate {
     fn begin(&mut self, out: &mut VecDeque<Output>) {
         if !std::mem::replace(&mut self.shown, true) {
             out.push_back(Output::Slate);
+            self.stills = 0;
         }
     }
 
@@ -114,6 +121,7 @@ impl Slate {
     fn repeat(&mut self, dts: i64, length: i64, out: &mut VecDeque<Output>) {
         let Some(still) = &self.still else { return };
         let frame = Frame { dts, pts: dts + (still.pts - still.dts), ..still.clone() };
+        self.stills += 1;
         self.video = Some(Run { dts, length });
         out.push_back(Output::Frame(Track::Video, frame));
     }

@@ -182,6 +182,33 @@ fn a_standby_takes_over_within_a_group_of_pictures_and_gives_back_when_the_first
 }
 
 #[test]
+fn a_slate_is_never_one_picture() {
+    for away in 5..20 {
+        let mut world = World::new();
+        let obs = world.join(1, Rank::Primary, 0, avc(720));
+        world.run(&[obs], 60);
+        world.leave(obs, false);
+        world.run(&[], away);
+        let again = world.join(2, Rank::Primary, 0, avc(720));
+        let before = world.frames.len();
+        world.run(&[again], 1);
+        let times: Vec<i64> = world.video().iter().map(|(dts, _)| *dts).collect();
+        let stills = &times[60..times.len() - 1];
+        let back = times[times.len() - 1];
+        if let [.., before, last] = stills {
+            // The last lasts as long as the one before it.
+            assert!(
+                (last + (last - before)).abs_diff(back) <= u64::try_from(FRAME * 3 / 2).unwrap(),
+                "{away}"
+            );
+        } else {
+            assert!(stills.is_empty(), "{away}: {stills:?}");
+        }
+        assert!(world.frames.len() > before);
+    }
+}
+
+#[test]
 fn a_line_that_stalls_loses_the_air_and_the_standby_loses_nothing_from_its_next_keyframe() {
     let mut world = World::new();
     let primary = world.join(1, Rank::Primary, 0, avc(720));
