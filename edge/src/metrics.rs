@@ -86,6 +86,7 @@ pub struct UpstreamLabels {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Multivariant,
+    Manifest,
     Playlist,
     BlockingPlaylist,
     Init,
@@ -130,6 +131,7 @@ impl Kind {
     fn as_str(self) -> &'static str {
         match self {
             Self::Multivariant => "multivariant",
+            Self::Manifest => "manifest",
             Self::Playlist => "playlist",
             Self::BlockingPlaylist => "blocking_playlist",
             Self::Init => "init",

@@ -1,9 +1,10 @@
 //! The media path without IO or a clock: what a publisher sends ([`rtmp`], [`flv`]) becomes frames ([`codec`]),
-//! frames become CMAF parts and segments ([`package`], [`fmp4`]), and those become playlists ([`hls`]) under
-//! names that origin and edge share ([`path`]).
+//! frames become CMAF parts and segments ([`package`], [`fmp4`]), and those become playlists ([`hls`]) and
+//! manifests ([`dash`]) under names that origin and edge share ([`path`]).
 
 pub mod codec;
 mod cursor;
+pub mod dash;
 pub mod error;
 #[cfg(test)]
 mod fixtures;

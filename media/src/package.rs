@@ -1,6 +1,7 @@
 //! A broadcast's packaging: frames of all its renditions in, parts and playlists out.
 
 mod ladder;
+mod manifest;
 mod memory;
 mod metadata;
 mod rendition;
@@ -13,6 +14,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::codec::captions;
+use crate::dash::manifest::Manifest;
+use crate::dash::periods::Periods;
 use crate::frame::{Config, Frame, Track};
 use crate::hls::daterange::History;
 use crate::hls::multivariant;
@@ -36,6 +39,7 @@ pub struct Broadcast {
     started_at: u64,
     settings: Settings,
     leader: Leader,
+    periods: Periods,
     /// The leader first.
     renditions: Vec<Rendition>,
     moves: VecDeque<Move>,
@@ -128,6 +132,7 @@ impl Broadcast {
             started_at,
             settings,
             leader: Leader::new(settings.rules()),
+            periods: Periods::default(),
             renditions: vec![Rendition::new(leader, source)],
             moves: VecDeque::new(),
             date_ranges: Arc::default(),
@@ -205,6 +210,7 @@ impl Broadcast {
             Source::Audio(follower) => follower.push(frame),
             Source::Rung(follower) => follower.push(frame),
         }
+        self.periods.follow(self.leader.cuts());
         let events = &mut outcome.events;
         if let Some(shape) = self.leader.shape() {
             self.renditions[index].apply(actions, &shape, &self.settings, self.started_at, events);
@@ -273,6 +279,8 @@ impl Broadcast {
         let was_listed = self.listed();
         let mut actions = Vec::new();
         self.leader.finish(&mut actions);
+        self.periods.follow(self.leader.cuts());
+        self.periods.finish(self.leader.progress().unwrap_or(0));
         if let Some(shape) = self.leader.shape() {
             self.renditions[0].apply(actions, &shape, &self.settings, self.started_at, &mut events);
             let (leader, end) = (&self.leader, self.leader.progress().unwrap_or(0));
@@ -295,6 +303,12 @@ impl Broadcast {
         self.renditions[0].is_available().then(|| ladder::playlist(self))
     }
 
+    /// The DASH manifest as it stands, with URLs relative to `/live/{channel}/`. `None` until the leader has
+    /// something to play.
+    pub fn manifest(&self) -> Option<Manifest> {
+        manifest::manifest(self)
+    }
+
     /// A rendition's playlist as it stands. `None` until it has something to play.
     pub fn playlist(&self, rendition: &str) -> Option<Arc<Snapshot>> {
         let index = self.find(rendition)?;
@@ -313,6 +327,11 @@ impl Broadcast {
     /// A rendition's init segment: version 0 is `init.mp4`, and each later configuration has the next.
     pub fn init(&self, rendition: &str, version: u32) -> Option<Bytes> {
         self.renditions[self.find(rendition)?].init(version).cloned()
+    }
+
+    /// The parts, so far, of the segment that is being made, if it is this one.
+    pub fn open_segment(&self, rendition: &str, msn: u64) -> Option<&[Bytes]> {
+        self.renditions[self.find(rendition)?].window()?.open_bytes(msn)
     }
 
     /// The names of its renditions, the leader's first.

@@ -8,6 +8,8 @@ use std::fmt;
 pub enum Resource<'a> {
     /// `/live/{channel}/index.m3u8`: the renditions of the channel's current broadcast.
     Multivariant { channel: &'a str },
+    /// `/live/{channel}/index.mpd`: the same for DASH players.
+    Manifest { channel: &'a str },
     /// `/live/{channel}/{broadcast}/{rendition}/media.m3u8`: one rendition's playlist.
     Media { channel: &'a str, broadcast: &'a str, rendition: &'a str },
     /// `.../iframe.m3u8`: the keyframes of its segments.
@@ -43,8 +45,8 @@ pub enum Invalid {
     #[error("the path has a component that is not 1 to 63 of a-z, 0-9, '-' and '_', or has too many of them")]
     Name,
     #[error(
-        "the path does not end in index.m3u8, media.m3u8, iframe.m3u8, init.mp4, init.{{version}}.mp4, {{msn}}.m4s \
-         or {{msn}}.{{part}}.m4s at its depth"
+        "the path does not end in index.m3u8, index.mpd, media.m3u8, iframe.m3u8, init.mp4, init.{{version}}.mp4, \
+         {{msn}}.m4s or {{msn}}.{{part}}.m4s at its depth"
     )]
     File,
 }
@@ -58,7 +60,11 @@ impl<'a> Resource<'a> {
         let channel = name(components.next())?;
         let second = components.next().ok_or(Invalid::File)?;
         let Some(rendition) = components.next() else {
-            return if second == INDEX { Ok(Self::Multivariant { channel }) } else { Err(Invalid::File) };
+            return match second {
+                INDEX => Ok(Self::Multivariant { channel }),
+                MANIFEST => Ok(Self::Manifest { channel }),
+                _ => Err(Invalid::File),
+            };
         };
         let broadcast = name(Some(second))?;
         let rendition = name(Some(rendition))?;
@@ -84,6 +90,7 @@ impl<'a> Resource<'a> {
     pub fn channel(&self) -> &'a str {
         match *self {
             Self::Multivariant { channel }
+            | Self::Manifest { channel }
             | Self::Media { channel, .. }
             | Self::IFrames { channel, .. }
             | Self::Init { channel, .. }
@@ -92,10 +99,10 @@ impl<'a> Resource<'a> {
         }
     }
 
-    /// Broadcast, rendition and file, but for the multivariant playlist, which stands above them.
+    /// Broadcast, rendition and file, but for the multivariant playlist and the manifest, which stand above them.
     pub fn within(&self) -> Option<(&'a str, &'a str, File)> {
         match *self {
-            Self::Multivariant { .. } => None,
+            Self::Multivariant { .. } | Self::Manifest { .. } => None,
             Self::Media { broadcast, rendition, .. } => Some((broadcast, rendition, File::Media)),
             Self::IFrames { broadcast, rendition, .. } => Some((broadcast, rendition, File::IFrames)),
             Self::Init { broadcast, rendition, version, .. } => {
@@ -113,7 +120,9 @@ impl<'a> Resource<'a> {
     /// True for what never changes once it exists and may be cached for a year.
     pub fn is_immutable(&self) -> bool {
         match self {
-            Self::Multivariant { .. } | Self::Media { .. } | Self::IFrames { .. } => false,
+            Self::Multivariant { .. } | Self::Manifest { .. } | Self::Media { .. } | Self::IFrames { .. } => {
+                false
+            }
             Self::Init { .. } | Self::Segment { .. } | Self::Part { .. } => true,
         }
     }
@@ -121,11 +130,12 @@ impl<'a> Resource<'a> {
 
 impl fmt::Display for Resource<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.within() {
-            None => write!(f, "/live/{}/{INDEX}", self.channel()),
-            Some((broadcast, rendition, file)) => {
+        match (self, self.within()) {
+            (_, Some((broadcast, rendition, file))) => {
                 write!(f, "/live/{}/{broadcast}/{rendition}/{file}", self.channel())
             }
+            (Self::Manifest { channel }, None) => write!(f, "/live/{channel}/{MANIFEST}"),
+            (_, None) => write!(f, "/live/{}/{INDEX}", self.channel()),
         }
     }
 }
@@ -189,6 +199,7 @@ fn number(digits: &str) -> Result<u64, Invalid> {
 }
 
 const INDEX: &str = "index.m3u8";
+const MANIFEST: &str = "index.mpd";
 
 /// As long as a DNS label, like every other name of the house.
 const MAX_NAME: usize = 63;
@@ -207,8 +218,9 @@ mod tests {
 
     use super::*;
 
-    const GOOD: [&str; 9] = [
+    const GOOD: [&str; 10] = [
         "/live/demo/index.m3u8",
+        "/live/demo/index.mpd",
         "/live/demo/b1/source/media.m3u8",
         "/live/demo/b1/source/iframe.m3u8",
         "/live/demo/b1/audio/init.mp4",
@@ -219,7 +231,7 @@ mod tests {
         "/live/0-_/1/x/7.4294967295.m4s",
     ];
 
-    const BAD: [&str; 33] = [
+    const BAD: [&str; 34] = [
         "",
         "/",
         "/live",
@@ -237,6 +249,7 @@ mod tests {
         "/live/demo/media.m3u8",
         "/live/demo/b/media.m3u8",
         "/live/demo/b/r/index.m3u8",
+        "/live/demo/b/index.mpd",
         "/live/demo/b//media.m3u8",
         "/live/demo/b/r/media.m3u8/x",
         "/live/demo/b/r/01.m4s",
@@ -274,6 +287,7 @@ mod tests {
         assert_eq!(part.within(), Some(("b1", "480p", File::Part { msn: 12, part: 3 })));
         assert!(part.is_immutable());
         assert!(!Resource::parse("/live/demo/index.m3u8").unwrap().is_immutable());
+        assert!(!Resource::parse("/live/demo/index.mpd").unwrap().is_immutable());
     }
 
     proptest! {

@@ -15,8 +15,8 @@ use crate::frame::CLOCK;
 use crate::hls::delta;
 use crate::hls::media::{ByteRange, Head, Hint, Map, Open, Part, Playlist, Report, Segment, ServerControl};
 use crate::path::File;
-use crate::segment::Start;
 use crate::segment::muxer::{self, Output};
+use crate::segment::{Start, ticks};
 use rate::{Rate, Rates};
 pub use stored::Held;
 use stored::Stored;
@@ -47,6 +47,8 @@ pub(crate) struct Window {
 #[derive(Debug)]
 struct Whole {
     msn: u64,
+    /// Presentation time of its first frame in [`CLOCK`] ticks.
+    time: i64,
     discontinuities: u64,
     segment: Arc<Segment>,
     stored: Stored,
@@ -143,6 +145,35 @@ impl Window {
     /// The media sequence number of the first segment in the playlist.
     pub(crate) fn media_sequence(&self) -> u64 {
         self.whole.get(self.unlisted).map_or(self.next_msn, |whole| whole.msn)
+    }
+
+    /// The parts, so far, of the segment that is being made.
+    pub(crate) fn open_bytes(&self, msn: u64) -> Option<&[Bytes]> {
+        Some(&self.open.as_ref().filter(|open| open.start.msn == msn)?.parts)
+    }
+
+    /// Number, time and duration in [`CLOCK`] ticks of the whole segments in the playlist.
+    pub(crate) fn times(&self) -> impl Iterator<Item = (u64, i64, i64)> {
+        let next = self.whole.iter().skip(self.unlisted + 1).map(Some).chain([None]);
+        self.whole.iter().skip(self.unlisted).zip(next).map(|(whole, next)| {
+            let next = next.filter(|next| next.msn == whole.msn + 1 && !next.segment.head.discontinuity);
+            let duration = next.map_or_else(|| ticks(whole.segment.duration), |next| next.time - whole.time);
+            (whole.msn, whole.time, duration)
+        })
+    }
+
+    /// The name of the init segment in force at the first of these segments that has begun.
+    pub(crate) fn init_of(&self, segments: std::ops::Range<u64>) -> Option<&str> {
+        let whole =
+            self.whole.iter().find(|whole| segments.contains(&whole.msn)).map(|whole| &whole.segment.head);
+        let open =
+            self.open.as_ref().filter(|open| segments.contains(&open.start.msn) && !open.parts.is_empty());
+        Some(&whole.or(open.map(|open| &open.open.head))?.map.as_ref()?.uri)
+    }
+
+    /// How much media is listed, once there is enough of it.
+    pub(crate) fn depth(&self) -> Duration {
+        self.listed.max(self.least_listed())
     }
 
     /// Where the playlist ends, for other renditions' reports.
@@ -251,9 +282,9 @@ impl Window {
             parts: open.parts,
         });
         self.next_msn = start.msn.saturating_add(1);
-        let discontinuities = start.discontinuities;
+        let Start { msn, time, discontinuities, .. } = start;
         let stored = Stored::Memory(parts);
-        let whole = Whole { msn: start.msn, discontinuities, segment, stored, i_frame };
+        let whole = Whole { msn, time, discontinuities, segment, stored, i_frame };
         self.rates.add(&whole);
         self.whole.push_back(whole);
         self.trim();
@@ -265,7 +296,7 @@ impl Window {
         let sum = |whole: &mut dyn Iterator<Item = &Whole>| -> Duration {
             whole.map(|whole| whole.segment.duration).sum()
         };
-        let wanted = self.listed.max(self.least_listed());
+        let wanted = self.depth();
         let mut listed = sum(&mut self.whole.range(self.unlisted..));
         while let Some(first) = self.whole.get(self.unlisted)
             && (listed - first.segment.duration >= wanted || self.whole.len() - self.unlisted > MAX_LISTED)

@@ -176,7 +176,7 @@ pub struct RungLabels {
 /// Labels of [`Serve::requests`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RequestLabels {
-    /// `multivariant`, `media`, `iframes`, `init`, `segment`, `part` or `other`
+    /// `multivariant`, `manifest`, `media`, `iframes`, `init`, `segment`, `part` or `other`
     pub kind: &'static str,
     pub status: u16,
 }

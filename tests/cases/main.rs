@@ -7,6 +7,8 @@ mod bad_input;
 #[cfg(test)]
 mod codecs;
 #[cfg(test)]
+mod dash;
+#[cfg(test)]
 mod encoders;
 #[cfg(test)]
 mod failover;

@@ -1,5 +1,7 @@
 //! Headless Chromium on the viewer page, driven by `tests/browser/*.mjs` through playwright-core.
 
+pub mod dash;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};

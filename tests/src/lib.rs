@@ -21,6 +21,7 @@ pub mod client;
 pub mod dns;
 pub mod lossy;
 pub mod metrics;
+pub mod mpd;
 pub mod obs;
 pub mod player;
 pub mod ports;

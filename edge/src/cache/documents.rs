@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::object::Object;
 
-/// Multivariant playlists by path, a bounded number of them.
+/// Multivariant playlists and DASH manifests by path, a bounded number of them.
 #[derive(Debug, Default)]
 pub struct Documents(Mutex<HashMap<Box<str>, Arc<Object>>>);
 

@@ -1,7 +1,7 @@
 //! What the edge has, and one fetch for what it has not, however many ask.
 //!
-//! [`Cache::get`] looks into the [`store`] (immutable media) or the [`documents`] (multivariant playlists), then
-//! joins the [`flight`] of the path or starts it. A fill runs in a task of its own, so a client that leaves
+//! [`Cache::get`] looks into the [`store`] (immutable media) or the [`documents`] (multivariant playlists and manifests),
+//! then joins the [`flight`] of the path or starts it. A fill runs in a task of its own, so a client that leaves
 //! breaks nothing; what was missing is remembered for a moment in the [`negative`] table.
 
 pub mod documents;

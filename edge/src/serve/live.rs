@@ -38,7 +38,7 @@ impl Live {
             return self.responder.error(&Error::NoRoute, NOT_FOUND_LIFE);
         };
         match resource {
-            Resource::Multivariant { .. } => self.multivariant(resource, path).await,
+            Resource::Multivariant { .. } | Resource::Manifest { .. } => self.document(resource, path).await,
             Resource::Media { .. } => self.playlist(resource, directory(path), request.uri.query()).await,
             Resource::IFrames { .. } => self.playlist(resource, path, request.uri.query()).await,
             Resource::Init { .. } | Resource::Segment { .. } | Resource::Part { .. } => {
@@ -48,12 +48,10 @@ impl Live {
         }
     }
 
-    async fn multivariant(&self, resource: Resource<'_>, path: &str) -> Response {
+    /// What tells a player of a channel's renditions: a small text that is asked for again when it is too old.
+    async fn document(&self, resource: Resource<'_>, path: &str) -> Response {
         match self.cache.get(resource, path).await {
-            Ok((Got::Whole(object), source)) => {
-                let max_age = object.max_age;
-                self.responder.playlist(object.body.clone(), max_age, object.age(Instant::now()), source)
-            }
+            Ok((Got::Whole(object), source)) => self.responder.document(&object, Instant::now(), source),
             // Only segments are read while they grow.
             Ok((Got::Growing(_), _)) => self.responder.error(&Error::NotFound, NOT_FOUND_LIFE),
             Err(error) => self.responder.error(&error, NOT_FOUND_LIFE),

@@ -1,7 +1,7 @@
 //! What is put into a response beside its body: the one place that gives errors their status and answers their
 //! headers.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{
@@ -16,6 +16,7 @@ use nearcast_service::http::{Body, Response};
 use nearcast_service::log::Chain;
 
 use crate::cache::Source;
+use crate::cache::object::Object;
 use crate::error::Error;
 
 /// Prepared headers: a response clones a map instead of building one.
@@ -70,12 +71,21 @@ impl Responder {
         response
     }
 
-    /// A playlist that may be kept for `max_age`.
+    /// A media playlist that may be kept for `max_age`.
     pub fn playlist(&self, text: Bytes, max_age: Duration, age: u64, source: Source) -> Response {
+        self.kept(text, &PLAYLIST_TYPE, max_age, age, source)
+    }
+
+    /// A document that was asked of an origin, with the lifetime it has there.
+    pub fn document(&self, object: &Object, now: Instant, source: Source) -> Response {
+        self.kept(object.body.clone(), &object.content_type, object.max_age, object.age(now), source)
+    }
+
+    fn kept(&self, text: Bytes, kind: &HeaderValue, max_age: Duration, age: u64, source: Source) -> Response {
         let mut response = Response::new(Body::from(text));
         *response.headers_mut() = self.every.clone();
         response.headers_mut().insert(CACHE_CONTROL, self.cacheable(max_age));
-        self.describe(&mut response, &PLAYLIST_TYPE, age, source);
+        self.describe(&mut response, kind, age, source);
         response
     }
 

@@ -10,6 +10,8 @@ use http_body_util::BodyExt;
 
 use crate::testing::{Answer, Edge, Fault, Origin, media};
 
+mod dash;
+
 const BASE: &str = "/live/demo/b1/source";
 
 fn path(file: &str) -> String {

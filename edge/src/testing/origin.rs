@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::header::{AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
+use nearcast_media::dash;
 use nearcast_media::hls::media::Playlist;
 use nearcast_media::hls::request::{Directives, Resolve};
 use nearcast_media::path::{File, Resource};
@@ -33,6 +34,10 @@ pub(crate) enum Fault {
     Cut,
     /// Half of the body, and the rest once [`Origin::open_gate`] was called.
     Gate,
+    /// As [`Fault::Gate`], of unknown length, as a segment that is being made; it may break instead.
+    Grow {
+        cut: bool,
+    },
     Status(u16),
     /// It has been on the way for this many seconds.
     Aged(u64),
@@ -166,6 +171,11 @@ async fn resource_of(
     let mut live = shared.live.subscribe();
     let file = resource.within().map(|(_, _, file)| file);
     let mut response = match file {
+        None if matches!(resource, Resource::Manifest { .. }) => {
+            let mut response = Response::new(Body::from("<MPD/>"));
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(dash::CONTENT_TYPE));
+            response
+        }
         None => Response::new(Body::from("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nb1/source/media.m3u8\n")),
         Some(file @ (File::Media | File::IFrames)) => {
             match Directives::parse(uri.query().unwrap_or_default()) {
@@ -211,14 +221,14 @@ fn body(shared: &Arc<Shared>, path: &str, fault: Option<Fault>) -> Response {
     let rest = whole.slice(length / 2..);
     let shared = Arc::clone(shared);
     let body = match fault {
-        Some(Fault::Cut) => {
+        Some(Fault::Cut | Fault::Grow { cut: true }) => {
             let broken = stream::once(async move {
                 shared.gate.acquire().await.unwrap().forget();
                 Err(std::io::Error::other("cut"))
             });
             Body::stream(stream::iter([Ok(half)]).chain(broken))
         }
-        Some(Fault::Gate) => {
+        Some(Fault::Gate | Fault::Grow { cut: false }) => {
             let late = stream::once(async move {
                 shared.gate.acquire().await.unwrap().forget();
                 Ok::<_, std::io::Error>(rest)
@@ -229,7 +239,9 @@ fn body(shared: &Arc<Shared>, path: &str, fault: Option<Fault>) -> Response {
     };
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("video/mp4"));
-    response.headers_mut().insert(CONTENT_LENGTH, length.into());
+    if !matches!(fault, Some(Fault::Grow { .. })) {
+        response.headers_mut().insert(CONTENT_LENGTH, length.into());
+    }
     response
 }
 

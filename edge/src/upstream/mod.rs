@@ -113,11 +113,11 @@ impl Upstream {
     }
 
     /// Asks for a resource that can be cached. A channel that is not known anywhere is looked for at all origins
-    /// when its multivariant playlist is asked for; the others are asked for after it.
+    /// when its multivariant playlist or manifest is asked for; the others are asked for after it.
     pub async fn open(&self, resource: Resource<'_>, path: &str) -> Result<Opened> {
         let question = self.question(resource, path);
         self.budget.deposit();
-        if let Resource::Multivariant { channel } = resource {
+        if let Resource::Multivariant { channel } | Resource::Manifest { channel } = resource {
             return self.find(channel, question).await;
         }
         let parent = self.parent(resource.channel()).ok_or(Error::NotFound)?;
@@ -217,8 +217,12 @@ impl Upstream {
             Ok(_) => true,
             // It answered, though not with what was wanted.
             Err(Error::Status { status, .. }) => matches!(status, 503 | 400..500),
-            // A part that does not come says that the publisher pauses, not that the origin is ill.
-            Err(Error::Timeout { .. }) if question.kind == metrics::Kind::Part => return answer,
+            // Media that does not come says that the publisher pauses, not that the origin is ill.
+            Err(Error::Timeout { .. })
+                if matches!(question.kind, metrics::Kind::Part | metrics::Kind::Segment) =>
+            {
+                return answer;
+            }
             Err(error) => !error.is_parents(),
         };
         if well {
@@ -258,6 +262,7 @@ impl Upstream {
         let (answer, hold) = (self.config.answer_timeout, self.config.hold_timeout);
         let (kind, patience, limit) = match resource {
             Resource::Multivariant { .. } => (metrics::Kind::Multivariant, answer, MAX_PLAYLIST),
+            Resource::Manifest { .. } => (metrics::Kind::Manifest, answer, MAX_PLAYLIST),
             Resource::Media { .. } | Resource::IFrames { .. } => {
                 (metrics::Kind::Playlist, answer, MAX_PLAYLIST)
             }

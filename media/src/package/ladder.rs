@@ -132,7 +132,7 @@ fn bandwidth(renditions: &[&Rendition]) -> Variant {
 }
 
 /// The most of what was measured and what the encoder was asked for.
-fn peak(rendition: &Rendition) -> u64 {
+pub(super) fn peak(rendition: &Rendition) -> u64 {
     let measured = rendition.window().map_or(0, |window| window.rate().peak());
     measured.max(rendition.spec.bandwidth.unwrap_or(0))
 }

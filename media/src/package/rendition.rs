@@ -22,8 +22,8 @@ use crate::window::Window;
 pub(super) struct Rendition {
     pub(super) spec: Spec,
     pub(super) name: Arc<str>,
-    /// An init segment for each configuration it had.
-    inits: Vec<Bytes>,
+    /// Each configuration it had, and its init segment.
+    inits: Vec<(Config, Bytes)>,
     /// Configurations to come, and the discontinuities from which on they count.
     renewals: VecDeque<(u64, Config)>,
     pub(super) source: Source,
@@ -59,7 +59,7 @@ impl Rendition {
     pub(super) fn new(spec: Spec, source: Source) -> Self {
         Self {
             name: spec.name.as_str().into(),
-            inits: vec![fmp4::init_segment(&spec.config)],
+            inits: vec![(spec.config.clone(), fmp4::init_segment(&spec.config))],
             renewals: VecDeque::new(),
             spec,
             source,
@@ -152,7 +152,7 @@ impl Rendition {
         match discontinuities.filter(|_| self.output.is_some()) {
             Some(from) => self.renewals.push_back((from, config)),
             None => {
-                self.inits = vec![fmp4::init_segment(&config)];
+                self.inits = vec![(config.clone(), fmp4::init_segment(&config))];
                 self.spec.config = config;
             }
         }
@@ -160,7 +160,7 @@ impl Rendition {
 
     fn renew_at(&mut self, discontinuities: u64, shape: &Shape) {
         while let Some((_, config)) = self.renewals.pop_front_if(|(from, _)| *from <= discontinuities) {
-            self.inits.push(fmp4::init_segment(&config));
+            self.inits.push((config.clone(), fmp4::init_segment(&config)));
             self.spec.config = config;
             let version = u32::try_from(self.inits.len() - 1).unwrap_or(u32::MAX);
             if let Some(output) = &mut self.output {
@@ -171,7 +171,15 @@ impl Rendition {
 
     /// The init segment of a version.
     pub(super) fn init(&self, version: u32) -> Option<&Bytes> {
-        self.inits.get(usize::try_from(version).ok()?)
+        Some(&self.inits.get(usize::try_from(version).ok()?)?.1)
+    }
+
+    /// The configuration that the init segment of this name is of.
+    pub(super) fn config_of(&self, init: &str) -> Option<&Config> {
+        match File::parse(init) {
+            Ok(File::Init { version }) => Some(&self.inits.get(usize::try_from(version).ok()?)?.0),
+            _ => None,
+        }
     }
 
     /// The configuration of what has come in last: it may count only from a discontinuity to come.

@@ -6,6 +6,7 @@ use crate::frame::CLOCK;
 mod announce;
 mod check;
 mod hostile;
+mod manifest;
 mod sounds;
 mod spill;
 mod world;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use nearcast_api::BroadcastId;
 use nearcast_media::codec::avc;
 use nearcast_media::frame::CLOCK;
@@ -42,6 +43,14 @@ pub(super) struct Tracks {
     pub(super) rungs: Vec<Rung>,
     /// Time of the newest frame that has arrived, in [`CLOCK`] ticks.
     pub(super) newest: i64,
+}
+
+/// A segment as far as it exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    pub parts: Vec<Bytes>,
+    /// Nothing will be added.
+    pub whole: bool,
 }
 
 /// Something one may ask a broadcast for.
@@ -148,6 +157,17 @@ impl Broadcast {
         if complete || waited || state.over { Media::Ready(playlist.render()) } else { Media::Expected }
     }
 
+    /// The DASH manifest, from when the multivariant playlist is there.
+    pub fn manifest(&self) -> Media<String> {
+        match self.multivariant() {
+            Media::Ready(_) => {}
+            Media::Expected => return Media::Expected,
+            Media::Unknown => return Media::Unknown,
+        }
+        let manifest = self.state().core.manifest();
+        manifest.map_or(Media::Unknown, |manifest| Media::Ready(manifest.render()))
+    }
+
     /// A rendition's playlist, or its list of keyframes, as it stands.
     pub fn playlist(&self, rendition: &str, file: File) -> Media<Arc<Snapshot>> {
         let state = self.state();
@@ -163,7 +183,23 @@ impl Broadcast {
         }
     }
 
-    /// A file's bytes, or where they are.
+    /// A segment that is being made, or has just been whole, from its part `from` on: ready when there is such a
+    /// part. The one after it is expected, for who reckons by the clock asks for it a little early.
+    pub fn segment(&self, rendition: &str, msn: u64, from: usize) -> Media<Progress> {
+        let state = self.state();
+        let rest = |parts: &[Bytes]| parts.get(from..).unwrap_or_default().to_vec();
+        if let Some(Held::Memory(parts)) = state.core.segment(rendition, msn) {
+            return Media::Ready(Progress { parts: rest(&parts), whole: true });
+        }
+        if let Some(parts) = state.core.open_segment(rendition, msn).filter(|parts| parts.len() > from) {
+            return Media::Ready(Progress { parts: rest(parts), whole: false });
+        }
+        let end = state.core.playlist(rendition).map(|snapshot| snapshot.playlist.end());
+        let expected = end.is_some_and(|end| (end..=end.saturating_add(1)).contains(&msn));
+        if expected { state.pending() } else { Media::Unknown }
+    }
+
+    /// A file's bytes, or where they are. A segment that is not whole is none: see [`Self::segment`].
     pub fn bytes(&self, rendition: &str, file: File) -> Media<Stored> {
         let state = self.state();
         let core = &state.core;
@@ -176,15 +212,12 @@ impl Broadcast {
         if let Some(stored) = found.and_then(|(held, msn)| self.stored(held, rendition, msn)) {
             return Media::Ready(stored);
         }
-        let snapshot = || core.playlist(rendition);
         let next = match file {
             File::Init { version: 0 } => self.has(&state, rendition),
-            File::Init { .. } => false,
-            File::Segment { msn } => snapshot().is_some_and(|snapshot| snapshot.playlist.end() == msn),
-            File::Part { .. } => snapshot().is_some_and(|snapshot| {
+            File::Part { .. } => core.playlist(rendition).is_some_and(|snapshot| {
                 snapshot.playlist.preload_hint.as_ref().is_some_and(|hint| hint.uri == file.to_string())
             }),
-            File::Media | File::IFrames => false,
+            File::Init { .. } | File::Segment { .. } | File::Media | File::IFrames => false,
         };
         if next { state.pending() } else { Media::Unknown }
     }

@@ -14,7 +14,7 @@ use nearcast_media::hls::multivariant::Steering;
 use nearcast_media::package::Settings;
 use serde::{Deserialize, Serialize};
 
-pub use broadcast::{Broadcast, Media};
+pub use broadcast::{Broadcast, Media, Progress};
 pub use channels::{Busy, Channels, Claim, Stores};
 pub use feed::{Feed, Over};
 pub use store::Stored;

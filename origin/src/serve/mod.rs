@@ -1,5 +1,6 @@
 //! Media out, over HTTP: playlists that block until they have what was asked for, and bytes that never change.
 
+mod growing;
 mod respond;
 
 use std::sync::Arc;
@@ -11,12 +12,13 @@ use http::request::Parts;
 use nearcast_media::hls::request::{self, Directives, Resolve};
 use nearcast_media::package::Snapshot;
 use nearcast_media::path::{File, Resource};
-use nearcast_service::http::{Handler, Request, Response};
+use nearcast_service::http::{Body, Handler, Request, Response};
 use nearcast_service::log::Chain;
 use tokio::time::{Instant, timeout_at};
 
 use crate::metrics::{RequestLabels, Serve as Metrics};
 use crate::package::{Broadcast, Channels, Media};
+use growing::Growing;
 use respond::Refusal;
 
 /// Answers everything under `/live/`.
@@ -52,7 +54,10 @@ impl Live {
         let channel = resource.channel();
         let Some((broadcast, rendition, file)) = resource.within() else {
             return match self.channels.current(channel) {
-                Some(broadcast) => self.multivariant(&broadcast).await,
+                Some(broadcast) => match resource {
+                    Resource::Manifest { .. } => self.manifest(&broadcast).await,
+                    _ => self.multivariant(&broadcast).await,
+                },
                 None => Refusal::NotLive.respond(FAILURE_LIFE),
             };
         };
@@ -64,9 +69,15 @@ impl Live {
                 let look = || broadcast.playlist(rendition, file);
                 self.playlist(&broadcast, look, request.uri.query()).await
             }
+            File::Segment { msn } if broadcast.existing(rendition, file).is_none() => {
+                match self.segment(broadcast, rendition, msn).await {
+                    Ok(growing) => respond::immutable(rendition, growing.body()),
+                    Err(refusal) => refusal.respond(FAILURE_LIFE),
+                }
+            }
             File::Init { .. } | File::Segment { .. } | File::Part { .. } => {
                 match self.media(&broadcast, rendition, file).await {
-                    Ok(chunks) => respond::immutable(rendition, chunks),
+                    Ok(chunks) => respond::immutable(rendition, Body::chunks(chunks)),
                     Err(refusal) => refusal.respond(FAILURE_LIFE),
                 }
             }
@@ -76,6 +87,14 @@ impl Live {
     async fn multivariant(&self, broadcast: &Broadcast) -> Response {
         match self.wait(broadcast, || look(broadcast.multivariant(), Refusal::NotLive)).await {
             Ok(text) => respond::playlist(text.into(), life(&Directives::default(), broadcast, true)),
+            Err(refusal) => refusal.respond(FAILURE_LIFE),
+        }
+    }
+
+    /// It may be cached for as long as a playlist that nobody waited for.
+    async fn manifest(&self, broadcast: &Broadcast) -> Response {
+        match self.wait(broadcast, || look(broadcast.manifest(), Refusal::NotLive)).await {
+            Ok(text) => respond::manifest(text.into(), life(&Directives::default(), broadcast, true)),
             Err(refusal) => refusal.respond(FAILURE_LIFE),
         }
     }
@@ -121,6 +140,20 @@ impl Live {
                 Refusal::Disk
             }
         })
+    }
+
+    /// A segment, whole or as far as it has come: from its first part on it is sent as it grows.
+    async fn segment(
+        &self,
+        broadcast: Arc<Broadcast>,
+        rendition: &str,
+        msn: u64,
+    ) -> Result<Growing, Refusal> {
+        let changes = broadcast.changes();
+        let there = || look(broadcast.segment(rendition, msn, 0), Refusal::NoMedia);
+        let progress = self.wait(&broadcast, there).await?;
+        let patience = request::hold_limit(broadcast.target_duration());
+        Ok(Growing::new(broadcast, changes, rendition, msn, progress, patience))
     }
 
     /// Looks again after each change of the broadcast, for three target durations at most (§6.2.5.2).
@@ -182,6 +215,7 @@ impl Drop for Blocked<'_> {
 fn kind(resource: &Resource<'_>) -> &'static str {
     match resource {
         Resource::Multivariant { .. } => "multivariant",
+        Resource::Manifest { .. } => "manifest",
         Resource::Media { .. } => "media",
         Resource::IFrames { .. } => "iframes",
         Resource::Init { .. } => "init",

@@ -10,7 +10,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use nearcast_api::Problem;
 use nearcast_media::hls::request::BadRequest;
-use nearcast_media::{hls, path};
+use nearcast_media::{dash, hls, path};
 use nearcast_service::http::{Body, Response};
 
 use crate::package::AUDIO;
@@ -79,11 +79,16 @@ pub(super) fn playlist(text: Bytes, life: Duration) -> Response {
     shared(StatusCode::OK, hls::CONTENT_TYPE, max_age(life), text.into())
 }
 
+/// A DASH manifest, which may be cached for `life`.
+pub(super) fn manifest(text: Bytes, life: Duration) -> Response {
+    shared(StatusCode::OK, dash::CONTENT_TYPE, max_age(life), text.into())
+}
+
 /// Bytes that never change.
-pub(super) fn immutable(rendition: &str, chunks: Vec<Bytes>) -> Response {
+pub(super) fn immutable(rendition: &str, body: Body) -> Response {
     let kind = if rendition == AUDIO { "audio/mp4" } else { "video/mp4" };
     let forever = HeaderValue::from_static("public, max-age=31536000, immutable");
-    shared(StatusCode::OK, kind, forever, Body::chunks(chunks))
+    shared(StatusCode::OK, kind, forever, body)
 }
 
 /// What a browser asks before it lets a page ask.

@@ -1,0 +1,123 @@
+//! The DASH manifest of a broadcast: what its renditions have in each period.
+
+use super::rendition::Rendition;
+use super::{Broadcast, ladder};
+use crate::dash::manifest::{Manifest, Media, Period, Rendition as Listed, Segments};
+use crate::dash::periods::{Addressing, Period as Stretch};
+use crate::frame::CLOCK;
+use crate::segment::LEAD;
+use crate::window::Window;
+
+/// What can be played now. `None` until the leader has a whole segment.
+pub(super) fn manifest(broadcast: &Broadcast) -> Option<Manifest> {
+    let leader = broadcast.renditions[0].window().filter(|window| window.is_available())?;
+    let shape = broadcast.leader.shape()?;
+    let (first, ..) = leader.times().next()?;
+    let line = Line { zero: broadcast.periods.epoch()?.div_euclid(MILLISECOND) * MILLISECOND };
+    let started_at = broadcast.started_at.saturating_add_signed(line.zero / MILLISECOND);
+    let newest = line.at(broadcast.leader.progress()?);
+    let watchable = |stretch: &&Stretch| stretch.end.is_none_or(|(next, _)| next > first);
+    let stretches: Vec<&Stretch> = broadcast.periods.iter().filter(watchable).collect();
+    let mut periods: Vec<Period> = Vec::new();
+    for stretch in stretches {
+        let period = period(broadcast, stretch, &line);
+        // Players take what a period has as all it will ever have: it waits for those who were in the last.
+        let complete = leader.times().any(|(msn, ..)| msn >= stretch.first)
+            || periods.last().is_none_or(|last| last.renditions.len() <= period.renditions.len());
+        if complete && !period.renditions.is_empty() {
+            periods.push(period);
+        }
+    }
+    Some(Manifest {
+        id: broadcast.id.clone(),
+        started_at,
+        published_at: started_at.saturating_add(newest / MILLISECOND.unsigned_abs()),
+        ended: broadcast.ended,
+        target_duration: std::time::Duration::from_secs(shape.target_duration.into()),
+        part_target: shape.part_target,
+        window: leader.depth(),
+        periods,
+    })
+}
+
+fn period(broadcast: &Broadcast, stretch: &Stretch, line: &Line) -> Period {
+    let part_of = |rendition: &Rendition| {
+        let segments = stretch.first..stretch.end.map_or(u64::MAX, |(next, _)| next);
+        let window = rendition.window().filter(|_| rendition.is_available())?;
+        let init = window.init_of(segments.clone())?.to_owned();
+        let segments = match stretch.addressing {
+            Addressing::Counted { duration } if !broadcast.ended => {
+                Segments::Counted { duration: duration.unsigned_abs() }
+            }
+            // At the end everything is known, and what is over is not there any more.
+            Addressing::Counted { .. } | Addressing::Listed => {
+                let listed: Vec<_> = window.times().filter(|(msn, ..)| segments.contains(msn)).collect();
+                let times =
+                    listed.iter().map(|(_, time, length)| (Line::media(*time), length.unsigned_abs()));
+                Segments::Listed { first: listed.first()?.0, times: times.collect() }
+            }
+        };
+        listed(broadcast, rendition, window, init, segments)
+    };
+    Period {
+        first: stretch.first,
+        start: line.at(stretch.start),
+        end: stretch.end.map(|(next, end)| (next, line.at(end))),
+        media_start: Line::media(stretch.start),
+        renditions: in_order(broadcast).into_iter().filter_map(part_of).collect(),
+    }
+}
+
+/// Video before audio; the source first, then by height.
+fn in_order(broadcast: &Broadcast) -> Vec<&Rendition> {
+    let height = |rendition: &Rendition| rendition.spec.config.picture().map(|picture| picture.height);
+    let mut all: Vec<&Rendition> = broadcast.renditions.iter().collect();
+    all[1..].sort_by_key(|rendition| std::cmp::Reverse(height(rendition)));
+    all
+}
+
+fn listed(
+    broadcast: &Broadcast,
+    rendition: &Rendition,
+    window: &Window,
+    init: String,
+    segments: Segments,
+) -> Option<Listed> {
+    let config = rendition.config_of(&init)?;
+    let picture = config.picture().map(|mut picture| {
+        let measured = broadcast.leader.shape().map(|shape| shape.frame.as_micros().max(1));
+        let rounded = measured.and_then(|frame| u32::try_from((1_000_000 + frame / 2) / frame).ok());
+        picture.frame_rate = picture.frame_rate.or(rounded.filter(|rate| *rate > 0).map(|rate| (rate, 1)));
+        Media::Video(picture)
+    });
+    Some(Listed {
+        name: rendition.name.to_string(),
+        codec: config.codec_string(),
+        media: picture.or(config.sound().map(Media::Audio))?,
+        bandwidth: ladder::peak(rendition).max(1),
+        independent: window.is_independent(),
+        init,
+        segments,
+    })
+}
+
+/// The manifest's time. Its zero is a whole millisecond, as the availability start time can only say those.
+struct Line {
+    /// In frame time.
+    zero: i64,
+}
+
+impl Line {
+    /// Frame time on the manifest's line.
+    fn at(&self, time: i64) -> u64 {
+        u64::try_from(time - self.zero).unwrap_or(0)
+    }
+
+    /// Frame time as the files have it.
+    fn media(time: i64) -> u64 {
+        u64::try_from(time + LEAD * CLOCK).unwrap_or(0)
+    }
+}
+
+/// In [`CLOCK`] ticks.
+const MILLISECOND: i64 = CLOCK / 1000;
