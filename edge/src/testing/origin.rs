@@ -8,10 +8,10 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::header::{AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
-use nearcast_media::dash;
 use nearcast_media::hls::media::Playlist;
 use nearcast_media::hls::request::{Directives, Resolve};
 use nearcast_media::path::{File, Resource};
+use nearcast_media::{dash, hls};
 use nearcast_service::daemon::Daemon;
 use nearcast_service::http::{Body, Config, Request, Response, Server};
 use nearcast_service::tls;
@@ -176,7 +176,12 @@ async fn resource_of(
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(dash::CONTENT_TYPE));
             response
         }
-        None => Response::new(Body::from("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nb1/source/media.m3u8\n")),
+        None => {
+            let mut response =
+                Response::new(Body::from("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nb1/source/media.m3u8\n"));
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(hls::CONTENT_TYPE));
+            response
+        }
         Some(file @ (File::Media | File::IFrames)) => {
             match Directives::parse(uri.query().unwrap_or_default()) {
                 Ok(directives) => {

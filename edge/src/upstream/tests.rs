@@ -98,8 +98,10 @@ async fn parts_that_do_not_come_do_not_make_an_origin_ill() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url: Arc<str> = format!("http://{}", listener.local_addr().unwrap()).into();
     let mut upstream = upstream(&url);
-    upstream.config.hold_timeout = 0;
-    for (path, opens) in [("/live/demo/b1/source/4.0.m4s", false), (PATH, true)] {
+    (upstream.config.hold_timeout, upstream.config.answer_timeout) = (0, 0);
+    // Segments and parts wait for the publisher, an init segment does not.
+    let init = "/live/demo/b1/source/init.mp4";
+    for (path, opens) in [("/live/demo/b1/source/4.0.m4s", false), (PATH, false), (init, true)] {
         for _ in 0..10 {
             let answer = upstream.open(Resource::parse(path).unwrap(), path).await;
             assert!(matches!(answer, Err(Error::Timeout { .. } | Error::Broken { .. })));

@@ -93,7 +93,7 @@ fn every_rule_finds_what_breaks_it() {
         (&counted, "availabilityTimeOffset=\"1.669\"", "", "announced early, or as incomplete"),
         (&counted, "duration=\"180180\"", "duration=\"2.002\"", "is no Unsigned"),
         (&counted, "duration=\"180180\"", "", "one of both"),
-        (&counted, "<Role ", "<Rolle ", "no XML"),
+        (&counted, "<Role ", "<Rolle ", "Rolle does not belong there"),
         (&counted, " segmentAlignment=\"true\"", " segmentalignment=\"true\"", "there is no attribute"),
         (&counted, "type=\"encoder\"", "type=\"guess\"", "is no Reference"),
         (&listed, "<S t=\"900045\" d", "<S d", "has no time"),

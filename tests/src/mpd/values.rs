@@ -48,7 +48,7 @@ impl Kind {
 pub(super) fn date_time(value: &str) -> Option<f64> {
     let format = &time::format_description::well_known::Rfc3339;
     let at = time::OffsetDateTime::parse(value, format).ok()?;
-    Some(at.unix_timestamp_nanos() as f64 / 1e9)
+    Some(at.unix_timestamp() as f64 + f64::from(at.nanosecond()) / 1e9)
 }
 
 /// Seconds of an xs:duration without years and months, which have no length.
