@@ -171,11 +171,6 @@ impl Window {
         Some(&whole.or(open.map(|open| &open.open.head))?.map.as_ref()?.uri)
     }
 
-    /// How much media of whole segments is listed.
-    pub(crate) fn listed_duration(&self) -> Duration {
-        self.whole.range(self.unlisted..).map(|whole| whole.segment.duration).sum()
-    }
-
     /// How much media is listed, once there is enough of it.
     pub(crate) fn depth(&self) -> Duration {
         self.listed.max(self.least_listed())

@@ -35,8 +35,7 @@ pub(super) fn manifest(broadcast: &Broadcast) -> Option<Manifest> {
         ended: broadcast.ended,
         target_duration: std::time::Duration::from_secs(shape.target_duration.into()),
         part_target: shape.part_target,
-        // What is there, not what will be: readers that reckon back from now would ask for what never was.
-        window: leader.depth().min(leader.listed_duration()),
+        window: leader.depth(),
         periods,
     })
 }

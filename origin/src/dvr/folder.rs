@@ -30,7 +30,7 @@ impl Folder {
             }
         }
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let path = directory.join(format!("{}-{}", since.as_millis(), std::process::id()));
+        let path = directory.join(format!("{}-{}", since.as_nanos(), std::process::id()));
         let lock = File::create(path.with_extension(LOCK))?;
         lock.lock()?;
         fs::create_dir(&path)?;

@@ -50,7 +50,7 @@ impl Origin {
         );
         std::fs::write(directory.path().join("snapshot.json"), snapshot).unwrap();
         let base = format!(
-            "[rtmp]\nlisten = \"127.0.0.1:0\"\n[rtmps]\nlisten = \"\"\n[srt]\nlisten = \"\"\n[http]\nplain_listen = \"127.0.0.1:0\"\n[ops]\nlisten = \"\"\n\
+            "[rtmp]\nlisten = \"127.0.0.1:0\"\nper_address = 1000\n[rtmps]\nlisten = \"\"\n[srt]\nlisten = \"\"\n[http]\nplain_listen = \"127.0.0.1:0\"\n[ops]\nlisten = \"\"\n\
              [log]\nformat = \"json\"\nlevel = \"info,nearcast_origin=debug\"\n\
              [control]\nurl = \"http://127.0.0.1:1\"\nsnapshot = {:?}\n",
             directory.path().join("snapshot.json")
