@@ -36,13 +36,16 @@ pub(super) fn mpd(manifest: &Manifest) -> dom::MPD {
 }
 
 /// How far behind live a player should be, and what it may do to get there.
+///
+/// Latency counts from the availability times, which are the broadcast's clock. A ProducerReferenceTime would say the
+/// same once more, and Shaka Player reads it without the presentation time offset.
 fn service(manifest: &Manifest) -> dom::ServiceDescription {
     let milliseconds = |time: Duration| time.as_millis() as f64;
     let latency = dom::Latency {
         min: Some(milliseconds(2 * manifest.part_target)),
         target: Some(milliseconds(TARGET_PARTS * manifest.part_target)),
         max: Some(milliseconds(3 * manifest.target_duration)),
-        referenceId: Some(REFERENCE.into()),
+        referenceId: None,
     };
     let rate = dom::PlaybackRate { min: Some(SLOWEST), max: Some(FASTEST) };
     dom::ServiceDescription {
@@ -76,14 +79,12 @@ fn period(manifest: &Manifest, period: &Period) -> dom::Period {
 fn set(manifest: &Manifest, period: &Period, id: u32, renditions: &[&Rendition]) -> dom::AdaptationSet {
     let video = renditions.iter().any(|rendition| matches!(rendition.media, Media::Video(_)));
     let (content, mime) = if video { ("video", "video/mp4") } else { ("audio", "audio/mp4") };
-    let counted = renditions.iter().any(|rendition| matches!(rendition.segments, Segments::Counted { .. }));
     dom::AdaptationSet {
         id: Some(id.to_string()),
         contentType: Some(content.into()),
         mimeType: Some(mime.into()),
         segmentAlignment: Some(true),
         startWithSAP: renditions.iter().all(|rendition| rendition.independent).then_some(1),
-        ProducerReferenceTime: counted.then(|| reference(manifest, period)).into_iter().collect(),
         Role: vec![dom::Role {
             schemeIdUri: "urn:mpeg:dash:role:2011".into(),
             value: Some("main".into()),
@@ -91,18 +92,6 @@ fn set(manifest: &Manifest, period: &Period, id: u32, renditions: &[&Rendition])
         }],
         representations: renditions.iter().map(|each| representation(manifest, period, each)).collect(),
         ..dom::AdaptationSet::default()
-    }
-}
-
-/// The time of day of the first frame.
-fn reference(manifest: &Manifest, period: &Period) -> dom::ProducerReferenceTime {
-    dom::ProducerReferenceTime {
-        id: Some(REFERENCE.into()),
-        inband: Some(false),
-        presentationTime: Some(period.media_start),
-        prtType: Some("encoder".into()),
-        wallClockTime: time_of_day(manifest.started_at.saturating_add(period.start / (TIMESCALE / 1000))),
-        UTCTiming: Some(clock()),
     }
 }
 
@@ -211,8 +200,6 @@ const LIVE_PROFILE: &str = "urn:mpeg:dash:profile:isoff-live:2011";
 /// ISO/IEC 23009-1 §8.12.
 const CMAF_PROFILE: &str = "urn:mpeg:dash:profile:cmaf:2019";
 const LOW_LATENCY_PROFILE: &str = "http://www.dashif.org/guidelines/low-latency-live-v5";
-/// The producer reference time by which latency is told.
-const REFERENCE: &str = "0";
 /// One more than HLS players are held back: theirs are counted from what is announced, these from what happens.
 const TARGET_PARTS: u32 = 4;
 /// Nobody hears four per cent.
