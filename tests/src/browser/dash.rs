@@ -78,12 +78,6 @@ impl Watched {
         Some((last.at - first.at, last.time - first.time))
     }
 
-    /// How much less the latency became in each second, from the first to the last.
-    pub fn approached(&self) -> Option<f64> {
-        let (first, last) = (self.samples.first()?, self.samples.last()?);
-        Some((first.latency - last.latency) / (last.at - first.at))
-    }
-
     /// The middle of all latencies, and the worst.
     pub fn latency(&self) -> Option<(f64, f64)> {
         let mut all: Vec<f64> = self.samples.iter().map(|sample| sample.latency).collect();
