@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ladder::Ladder;
+
 /// A channel's own settings. What is left out is decided by the origin's configuration.
 ///
 /// A node ignores what it does not know, so that it can be older than the control plane; the API refuses it.
@@ -13,9 +15,19 @@ pub struct Settings {
     /// What happens when a second encoder publishes while the first is still sending.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub takeover: Option<Takeover>,
+    /// Its lower renditions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ladder: Option<Ladder>,
     /// Keep its broadcasts as recordings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record: Option<bool>,
+}
+
+impl Settings {
+    /// Says what cannot be, if anything, and what can.
+    pub fn check(&self) -> Result<(), String> {
+        self.ladder.as_ref().map_or(Ok(()), Ladder::check)
+    }
 }
 
 /// Who keeps the channel when two encoders publish with keys of the same rank.

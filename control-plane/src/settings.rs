@@ -18,12 +18,16 @@ pub(crate) fn merge(settings: &Settings, patch: Value) -> Result<Settings> {
     apply(&mut merged, patch);
     let mut unknown = None;
     // Nodes skip what they do not know; here a misspelt setting must not look as if it worked.
-    let read = serde_ignored::deserialize(merged, |path| unknown = Some(path.to_string()));
+    let read = serde_ignored::deserialize(merged, |path| {
+        // It writes a question mark for every setting that may be left out.
+        unknown = Some(path.to_string().replace(".?", ""));
+    });
     let merged: Settings = read.map_err(|error| invalid(error.to_string()))?;
-    match unknown {
-        Some(name) => Err(invalid(format!("there is no setting {name:?}"))),
-        None => Ok(merged),
+    if let Some(name) = unknown {
+        return Err(invalid(format!("there is no setting {name:?}")));
     }
+    merged.check().map_err(invalid)?;
+    Ok(merged)
 }
 
 /// RFC 7396 §2.
@@ -69,5 +73,13 @@ mod tests {
         assert!(error(json!({ "takover": "newest" })).contains("takover"));
         assert!(error(json!({ "takeover": "oldest" })).contains("oldest"));
         assert!(error(json!([])).contains("object"));
+        let step = |name: &str, height: u32| json!({ "name": name, "height": height, "bitrate": 500_000 });
+        let ladder = |step| json!({ "ladder": { "steps": [step] } });
+        assert!(merge(&Settings::default(), ladder(step("480p", 480))).is_ok());
+        assert!(error(ladder(step("source", 480))).contains("taken"));
+        assert!(
+            error(ladder(step("480p", 4))).contains("the height of \"480p\" is 4, it must be 64 to 2304")
+        );
+        assert!(error(json!({ "ladder": { "stops": [] } })).contains("ladder.stops"));
     }
 }

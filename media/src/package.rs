@@ -5,10 +5,11 @@ mod manifest;
 mod memory;
 mod metadata;
 mod rendition;
+mod roster;
 mod settings;
 mod snapshot;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -26,6 +27,7 @@ pub use crate::window::Held;
 pub use memory::Move;
 pub use metadata::Metadata;
 use rendition::{Rendition, Source};
+use roster::MAX_RENDITIONS;
 pub use settings::Settings;
 pub use snapshot::Snapshot;
 
@@ -42,6 +44,8 @@ pub struct Broadcast {
     periods: Periods,
     /// The leader first.
     renditions: Vec<Rendition>,
+    /// Configurations and init segments of those that were dropped, by name.
+    dropped: BTreeMap<String, Vec<(Config, Bytes)>>,
     moves: VecDeque<Move>,
     /// The same in every playlist.
     date_ranges: Arc<History>,
@@ -133,7 +137,8 @@ impl Broadcast {
             settings,
             leader: Leader::new(settings.rules()),
             periods: Periods::default(),
-            renditions: vec![Rendition::new(leader, source)],
+            renditions: vec![Rendition::new(leader, source, Vec::new())],
+            dropped: BTreeMap::new(),
             moves: VecDeque::new(),
             date_ranges: Arc::default(),
             announced: 0,
@@ -146,43 +151,6 @@ impl Broadcast {
     /// Tells players who steers them, or that nobody does.
     pub fn steer(&mut self, steering: Option<multivariant::Steering>) {
         self.steering = steering;
-    }
-
-    /// Adds a rendition that follows the leader: the publisher's audio, or video made of the leader's.
-    pub fn add_rendition(&mut self, spec: Spec) -> Result<(), Error> {
-        let name = &spec.name;
-        if self.ended {
-            return Err(Error::Ended);
-        }
-        if self.find(name).is_some() {
-            return Err(Error::DuplicateRendition { name: name.clone() });
-        }
-        if self.renditions.len() >= MAX_RENDITIONS {
-            return Err(Error::TooManyRenditions);
-        }
-        let source = match (self.renditions[0].spec.config.track(), spec.config.track()) {
-            (_, Track::Audio) => Source::Audio(audio::Follower::new(&spec.config)),
-            (Track::Video, Track::Video) => Source::Rung(Default::default()),
-            (Track::Audio, Track::Video) => return Err(Error::VideoAfterAudio { name: name.clone() }),
-        };
-        let mut rendition = Rendition::new(spec, source);
-        self.share_events(&mut rendition);
-        self.renditions.push(rendition);
-        Ok(())
-    }
-
-    /// Takes a rendition away, with all its bytes. It may be added again; segments then go on from the leader's
-    /// numbers, so no name ever means other bytes.
-    pub fn drop_rendition(&mut self, name: &str) -> Result<(), Error> {
-        match self.find(name) {
-            None => Err(Error::UnknownRendition { name: name.to_owned() }),
-            Some(0) => Err(Error::DropLeader),
-            Some(index) => {
-                let dropped = self.renditions.remove(index);
-                self.forget(&dropped);
-                Ok(())
-            }
-        }
     }
 
     /// Takes the next frame of a rendition, in decoding order.
@@ -324,6 +292,12 @@ impl Broadcast {
         self.renditions[self.find(rendition)?].i_frames(&self.date_ranges)
     }
 
+    /// The media sequence number of the newest segment, whole or not, of a rendition that has a playlist.
+    pub fn newest_segment(&self, rendition: &str) -> Option<u64> {
+        let window = self.renditions[self.find(rendition)?].window()?;
+        window.last().filter(|_| window.is_available()).map(|(msn, _)| msn)
+    }
+
     /// A rendition's init segment: version 0 is `init.mp4`, and each later configuration has the next.
     pub fn init(&self, rendition: &str, version: u32) -> Option<Bytes> {
         self.renditions[self.find(rendition)?].init(version).cloned()
@@ -389,9 +363,6 @@ impl Event {
 
 /// Half a second apart through the longest window by default; a kilobyte each at most.
 const MAX_DATE_RANGES: usize = 1024;
-
-/// More than any ladder has.
-const MAX_RENDITIONS: usize = 16;
 
 #[cfg(test)]
 mod tests;

@@ -80,9 +80,11 @@ pub async fn run(config: Config, daemon: Daemon) -> Result<Addresses> {
     let node = config.node.id.as_str();
     let recorder = Recorder::open(config.record, &folder, node, metrics.record.clone(), &drain)?;
     let stores = Stores { dvr, recorder: recorder.clone() };
+    let encoder = transcode::probe::encoder(&config.transcode).await;
     let channels = Channels::new(
         config.package,
         config.transcode,
+        encoder,
         config.failover,
         stores,
         metrics.clone(),

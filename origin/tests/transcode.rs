@@ -9,7 +9,7 @@ use nearcast_media::codec::avc;
 use nearcast_media::codec::captions::triples;
 use nearcast_media::flv;
 use nearcast_media::frame::{CLOCK, Event, Frame};
-use nearcast_origin::transcode::wire::{self, Input, Reply, Request, Rung, Start};
+use nearcast_origin::transcode::wire::{self, Encoder, Input, Reply, Request, Rung, Source, Start, Task};
 
 const COUNT: u32 = 40;
 
@@ -109,13 +109,16 @@ fn transcode(requests: &[Request]) -> (Vec<Reply>, std::process::ExitStatus, Str
     (replies, child.wait().unwrap(), complaint)
 }
 
+fn rung(width: u32, height: u32, max_fps: u16) -> Rung {
+    let preset = "ultrafast".into();
+    Rung { width, height, bitrate: 300_000, max_fps, preset, task: Task::Encode, after: None }
+}
+
 fn start(record: Bytes) -> Request {
-    let rung = |width, height, max_fps| Rung { width, height, bitrate: 300_000, max_fps };
     Request::Start(Start {
-        codec: wire::Codec::Avc,
-        record,
+        source: Source { codec: wire::Codec::Avc, record },
         rungs: vec![rung(240, 180, 0), rung(160, 120, 15)],
-        preset: "ultrafast".into(),
+        encoder: Encoder::Libx264,
         decode_threads: 1,
         queue_bytes: 64 << 20,
         memory_bytes: 1 << 30,
@@ -231,6 +234,70 @@ fn a_child_that_is_behind_pauses_its_last_rung_and_goes_on_with_an_idr_picture()
     assert!((10..=20).contains(&dropped), "{dropped}");
 }
 
+/// The configuration and the frames of rung number `rung`.
+fn of(replies: &[Reply], rung: u8) -> (Vec<Bytes>, Vec<Frame>) {
+    let (mut configs, mut frames) = (Vec::new(), Vec::new());
+    for reply in replies {
+        match reply {
+            Reply::Config { rung: r, record } if *r == rung => configs.push(record.clone()),
+            Reply::Frame { rung: r, frame } if *r == rung => frames.push(frame.clone()),
+            _ => {}
+        }
+    }
+    (configs, frames)
+}
+
+fn with(record: &Bytes, tasks: [(Task, Option<i64>); 2]) -> Request {
+    let Request::Start(mut start) = start(record.clone()) else { unreachable!("a start") };
+    for (rung, (task, after)) in start.rungs.iter_mut().zip(tasks) {
+        (rung.task, rung.after) = (task, after);
+    }
+    Request::Start(start)
+}
+
+#[test]
+fn a_rung_is_described_before_it_runs_and_later_encoders_have_the_same_configuration() {
+    let (config, frames) = source(COUNT);
+    let input = |f: &Frame| Request::Frame(Input { frame: f.clone(), cut: f.keyframe, behind: 0 });
+    let child = |start: Request, frames: &[Frame]| {
+        let requests: Vec<_> = [start].into_iter().chain(frames.iter().map(input)).collect();
+        let (replies, status, complaint) = transcode(&requests);
+        assert!(status.success() && complaint.is_empty(), "{status} {complaint}");
+        replies
+    };
+    let described = child(with(&config.record, [(Task::Describe, None), (Task::Encode, None)]), &frames[..6]);
+    let (first, none) = of(&described, 0);
+    assert!(first.len() == 1 && none.is_empty(), "{described:?}");
+    assert!(!of(&described, 1).1.is_empty());
+    // Other pictures, and a rung that runs.
+    let later = child(with(&config.record, [(Task::Encode, None), (Task::Nothing, None)]), &frames[30..]);
+    let (second, some) = of(&later, 0);
+    assert!(!some.is_empty() && of(&later, 1) == (vec![], vec![]));
+    assert_eq!(second, first, "its init segment is in caches already");
+}
+
+#[test]
+fn a_child_goes_on_with_the_picture_after_the_last_that_another_made() {
+    let (config, frames) = source(COUNT);
+    let tick = CLOCK / 30;
+    let tasks = [(Task::Encode, Some(7 * tick)), (Task::Encode, None)];
+    let mut requests = vec![with(&config.record, tasks)];
+    requests.extend(
+        frames.iter().map(|f| Request::Frame(Input { frame: f.clone(), cut: f.keyframe, behind: 0 })),
+    );
+    // The second rung is given up in the middle.
+    requests.insert(25, Request::Wanted { rungs: 0b01 });
+    let (replies, status, complaint) = transcode(&requests);
+    assert!(status.success() && complaint.is_empty(), "{status} {complaint}");
+    let (_, first) = of(&replies, 0);
+    let times: Vec<_> = first.iter().map(|frame| frame.pts / tick).collect();
+    assert_eq!(times, (8..i64::from(COUNT)).collect::<Vec<_>>());
+    let keyframes: Vec<_> = first.iter().filter(|f| f.keyframe).map(|f| f.pts / tick).collect();
+    assert_eq!(keyframes, [8, 30], "the first stands for itself");
+    let (_, second) = of(&replies, 1);
+    assert!(second[0].pts == 0 && second.last().unwrap().pts < 25 * tick, "{}", second.len());
+}
+
 #[test]
 fn captions_of_the_source_are_the_captions_of_every_rung() {
     let (config, mut frames) = source(COUNT);
@@ -282,7 +349,7 @@ fn sources_of_every_codec_get_their_h264() {
     for (codec, file) in recordings {
         let (record, frames) = recorded(file);
         let Request::Start(mut all) = start(record) else { panic!("not a start") };
-        all.codec = codec;
+        all.source.codec = codec;
         all.rungs.truncate(1);
         (all.rungs[0].width, all.rungs[0].height) = (160, 90);
         let mut requests = vec![Request::Start(all)];

@@ -16,6 +16,7 @@ mod failover;
 mod footage;
 #[cfg(test)]
 mod hls;
+mod ladder;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
@@ -51,7 +52,9 @@ static SHARED: LazyLock<World> = LazyLock::new(|| {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime for the shared world");
         runtime.block_on(async move {
-            let world = World::builder("shared").start().await;
+            // So many viewers come at once that rungs woken up by them would have to shed frames; `ladder` has those.
+            let always = "[transcode]\non_demand = false\n";
+            let world = World::builder("shared").setting("origin-1", always).start().await;
             let live = match world {
                 Ok(world) => world.broadcast("demo", &Feed::pattern(720)).await.map(|live| (world, live)),
                 Err(error) => Err(error),

@@ -114,6 +114,15 @@ impl Process {
         self.group.as_raw_nonzero().get()
     }
 
+    /// Ids of the processes that it has started and that it has not waited for.
+    pub fn children(&self) -> Vec<i32> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id())).into_iter().flatten().flatten();
+        // A thread may end while it is looked at.
+        let of = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children"));
+        let text: String = tasks.filter_map(|task| of(task).ok()).collect();
+        text.split_whitespace().filter_map(|id| id.parse().ok()).collect()
+    }
+
     /// Where its output goes.
     pub fn log_path(&self) -> &Path {
         &self.log

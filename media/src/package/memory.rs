@@ -75,8 +75,9 @@ impl Broadcast {
         self.collect();
     }
 
-    /// Has everything deleted that others keep of a rendition.
-    pub(super) fn forget(&mut self, rendition: &Rendition) {
+    /// Has everything deleted that others keep of the rendition of this index.
+    pub(super) fn forget(&mut self, index: usize) {
+        let rendition = &self.renditions[index];
         let kept = rendition.window().into_iter().flat_map(|window| window.elsewhere());
         self.moves.extend(kept.map(|msn| Move::Delete { rendition: Arc::clone(&rendition.name), msn }));
     }

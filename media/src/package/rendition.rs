@@ -56,17 +56,25 @@ struct Output {
 }
 
 impl Rendition {
-    pub(super) fn new(spec: Spec, source: Source) -> Self {
-        Self {
+    /// `inits` are those of an earlier rendition of this name.
+    pub(super) fn new(spec: Spec, source: Source, inits: Vec<(Config, Bytes)>) -> Self {
+        let mut rendition = Self {
             name: spec.name.as_str().into(),
-            inits: vec![(spec.config.clone(), fmp4::init_segment(&spec.config))],
+            inits,
             renewals: VecDeque::new(),
             spec,
             source,
             newest: None,
             early_events: Vec::new(),
             output: None,
-        }
+        };
+        rendition.configure(rendition.spec.config.clone());
+        rendition
+    }
+
+    /// What is left of it when it is dropped: the bytes that its init segments' names stand for.
+    pub(super) fn into_inits(self) -> Vec<(Config, Bytes)> {
+        self.inits
     }
 
     /// Refuses times that cannot be: before the file's beginning, absurdly late, or going back.
@@ -123,8 +131,9 @@ impl Rendition {
             if let Action::Frame(_, Some(start)) | Action::Gap { start, .. } = &action {
                 self.renew_at(start.discontinuities, shape);
             }
-            let config = &self.spec.config;
-            let output = self.output.get_or_insert_with(|| Output::new(config, shape, settings, started_at));
+            let (config, version) = (&self.spec.config, self.version());
+            let begin = || Output::new(config, version, shape, settings, started_at);
+            let output = self.output.get_or_insert_with(begin);
             self.early_events.drain(..).for_each(|event| output.muxer.announce(event));
             output.muxer.apply(action, &mut made);
             for made in made.drain(..) {
@@ -140,7 +149,18 @@ impl Rendition {
         }
     }
 
-    /// From this discontinuity on its frames are of another configuration; at once where it has no segment yet.
+    /// Lets go of everything it has made, to begin anew after that.
+    pub(super) fn rest(&mut self) {
+        if let Source::Rung(follower) = &self.source {
+            self.source = Source::Rung(rung::Follower::after(follower.last()));
+            (self.output, self.newest) = (None, None);
+            for (_, config) in std::mem::take(&mut self.renewals) {
+                self.configure(config);
+            }
+        }
+    }
+
+    /// From this discontinuity on its frames are of another configuration; at once where it has no segment.
     pub(super) fn renew(&mut self, discontinuities: Option<u64>, config: Config) {
         match (discontinuities, &mut self.source) {
             (Some(from), Source::Audio(follower)) => follower.renew(from, &config),
@@ -151,22 +171,32 @@ impl Rendition {
         }
         match discontinuities.filter(|_| self.output.is_some()) {
             Some(from) => self.renewals.push_back((from, config)),
-            None => {
-                self.inits = vec![(config.clone(), fmp4::init_segment(&config))];
-                self.spec.config = config;
-            }
+            None => self.configure(config),
         }
     }
 
     fn renew_at(&mut self, discontinuities: u64, shape: &Shape) {
         while let Some((_, config)) = self.renewals.pop_front_if(|(from, _)| *from <= discontinuities) {
-            self.inits.push((config.clone(), fmp4::init_segment(&config)));
-            self.spec.config = config;
-            let version = u32::try_from(self.inits.len() - 1).unwrap_or(u32::MAX);
+            self.configure(config);
+            let version = self.version();
             if let Some(output) = &mut self.output {
                 output.renew(&self.spec.config, shape, version);
             }
         }
+    }
+
+    /// Segments that begin from now on are of this configuration. What has a name keeps its bytes, so another
+    /// init segment gets the next one.
+    fn configure(&mut self, config: Config) {
+        let init = fmp4::init_segment(&config);
+        if self.inits.last().is_none_or(|(_, last)| *last != init) {
+            self.inits.push((config.clone(), init));
+        }
+        self.spec.config = config;
+    }
+
+    fn version(&self) -> u32 {
+        u32::try_from(self.inits.len().saturating_sub(1)).unwrap_or(u32::MAX)
     }
 
     /// The init segment of a version.
@@ -265,16 +295,18 @@ impl Rendition {
 }
 
 impl Output {
-    fn new(config: &Config, shape: &Shape, settings: &Settings, started_at: u64) -> Self {
+    fn new(config: &Config, version: u32, shape: &Shape, settings: &Settings, started_at: u64) -> Self {
         let frame = frame_duration(config, shape);
         let part_target = match config.track() {
             Track::Video => shape.part_target,
             Track::Audio => fit::audio_part_target(shape.part_target, frame),
         };
+        let mut window = Window::new(settings.window, started_at, shape.target_duration, part_target);
+        window.renew(version);
         Self {
             part_target,
             muxer: Muxer::new(fmp4::timescale(config), part_target, frame),
-            window: Window::new(settings.window, started_at, shape.target_duration, part_target),
+            window,
             snapshot: OnceLock::new(),
             i_frames: OnceLock::new(),
         }

@@ -153,6 +153,36 @@ fn a_rung_that_loses_frames_shows_a_gap_and_goes_on_in_step() {
 }
 
 #[test]
+fn a_rung_that_rested_begins_anew_after_what_it_had() {
+    let mut world = with_rung(CAMERA, 0, 9, |_| true);
+    let had = world.broadcast.newest_segment("480p").unwrap();
+    assert_eq!(had, 4);
+    let old = world.broadcast.part("480p", had, 0).unwrap();
+    world.broadcast.rest_rendition("480p").unwrap();
+    world.checker.forget("480p");
+    assert!(world.broadcast.playlist("480p").is_none() && world.broadcast.init("480p", 0).is_some());
+    assert_eq!(world.broadcast.multivariant().unwrap().variants.len(), 1);
+    // Its encoder begins with the segment before, and is faster than the source.
+    for index in 180..270 {
+        let pts = CAMERA.time(index);
+        let keyframe = world.cuts.contains(&pts);
+        world.push("480p", Frame { dts: pts, pts, keyframe, data: Bytes::from(vec![1; 400]) });
+    }
+    assert_eq!(world.broadcast.newest_segment("480p"), None, "what has a name keeps its bytes");
+    for index in 270..430 {
+        world.push("source", CAMERA.frame(index));
+        let pts = CAMERA.time(index);
+        let keyframe = world.cuts.contains(&pts);
+        world.push("480p", Frame { dts: pts, pts, keyframe, data: Bytes::from(vec![1; 400]) });
+    }
+    let playlist = &world.broadcast.playlist("480p").unwrap().playlist;
+    assert_eq!((playlist.media_sequence, playlist.discontinuity_sequence), (5, 0));
+    assert!(playlist.segments.iter().all(|segment| !segment.gap && !segment.head.discontinuity));
+    assert_eq!(world.broadcast.newest_segment("480p"), world.broadcast.newest_segment("source"));
+    assert_ne!(world.broadcast.part("480p", 5, 0), Some(old));
+}
+
+#[test]
 fn a_dropped_rung_comes_back_under_new_numbers() {
     let mut world = with_rung(CAMERA, 0, 10, |_| true);
     world.broadcast.drop_rendition("480p").unwrap();
@@ -165,6 +195,35 @@ fn a_dropped_rung_comes_back_under_new_numbers() {
         world.broadcast.push("480p", frame).unwrap();
     }
     assert_eq!(world.broadcast.playlist("480p").unwrap().playlist.media_sequence, 5);
+    assert_eq!(world.broadcast.init("480p", 1), None, "the same configuration has the same name");
+}
+
+#[test]
+fn a_rung_that_comes_back_as_another_leaves_its_init_segment_what_it_was() {
+    let maps = |world: &World| -> Vec<String> {
+        let playlist = &world.broadcast.playlist("480p").unwrap().playlist;
+        let of = |segment: &Arc<crate::hls::media::Segment>| segment.head.map.as_ref().unwrap().uri.clone();
+        playlist.segments.iter().map(of).collect()
+    };
+    for dropped in [true, false] {
+        let mut world = with_rung(CAMERA, 0, 10, |_| true);
+        let had = world.broadcast.init("480p", 0).unwrap();
+        if dropped {
+            world.broadcast.drop_rendition("480p").unwrap();
+            world.broadcast.add_rendition(video("480p", 360)).unwrap();
+        } else {
+            world.broadcast.rest_rendition("480p").unwrap();
+            world.broadcast.renew("480p", video("480p", 360).config).unwrap();
+        }
+        for index in 300..480 {
+            let frame = CAMERA.frame(index);
+            world.broadcast.push("source", frame.clone()).unwrap();
+            world.broadcast.push("480p", frame).unwrap();
+        }
+        assert!(maps(&world).iter().all(|uri| uri == "init.1.mp4"), "{:?}", maps(&world));
+        assert_eq!(world.broadcast.init("480p", 0), Some(had.clone()));
+        assert!(world.broadcast.init("480p", 1).is_some_and(|init| init != had));
+    }
 }
 
 #[test]

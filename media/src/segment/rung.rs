@@ -25,11 +25,12 @@ pub(crate) struct Limits {
     pub(crate) segment: i64,
 }
 
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Until a keyframe at the beginning of a leader's segment.
-    #[default]
-    Waiting,
+    /// Until a keyframe at the beginning of a leader's segment, of one later than `after` if that is there.
+    Waiting {
+        after: Option<u64>,
+    },
     Running {
         msn: u64,
     },
@@ -39,7 +40,26 @@ enum State {
     },
 }
 
+impl Default for State {
+    fn default() -> Self {
+        Self::Waiting { after: None }
+    }
+}
+
 impl Follower {
+    /// One that goes on from where another stopped, after segment `last`: what has a name keeps its bytes.
+    pub(crate) fn after(last: Option<u64>) -> Self {
+        Self { state: State::Waiting { after: last }, ..Self::default() }
+    }
+
+    /// The newest segment that frames went into, or that the follower before had.
+    pub(crate) fn last(&self) -> Option<u64> {
+        match self.state {
+            State::Waiting { after } => after,
+            State::Running { msn } | State::Broken { msn } => Some(msn),
+        }
+    }
+
     /// Takes a frame in. When the leader does not come, the oldest are dropped.
     pub(crate) fn push(&mut self, frame: Frame) {
         if self.held.len() == MAX_HELD {
@@ -58,7 +78,7 @@ impl Follower {
     /// Ends the broadcast: what is still held was made of frames that the leader had.
     pub(crate) fn finish(&mut self, cuts: &Cuts, limits: Limits, out: &mut Vec<Action>) {
         self.advance(cuts, i64::MAX, limits, out);
-        if self.state != State::Waiting {
+        if !matches!(self.state, State::Waiting { .. }) {
             out.push(Action::Finish);
         }
     }
@@ -96,10 +116,10 @@ impl Follower {
         if !frame.keyframe || frame.pts - cut.pts > TOLERANCE {
             return;
         }
+        if self.last().is_some_and(|last| cut.msn <= last) {
+            return;
+        }
         if let State::Broken { msn } = self.state {
-            if cut.msn <= msn {
-                return;
-            }
             mend(msn, cut, cuts, out);
         }
         self.state = State::Running { msn: cut.msn };

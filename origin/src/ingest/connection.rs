@@ -178,7 +178,9 @@ impl<'a> Connection<'a> {
         match self.context.channels.claim(channel, rank, quiet) {
             Ok(claim) => {
                 tracing::info!(%channel, peer = %self.peer, "a publisher begins");
-                let (demuxer, publisher) = (flv::Demuxer::new(), Publisher::new(claim));
+                let settings = snapshot.channels.get(channel).map(|channel| &channel.settings);
+                let ladder = settings.and_then(|settings| settings.ladder.clone());
+                let (demuxer, publisher) = (flv::Demuxer::new(), Publisher::new(claim.with_ladder(ladder)));
                 self.publishing = Some(Publishing { demuxer, publisher, told: false });
                 self.deadline = Instant::now() + self.context.config.idle_timeout();
                 self.session.accept_publish().map_err(broken)

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use nearcast_api::BroadcastId;
-use nearcast_media::codec::avc;
 use nearcast_media::frame::CLOCK;
 use nearcast_media::package::{self, Event, Held, Settings, Snapshot, Spec};
 use nearcast_media::path::File;
@@ -14,17 +13,18 @@ use nearcast_media::{Config as TrackConfig, Frame, Track};
 use tokio::sync::watch;
 
 use super::budget::Budget;
+use super::rungs::Standing;
 use super::store::Stored;
 use super::{AUDIO, Config, SOURCE};
 use crate::dvr::Shelf;
 use crate::metrics::Package as Metrics;
-use crate::transcode::{Output, Rung};
+use crate::transcode::Ladder;
 
 /// A broadcast that is live, or over and still served.
 pub struct Broadcast {
     id: BroadcastId,
     started_at: u64,
-    rungs: Vec<Rung>,
+    pub(super) ladder: Ladder,
     metrics: Metrics,
     budget: Arc<Budget>,
     /// For what leaves memory.
@@ -32,15 +32,15 @@ pub struct Broadcast {
     pub(super) me: Weak<Self>,
     state: Mutex<State>,
     /// Grows with every part, playlist and end.
-    version: watch::Sender<u64>,
+    pub(super) version: watch::Sender<u64>,
 }
 
 /// What a broadcast consists of.
 pub(super) struct Tracks {
     pub(super) video: Option<TrackConfig>,
     pub(super) audio: Option<TrackConfig>,
-    /// The ladder below the video, best first.
-    pub(super) rungs: Vec<Rung>,
+    /// What is made of the video.
+    pub(super) ladder: Ladder,
     /// Time of the newest frame that has arrived, in [`CLOCK`] ticks.
     pub(super) newest: i64,
 }
@@ -65,8 +65,8 @@ pub enum Media<T> {
 
 pub(super) struct State {
     pub(super) core: package::Broadcast,
-    /// The configuration of each rung that has begun.
-    begun: Vec<Option<avc::Config>>,
+    /// How each rung stands.
+    pub(super) rungs: Vec<Standing>,
     /// When there first was something to play.
     playable: Option<Instant>,
     over: bool,
@@ -83,7 +83,7 @@ impl Broadcast {
         budget: Arc<Budget>,
         shelf: Option<Shelf>,
     ) -> Arc<Self> {
-        let Tracks { video, audio, rungs, newest } = tracks;
+        let Tracks { video, audio, ladder, newest } = tracks;
         let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let started_at = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
         // The newest frame is what happens now.
@@ -105,13 +105,14 @@ impl Broadcast {
             // The second of two different names in a new broadcast always fits.
             let _fits = core.add_rendition(spec);
         }
-        let state = State { core, begun: vec![None; rungs.len()], playable: None, over: false };
+        let rungs = vec![Standing::default(); ladder.rungs.len()];
+        let state = State { core, rungs, playable: None, over: false };
         let (state, version) = (Mutex::new(state), watch::Sender::new(0));
         let share = Arc::clone(&budget);
         let broadcast = Arc::new_cyclic(|me| Self {
             id,
             started_at,
-            rungs,
+            ladder,
             metrics,
             budget,
             shelf,
@@ -152,7 +153,7 @@ impl Broadcast {
         let state = self.state();
         let Some(playlist) = state.core.multivariant() else { return state.pending() };
         // A player reads it once, so a rung that is missing here is missing for good.
-        let complete = state.begun.iter().all(Option::is_some);
+        let complete = state.rungs.iter().all(|rung| rung.config.is_some());
         let waited = state.playable.is_some_and(|since| since.elapsed() > LADDER_DELAY);
         if complete || waited || state.over { Media::Ready(playlist.render()) } else { Media::Expected }
     }
@@ -176,7 +177,8 @@ impl Broadcast {
             _ => state.core.playlist(rendition),
         };
         match found {
-            Some(snapshot) => Media::Ready(snapshot),
+            Some(snapshot) if self.is_fit(&state, rendition) => Media::Ready(snapshot),
+            Some(_) => state.pending(),
             None if file == File::IFrames && rendition == AUDIO => Media::Unknown,
             None if self.has(&state, rendition) => state.pending(),
             None => Media::Unknown,
@@ -194,8 +196,12 @@ impl Broadcast {
         if let Some(parts) = state.core.open_segment(rendition, msn).filter(|parts| parts.len() > from) {
             return Media::Ready(Progress { parts: rest(parts), whole: false });
         }
-        let end = state.core.playlist(rendition).map(|snapshot| snapshot.playlist.end());
-        let expected = end.is_some_and(|end| (end..=end.saturating_add(1)).contains(&msn));
+        let expected = if self.is_fit(&state, rendition) {
+            let end = state.core.playlist(rendition).map(|snapshot| snapshot.playlist.end());
+            end.is_some_and(|end| (end..=end.saturating_add(1)).contains(&msn))
+        } else {
+            self.will_have(&state, msn)
+        };
         if expected { state.pending() } else { Media::Unknown }
     }
 
@@ -214,6 +220,7 @@ impl Broadcast {
         }
         let next = match file {
             File::Init { version: 0 } => self.has(&state, rendition),
+            File::Part { msn, .. } if !self.is_fit(&state, rendition) => self.will_have(&state, msn),
             File::Part { .. } => core.playlist(rendition).is_some_and(|snapshot| {
                 snapshot.playlist.preload_hint.as_ref().is_some_and(|hint| hint.uri == file.to_string())
             }),
@@ -229,19 +236,6 @@ impl Broadcast {
             Track::Audio => AUDIO,
         };
         self.package(rendition, frame)
-    }
-
-    /// Packages what the ladder has made.
-    pub(super) fn follow(&self, output: Output) {
-        match output {
-            Output::Config { rung, config } => self.begin(rung, config),
-            Output::Frame { rung, frame } => {
-                let Some(rung) = self.rungs.get(rung) else { return };
-                self.package(rung.name.as_str(), frame);
-            }
-            // The packager sees what is missing by the times of what comes next.
-            Output::Lag { .. } | Output::Lost => {}
-        }
     }
 
     /// Says something at a moment of the broadcast, in every playlist and in the media.
@@ -268,6 +262,11 @@ impl Broadcast {
     /// Ends every playlist.
     pub(super) fn finish(&self) {
         let mut state = self.state();
+        let State { core, rungs, .. } = &mut *state;
+        for (plan, _) in self.ladder.rungs.iter().zip(rungs).filter(|(_, standing)| standing.is_asleep()) {
+            // Nobody can wake it any more.
+            let _known = core.drop_rendition(plan.name.as_str());
+        }
         let events = state.core.end();
         state.over = true;
         drop(state);
@@ -275,36 +274,7 @@ impl Broadcast {
         self.version.send_modify(|version| *version += 1);
     }
 
-    /// A rung has its configuration: at its first child's begin, and again at every other's.
-    fn begin(&self, rung: usize, config: avc::Config) {
-        let mut state = self.state();
-        let State { core, begun, .. } = &mut *state;
-        let (Some(plan), Some(begun)) = (self.rungs.get(rung), begun.get_mut(rung)) else { return };
-        match begun {
-            Some(known) if *known == config => {}
-            Some(known) => {
-                // Made of another source: from its discontinuity on.
-                let _it_is_there = core.renew(plan.name.as_str(), TrackConfig::Avc(config.clone()));
-                *known = config;
-            }
-            None => {
-                let spec = Spec {
-                    name: plan.name.to_string(),
-                    config: TrackConfig::Avc(config.clone()),
-                    bandwidth: Some(plan.target.bitrate.into()),
-                    listed_from_start: true,
-                };
-                if let Err(error) = core.add_rendition(spec) {
-                    tracing::warn!(broadcast = %self.id, rung = %plan.name, "a rung is left out: {error}");
-                }
-                *begun = Some(config);
-            }
-        }
-        drop(state);
-        self.version.send_modify(|version| *version += 1);
-    }
-
-    fn package(&self, rendition: &str, frame: Frame) -> bool {
+    pub(super) fn package(&self, rendition: &str, frame: Frame) -> bool {
         let mut state = self.state();
         let outcome = match state.core.push(rendition, frame) {
             Ok(outcome) => outcome,
@@ -338,11 +308,7 @@ impl Broadcast {
     /// Whether there is, or will be, such a rendition.
     fn has(&self, state: &State, rendition: &str) -> bool {
         state.core.renditions().any(|name| name == rendition)
-            || self
-                .rungs
-                .iter()
-                .zip(&state.begun)
-                .any(|(rung, begun)| begun.is_none() && rung.name.as_str() == rendition)
+            || self.ladder.find(rendition).is_some_and(|rung| state.rungs[rung].config.is_none())
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

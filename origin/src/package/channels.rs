@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use nearcast_api::{ChannelId, node};
+use nearcast_api::{ChannelId, ladder as settings, node};
 use nearcast_media::splice::{Id, Rank, Splicer};
 use nearcast_media::{Config as TrackConfig, Picture, Sound};
 use nearcast_service::drain::Drain;
@@ -16,12 +16,13 @@ use tokio::sync::{Notify, mpsc};
 use super::broadcast::Tracks;
 use super::budget::Budget;
 use super::feed::Feed;
-use super::program::{self, Join, Ladder, Program, Start};
+use super::program::{self, Join, Program};
 use super::{Broadcast, Config, id};
 use crate::dvr::Dvr;
 use crate::metrics::Metrics;
 use crate::record::Recorder;
-use crate::transcode::{self, Transcoder};
+use crate::transcode::wire::{Encoder, Source};
+use crate::transcode::{self, Ladder, Transcoder};
 
 /// All channels of this origin. Clones are the same.
 #[derive(Clone)]
@@ -30,6 +31,7 @@ pub struct Channels(Arc<Inner>);
 struct Inner {
     config: Config,
     transcode: transcode::Config,
+    encoder: Encoder,
     stores: Stores,
     budget: Arc<Budget>,
     failover: program::Config,
@@ -73,6 +75,8 @@ pub struct Claim {
     channel: ChannelId,
     rank: Rank,
     pulse: Arc<Pulse>,
+    /// What the channel has instead of the origin's ladder.
+    ladder: Option<settings::Ladder>,
 }
 
 /// When a publisher last sent something, and whether another has taken its place.
@@ -88,9 +92,11 @@ struct Pulse {
 pub struct Busy(pub ChannelId);
 
 impl Channels {
+    /// `encoder` makes every ladder: what [`transcode::probe`] has found.
     pub fn new(
         config: Config,
         transcode: transcode::Config,
+        encoder: Encoder,
         failover: program::Config,
         stores: Stores,
         metrics: Metrics,
@@ -101,6 +107,7 @@ impl Channels {
         Self(Arc::new(Inner {
             config,
             transcode,
+            encoder,
             failover,
             stores,
             budget,
@@ -127,7 +134,7 @@ impl Channels {
         }
         let pulse = Arc::new(Pulse { last: Mutex::new(Instant::now()), taken: Notify::new() });
         *entry.publisher(rank) = Some(Arc::clone(&pulse));
-        Ok(Claim { channels: self.clone(), channel: channel.clone(), rank, pulse })
+        Ok(Claim { channels: self.clone(), channel: channel.clone(), rank, pulse, ladder: None })
     }
 
     /// The channel's newest broadcast: live, or over for no longer than the linger.
@@ -183,6 +190,13 @@ impl Channels {
 }
 
 impl Claim {
+    /// With the channel's own ladder for broadcasts that begin from here on.
+    #[must_use]
+    pub fn with_ladder(mut self, ladder: Option<settings::Ladder>) -> Self {
+        self.ladder = ladder;
+        self
+    }
+
     /// The publisher has sent a frame.
     pub fn beat(&self) {
         *self.pulse.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
@@ -232,30 +246,30 @@ impl Claim {
         newest: i64,
         joins: mpsc::Receiver<Join>,
     ) {
-        let Inner { config, transcode, failover, stores, budget, metrics, drain, changed, .. } =
+        let Inner { config, transcode, encoder, failover, stores, budget, metrics, drain, changed, .. } =
             &*self.channels.0;
         let mut random = [0; 10];
         // Without random numbers no TLS works either; the time alone still makes the name unique here.
         let _still_unique = aws_lc_rs::rand::fill(&mut random);
         let now = SystemTime::now();
         let id = id::broadcast(now, random);
+        let transcode = &transcode.with(self.ladder.as_ref());
         let rungs = video.as_ref().map(|video| transcode.plan(video)).unwrap_or_default();
-        let start = (!rungs.is_empty()).then(|| {
-            let (transcode, id, rungs) = (transcode.clone(), id.clone(), rungs.clone());
-            let (drain, metrics) = (drain.clone(), metrics.transcode.clone());
-            Box::new(move |source: &TrackConfig| {
-                Transcoder::spawn(&transcode, id.clone(), source, &rungs, &drain, &metrics)
-            }) as Start
+        let demand = Arc::new(transcode.demand(rungs.len()));
+        let ladder = Ladder { rungs, demand };
+        let source = video.as_ref().filter(|_| !ladder.rungs.is_empty()).and_then(Source::of);
+        let made = source.map(|source| {
+            Transcoder::spawn(transcode, id.clone(), source, &ladder, *encoder, drain, &metrics.transcode)
         });
         tracing::info!(
             channel = %self.channel,
             broadcast = %id,
             video = video.as_ref().map(describe),
             audio = audio.as_ref().map(describe),
-            rungs = rungs.iter().map(|rung| rung.name.as_str()).collect::<Vec<_>>().join(" "),
+            rungs = ladder.rungs.iter().map(|rung| rung.name.as_str()).collect::<Vec<_>>().join(" "),
             "a broadcast begins"
         );
-        let tracks = Tracks { video: video.clone(), audio: audio.clone(), rungs, newest };
+        let tracks = Tracks { video: video.clone(), audio: audio.clone(), ladder, newest };
         let (budget, shelf) = (Arc::clone(budget), stores.dvr.shelf(id.as_str()));
         let broadcast = Broadcast::new(id, now, config, tracks, metrics.package.clone(), budget, shelf);
         stores.recorder.begin(&self.channel, &broadcast);
@@ -268,13 +282,15 @@ impl Claim {
         metrics.package.live.inc();
         metrics.package.broadcasts.inc();
         changed.notify_one();
+        let (transcoder, outputs) = made.unzip();
         let program = Program {
             channels: self.channels.clone(),
             channel: self.channel.clone(),
             broadcast,
-            splicer: Splicer::new(failover.settings(config.part), video.clone(), audio, 0),
+            splicer: Splicer::new(failover.settings(config.part), video, audio, 0),
             joins,
-            ladder: Ladder::new(start, video),
+            transcoder,
+            outputs,
             metrics: metrics.package.clone(),
             linger: config.linger(),
             drain: drain.clone(),
@@ -352,6 +368,7 @@ mod tests {
         Channels::new(
             Config::default(),
             transcode::Config::default(),
+            Encoder::default(),
             program::Config::default(),
             stores,
             metrics,

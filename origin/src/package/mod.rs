@@ -6,6 +6,7 @@ mod channels;
 mod feed;
 pub mod id;
 pub mod program;
+mod rungs;
 mod store;
 
 use std::time::Duration;

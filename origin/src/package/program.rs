@@ -1,6 +1,5 @@
 //! A broadcast's task: what its publishers send goes through the splicer into packager and ladder, then the end.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -67,21 +66,12 @@ pub(super) struct Program {
     pub(super) broadcast: Arc<Broadcast>,
     pub(super) splicer: Splicer,
     pub(super) joins: mpsc::Receiver<Join>,
-    pub(super) ladder: Ladder,
+    /// The broadcast's ladder, if it has one, and what that has made.
+    pub(super) transcoder: Option<Transcoder>,
+    pub(super) outputs: Option<mpsc::Receiver<Output>>,
     pub(super) metrics: Metrics,
     pub(super) linger: Duration,
     pub(super) drain: Drain,
-}
-
-/// Makes the children behind a broadcast's ladder, one for each of the source's configurations.
-pub(super) type Start = Box<dyn Fn(&TrackConfig) -> (Transcoder, mpsc::Receiver<Output>) + Send>;
-
-/// The broadcast's ladder: the child at work, and those before it that still have something to give.
-pub(super) struct Ladder {
-    start: Option<Start>,
-    source: Option<TrackConfig>,
-    transcoder: Option<Transcoder>,
-    outputs: VecDeque<mpsc::Receiver<Output>>,
 }
 
 /// A publisher that is connected.
@@ -160,7 +150,7 @@ impl Program {
         let alone = sources.is_empty();
         tokio::select! {
             biased;
-            Some(output) = self.ladder.next() => Event::Made(output),
+            Some(output) = made(&mut self.outputs) => Event::Made(output),
             join = self.joins.recv(), if open => join.map_or(Event::Closed, Event::Joined),
             (id, input) = sent(sources) => Event::Sent(id, input),
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Event::Time,
@@ -175,8 +165,10 @@ impl Program {
             splice::Output::Frame(track, frame) => self.frame(track, frame),
             splice::Output::Splice { video, audio } => {
                 self.metrics.splices.inc();
-                self.broadcast.splice(video.clone(), audio);
-                self.ladder.renew(video);
+                if let (Some(video), Some(transcoder)) = (&video, &mut self.transcoder) {
+                    transcoder.renew(video);
+                }
+                self.broadcast.splice(video, audio);
             }
             splice::Output::OnAir(Id(source)) => {
                 tracing::info!(channel = %self.channel, broadcast = %self.broadcast.id(), source, "a publisher is on the air");
@@ -197,15 +189,15 @@ impl Program {
 
     fn frame(&mut self, track: Track, frame: Frame) {
         let cut = self.broadcast.push(track, frame.clone());
-        if let (Track::Video, Some(transcoder)) = (track, &mut self.ladder.transcoder) {
+        if let (Track::Video, Some(transcoder)) = (track, &mut self.transcoder) {
             transcoder.push(frame, cut);
         }
     }
 
     async fn finish(mut self) {
-        self.ladder.transcoder = None;
+        self.transcoder = None;
         let flush = async {
-            while let Some(output) = self.ladder.next().await {
+            while let Some(output) = made(&mut self.outputs).await {
                 self.broadcast.follow(output);
             }
         };
@@ -218,42 +210,9 @@ impl Program {
     }
 }
 
-impl Ladder {
-    /// `start` is left out where there is no ladder.
-    pub(super) fn new(start: Option<Start>, source: Option<TrackConfig>) -> Self {
-        let mut ladder = Self { start, source, transcoder: None, outputs: VecDeque::new() };
-        ladder.spawn();
-        ladder
-    }
-
-    /// The source goes on with this configuration; another one needs another decoder.
-    fn renew(&mut self, source: Option<TrackConfig>) {
-        if source.is_some() && source != self.source {
-            self.source = source;
-            // The child before makes what it has, and ends.
-            self.transcoder = None;
-            self.spawn();
-        }
-    }
-
-    fn spawn(&mut self) {
-        if let (Some(start), Some(source)) = (&self.start, &self.source) {
-            let (transcoder, outputs) = start(source);
-            self.transcoder = Some(transcoder);
-            self.outputs.push_back(outputs);
-        }
-    }
-
-    /// The next output, or nothing when there is no ladder or its last child has ended.
-    async fn next(&mut self) -> Option<Output> {
-        while let Some(outputs) = self.outputs.front_mut() {
-            if let Some(output) = outputs.recv().await {
-                return Some(output);
-            }
-            self.outputs.pop_front();
-        }
-        None
-    }
+/// The next output, or nothing when there is no ladder or its last child has ended.
+async fn made(outputs: &mut Option<mpsc::Receiver<Output>>) -> Option<Output> {
+    outputs.as_mut()?.recv().await
 }
 
 /// What the next of the publishers has sent; nothing from one that has gone. Never completes without publishers.

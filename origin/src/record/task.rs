@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::recording::{Job, Recording};
 use super::store::Error;
-use super::{Inner, RETRY};
+use super::{Inner, RETRY, Renditions};
 use crate::package::{Broadcast, Media, Stored};
 
 /// Records until the broadcast is over and everything is stored, or cannot be.
@@ -23,6 +23,9 @@ pub(super) async fn record(recorder: Arc<Inner>, channel: ChannelId, broadcast: 
     let folder = format!("{channel}/{}", broadcast.id());
     let note = recorder.note(channel.as_str(), broadcast.id().as_str());
     let (first, longest) = RETRY;
+    // What is recorded is made whether or not somebody watches it.
+    let all = recorder.config.renditions == Renditions::All;
+    let _watching = if all { broadcast.watch_all() } else { Vec::new() };
     let leader = broadcast.renditions().into_iter().next().unwrap_or_default();
     let mut task = Task {
         recording: Recording::new(&leader),

@@ -64,13 +64,15 @@ impl Live {
         let Some(broadcast) = self.channels.broadcast(channel, broadcast) else {
             return Refusal::NoBroadcast.respond(FAILURE_LIFE);
         };
+        // A rung is made while somebody asks for it.
+        let _watching = broadcast.watch(rendition);
         match file {
             File::Media | File::IFrames => {
                 let look = || broadcast.playlist(rendition, file);
                 self.playlist(&broadcast, look, request.uri.query()).await
             }
             File::Segment { msn } if broadcast.existing(rendition, file).is_none() => {
-                match self.segment(broadcast, rendition, msn).await {
+                match self.segment(Arc::clone(&broadcast), rendition, msn).await {
                     Ok(growing) => respond::immutable(rendition, growing.body()),
                     Err(refusal) => refusal.respond(FAILURE_LIFE),
                 }

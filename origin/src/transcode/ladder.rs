@@ -1,9 +1,11 @@
 //! Which renditions a source gets: pure planning from the picture's size and the configured table.
 
-use nearcast_api::RenditionId;
+use std::sync::Arc;
+
+use nearcast_api::{RenditionId, ladder as settings};
 use serde::{Deserialize, Serialize};
 
-use super::wire;
+use super::{Demand, Watching, wire};
 
 /// One row of the ladder table, `[[transcode.ladder]]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +20,23 @@ pub struct Step {
     /// Frames per second to stay at or below; 0 keeps the source's.
     #[serde(default)]
     pub max_fps: u16,
+    /// libx264's preset for this rung; empty for `transcode.preset`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub preset: String,
+}
+
+impl From<&settings::Step> for Step {
+    fn from(step: &settings::Step) -> Self {
+        let settings::Step { name, height, bitrate, max_fps, preset } = step.clone();
+        Self { name, height, bitrate, max_fps, preset: preset.unwrap_or_default() }
+    }
+}
+
+impl From<&Step> for settings::Step {
+    fn from(step: &Step) -> Self {
+        let Step { name, height, bitrate, max_fps, preset } = step.clone();
+        Self { name, height, bitrate, max_fps, preset: Some(preset).filter(|preset| !preset.is_empty()) }
+    }
 }
 
 /// A rendition to make.
@@ -27,10 +46,30 @@ pub struct Rung {
     pub target: wire::Rung,
 }
 
+/// What a broadcast's ladder is to be, and who wants which rung.
+#[derive(Debug, Clone)]
+pub struct Ladder {
+    /// Best first.
+    pub rungs: Vec<Rung>,
+    pub demand: Arc<Demand>,
+}
+
+impl Ladder {
+    /// The number of the rung of this name.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.rungs.iter().position(|rung| rung.name.as_str() == name)
+    }
+
+    /// Says that somebody asks for something of a rendition, if that is a rung.
+    pub fn watch(&self, rendition: &str) -> Option<Watching<'_>> {
+        self.demand.watch(self.find(rendition)?)
+    }
+}
+
 /// The rungs below a source of `width` x `height` pixels, best first: every step that is smaller than the
 /// source, never one that would enlarge it. Also `beside` it, where not all players know its codec: then a step of
-/// its own size counts, and a source smaller than all steps gets one.
-pub fn plan(width: u32, height: u32, ladder: &[Step], beside: bool) -> Vec<Rung> {
+/// its own size counts, and a source smaller than all steps gets one. `preset` is that of steps without their own.
+pub fn plan(width: u32, height: u32, ladder: &[Step], preset: &str, beside: bool) -> Vec<Rung> {
     let short = width.min(height);
     let fits = |step: &&Step| step.height < short || beside && step.height == short;
     let own = if beside { own_step(short, ladder) } else { None };
@@ -38,8 +77,8 @@ pub fn plan(width: u32, height: u32, ladder: &[Step], beside: bool) -> Vec<Rung>
         ladder.iter().filter(fits).chain(&own).filter(|step| step.height >= MIN_SIDE).collect();
     steps.sort_by_key(|step| std::cmp::Reverse(step.height));
     steps.dedup_by_key(|step| step.height);
-    steps.truncate(MAX_RUNGS);
-    steps.into_iter().map(|step| rung(width, height, step)).collect()
+    steps.truncate(settings::MAX_STEPS);
+    steps.into_iter().map(|step| rung(width, height, step, preset)).collect()
 }
 
 /// The default table: sports-grade H.264 from a veryfast preset.
@@ -47,13 +86,10 @@ pub fn default_steps() -> Vec<Step> {
     [("720p", 720, 2_800_000), ("480p", 480, 1_400_000), ("360p", 360, 800_000)]
         .into_iter()
         .filter_map(|(name, height, bitrate)| {
-            Some(Step { name: name.parse().ok()?, height, bitrate, max_fps: 0 })
+            Some(Step { name: name.parse().ok()?, height, bitrate, max_fps: 0, preset: String::new() })
         })
         .collect()
 }
-
-/// More would only split one origin's cores thinner.
-pub const MAX_RUNGS: usize = 6;
 
 /// Below this libx264 and several hardware decoders misbehave.
 const MIN_SIDE: u32 = 64;
@@ -68,16 +104,25 @@ fn own_step(short: u32, ladder: &[Step]) -> Option<Step> {
     let pixels = u64::from(least.bitrate) * u64::from(short).pow(2) / u64::from(least.height).pow(2);
     let bitrate = u32::try_from(pixels).unwrap_or(u32::MAX).max(MIN_OWN_BITRATE);
     let name = format!("{short}p").parse().ok()?;
-    Some(Step { name, height: short, bitrate, max_fps: least.max_fps })
+    Some(Step { name, height: short, bitrate, ..least.clone() })
 }
 
-fn rung(width: u32, height: u32, step: &Step) -> Rung {
+fn rung(width: u32, height: u32, step: &Step, preset: &str) -> Rung {
     let (short, long) = (u64::from(width.min(height)), u64::from(width.max(height)));
     let side = u64::from(step.height & !1);
     // Nearest even number: 4:2:0 chroma has half the pixels each way.
     let other = (((long * side + short) / (2 * short)) * 2) as u32;
     let (width, height) = if width >= height { (other, side as u32) } else { (side as u32, other) };
-    let target = wire::Rung { width, height, bitrate: step.bitrate, max_fps: step.max_fps };
+    let preset = if step.preset.is_empty() { preset } else { &step.preset };
+    let target = wire::Rung {
+        width,
+        height,
+        bitrate: step.bitrate,
+        max_fps: step.max_fps,
+        preset: preset.to_owned(),
+        task: wire::Task::Describe,
+        after: None,
+    };
     Rung { name: step.name.clone(), target }
 }
 
@@ -86,7 +131,7 @@ mod tests {
     use super::*;
 
     fn planned(width: u32, height: u32) -> Vec<(String, u32, u32)> {
-        let rungs = plan(width, height, &default_steps(), false);
+        let rungs = plan(width, height, &default_steps(), "veryfast", false);
         rungs.into_iter().map(|r| (r.name.to_string(), r.target.width, r.target.height)).collect()
     }
 
@@ -108,7 +153,7 @@ mod tests {
     #[test]
     fn a_codec_that_not_all_know_gets_h264_of_its_own_size() {
         let beside = |width, height| {
-            let rungs = plan(width, height, &default_steps(), true);
+            let rungs = plan(width, height, &default_steps(), "veryfast", true);
             rungs
                 .into_iter()
                 .map(|r| (r.name.to_string(), r.target.width, r.target.height))
@@ -119,9 +164,9 @@ mod tests {
         assert_eq!(beside(1920, 1080), rungs(&full));
         assert_eq!(beside(640, 360), rungs(&full[2..]));
         assert_eq!(beside(426, 240), rungs(&[("240p", 426, 240)]));
-        assert_eq!(plan(426, 240, &default_steps(), true)[0].target.bitrate, 355_555);
+        assert_eq!(plan(426, 240, &default_steps(), "veryfast", true)[0].target.bitrate, 355_555);
         assert_eq!((beside(32, 32), beside(0, 0)), (vec![], vec![]));
-        assert_eq!(plan(640, 360, &[], true), []);
+        assert_eq!(plan(640, 360, &[], "veryfast", true), []);
     }
 
     #[test]
@@ -135,7 +180,7 @@ mod tests {
     #[test]
     fn sides_are_even_and_keep_the_shape() {
         for (width, height) in [(1279, 719), (1000, 721), (1921, 817), (722, 4095), (721, 721)] {
-            for rung in plan(width, height, &default_steps(), true) {
+            for rung in plan(width, height, &default_steps(), "veryfast", true) {
                 let (w, h) = (rung.target.width, rung.target.height);
                 assert!(w % 2 == 0 && h % 2 == 0, "{w}x{h}");
                 let (want, got) = (f64::from(width) / f64::from(height), f64::from(w) / f64::from(h));
@@ -151,9 +196,11 @@ mod tests {
             height,
             bitrate: 1,
             max_fps: 30,
+            preset: String::new(),
         };
         let ladder: Vec<_> = [100, 300, 200, 300, 10, 150, 160, 170, 180].map(step).into();
-        let heights: Vec<_> = plan(1280, 720, &ladder, false).iter().map(|r| r.target.height).collect();
+        let planned = plan(1280, 720, &ladder, "fast", false);
+        let heights: Vec<_> = planned.iter().map(|r| r.target.height).collect();
         assert_eq!(heights, [300, 200, 180, 170, 160, 150]);
     }
 }

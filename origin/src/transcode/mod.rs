@@ -2,49 +2,36 @@
 //!
 //! Nothing here can hold up ingest: a child that falls behind pauses its least valuable rungs, the queue to it is
 //! bounded in frames and bytes and drops whole groups of pictures when it is full all the same, and a child
-//! that dies or hangs is replaced at the next cut.
+//! that dies or hangs is replaced by one that goes on where it stopped. A rung that nobody watches is not encoded,
+//! and where none is watched there is no child.
 
+mod backlog;
 pub mod child;
+mod config;
+mod demand;
+mod inputs;
 pub mod ladder;
+pub mod probe;
 mod process;
+mod sink;
 mod supervisor;
 pub mod wire;
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use nearcast_api::BroadcastId;
 use nearcast_media::codec::avc;
-use nearcast_media::{Config as TrackConfig, Frame, Picture};
+use nearcast_media::{Config as TrackConfig, Frame};
 use nearcast_service::drain::Drain;
-use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-pub use ladder::{Rung, Step};
+pub use config::Config;
+pub use demand::{Demand, Watching};
+use inputs::{Inputs, Level, Queued};
+pub use ladder::{Ladder, Rung, Step};
 
 use crate::metrics::Transcode as Metrics;
-
-/// `[transcode]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Make lower renditions; without, viewers get the source alone.
-    pub enabled: bool,
-    /// libx264's preset: `ultrafast` to `placebo`. Slower looks better at the same bitrate and costs more.
-    pub preset: String,
-    /// Threads of the decoder. Every rung's encoder has one of its own.
-    pub decode_threads: u16,
-    /// Bytes of decoded pictures that may wait for a broadcast's encoders. More wait as coded frames; when
-    /// those are a second old, the least valuable rung pauses.
-    pub queue_bytes: u32,
-    /// Bytes of writable memory a broadcast's child process may have.
-    pub memory_bytes: u64,
-    /// The program to run as the child; empty for this one.
-    pub program: PathBuf,
-    /// Lower renditions, any order; a source gets those below its own size.
-    pub ladder: Vec<Step>,
-}
 
 /// What came back from the child. `rung` counts in the order of the plan.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,8 +49,18 @@ pub enum Output {
     Lag {
         rung: usize,
     },
-    /// The child is gone; all rungs leave out frames up to a later cut.
-    Lost,
+    /// Somebody watches the rung: its frames come, at first faster than they are shown.
+    Awake {
+        rung: usize,
+    },
+    /// Nobody watches the rung: no frames come until it is awake again.
+    Asleep {
+        rung: usize,
+    },
+    /// When the rung is awake again it will not go on where it stopped, but begin anew.
+    Forget {
+        rung: usize,
+    },
 }
 
 /// The origin's handle on a broadcast's ladder. Dropping it ends the child's input.
@@ -73,115 +70,62 @@ pub struct Transcoder {
     level: Arc<Level>,
     /// What does not fit is left out up to a place where the decoder and all rungs can begin anew.
     skipping: bool,
+    source: wire::Source,
+    /// The source has changed; the next frame tells.
+    renewed: bool,
     metrics: Metrics,
 }
 
-/// A frame on its way to the child.
-#[derive(Debug)]
-struct Queued {
-    frame: Frame,
-    cut: bool,
-}
-
-/// How full the queue to the child is, beside the number of frames that its channel bounds.
-#[derive(Debug, Default)]
-struct Level {
-    bytes: AtomicUsize,
-    /// Decoding time of the newest frame that was put in.
-    newest: AtomicI64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            preset: "veryfast".into(),
-            decode_threads: 1,
-            queue_bytes: 64 << 20,
-            memory_bytes: 1 << 30,
-            program: PathBuf::new(),
-            ladder: ladder::default_steps(),
-        }
-    }
-}
-
-impl Config {
-    /// Says what cannot work, if anything.
-    pub fn check(&self) -> Result<(), String> {
-        if !PRESETS.contains(&self.preset.as_str()) {
-            let known = PRESETS.join(", ");
-            return Err(format!("transcode.preset {:?} is not one of {known}", self.preset));
-        }
-        let reserved = |step: &&Step| RESERVED.contains(&step.name.as_str());
-        if let Some(step) = self.ladder.iter().find(reserved) {
-            return Err(format!("transcode.ladder: {:?} is taken, choose another name", step.name.as_str()));
-        }
-        for (index, step) in self.ladder.iter().enumerate() {
-            if self.ladder[..index].iter().any(|other| other.name == step.name) {
-                return Err(format!("transcode.ladder: {:?} is there twice", step.name.as_str()));
-            }
-            if step.bitrate < MIN_BITRATE {
-                let name = step.name.as_str();
-                return Err(format!(
-                    "transcode.ladder: {name:?} has a bitrate below {MIN_BITRATE} bits per second"
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// The rungs for a video source, best first; none when transcoding is off.
-    pub fn plan(&self, source: &TrackConfig) -> Vec<Rung> {
-        match source.picture() {
-            Some(Picture { width, height, .. }) if self.enabled => {
-                // Every viewer can play H.264: another codec gets it in its own size, too.
-                let beside = !matches!(source, TrackConfig::Avc(_));
-                ladder::plan(width, height, &self.ladder, beside)
-            }
-            _ => Vec::new(),
-        }
-    }
-}
-
 impl Transcoder {
-    /// Starts a child for `rungs` of the source, and replaces it for as long as the handle lives. What it
-    /// makes comes out of the receiver, which ends after the last frame when the handle is dropped.
+    /// Starts children for the `ladder` of the source as it is wanted, and replaces them for as long as the handle
+    /// lives. What they make comes out of the receiver, which ends after the last frame when the handle is dropped.
     pub fn spawn(
         config: &Config,
         broadcast: BroadcastId,
-        source: &TrackConfig,
-        rungs: &[Rung],
+        source: wire::Source,
+        ladder: &Ladder,
+        encoder: wire::Encoder,
         drain: &Drain,
         metrics: &Metrics,
     ) -> (Self, mpsc::Receiver<Output>) {
+        let Ladder { rungs, demand } = ladder;
         let (queue, inputs) = mpsc::channel(QUEUE_FRAMES);
         let (outputs, receiver) = mpsc::channel(OUTPUT_FRAMES);
         let level = Arc::<Level>::default();
         let start = wire::Start {
-            // A source with rungs has a picture.
-            codec: wire::Codec::of(source).unwrap_or(wire::Codec::Avc),
-            record: source.record(),
+            source: source.clone(),
             rungs: rungs.iter().map(|rung| rung.target.clone()).collect(),
-            preset: config.preset.clone(),
+            encoder,
             decode_threads: config.decode_threads,
             queue_bytes: config.queue_bytes,
             memory_bytes: config.memory_bytes,
         };
-        let names = rungs.iter().map(|rung| rung.name.to_string()).collect();
         let supervisor = supervisor::Supervisor {
             program: config.program.clone(),
             broadcast,
             start,
-            inputs: supervisor::Inputs::new(inputs, Arc::clone(&level)),
-            sink: supervisor::Sink { outputs, names, metrics: metrics.clone() },
+            inputs: Inputs::new(inputs, Arc::clone(&level), source.clone()),
+            demand: Arc::clone(demand),
+            sink: sink::Sink::new(outputs, rungs.iter().map(|rung| rung.name.to_string()), metrics.clone()),
         };
         drain.spawn("transcoder", supervisor.run());
-        (Self { queue, level, skipping: true, metrics: metrics.clone() }, receiver)
+        let metrics = metrics.clone();
+        (Self { queue, level, skipping: true, source, renewed: false, metrics }, receiver)
+    }
+
+    /// The source is of this configuration from the next frame on. Where that is another, rungs go on at the next
+    /// cut at a keyframe, from a child that has been started for it. Their sizes stay as planned.
+    pub fn renew(&mut self, source: &TrackConfig) {
+        if let Some(source) = wire::Source::of(source).filter(|source| *source != self.source) {
+            self.source = source;
+            (self.renewed, self.skipping) = (true, true);
+        }
     }
 
     /// Hands a source frame to the child. Never waits.
     pub fn push(&mut self, frame: Frame, cut: bool) {
-        if self.skipping && !(cut && frame.keyframe) {
+        let fresh = self.skipping;
+        if fresh && !(cut && frame.keyframe) {
             self.metrics.skipped_frames.inc();
             return;
         }
@@ -190,8 +134,12 @@ impl Transcoder {
         newest.store(frame.dts, Ordering::Relaxed);
         // Counted before it is sent, for the other end counts down when it takes it out.
         let fits = bytes.fetch_add(size, Ordering::Relaxed) + size <= QUEUE_BYTES;
-        self.skipping = !fits || self.queue.try_send(Queued { frame, cut }).is_err();
-        if self.skipping {
+        let source = self.renewed.then(|| self.source.clone());
+        let queued = Queued { frame, cut, fresh, source };
+        self.skipping = !fits || self.queue.try_send(queued).is_err();
+        if !self.skipping {
+            self.renewed = false;
+        } else {
             bytes.fetch_sub(size, Ordering::Relaxed);
             self.metrics.skipped_frames.inc();
         }
@@ -207,24 +155,6 @@ const QUEUE_BYTES: usize = 16 << 20;
 /// Frames from the child: half a second of three rungs at 60 per second.
 const OUTPUT_FRAMES: usize = 90;
 
-const MIN_BITRATE: u32 = 16_000;
-
-/// Renditions that are not made by a child.
-const RESERVED: [&str; 3] = ["source", "audio", "thumbs"];
-
-const PRESETS: [&str; 10] = [
-    "ultrafast",
-    "superfast",
-    "veryfast",
-    "faster",
-    "fast",
-    "medium",
-    "slow",
-    "slower",
-    "veryslow",
-    "placebo",
-];
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -234,7 +164,9 @@ mod tests {
     fn transcoder() -> (Transcoder, mpsc::Receiver<Queued>) {
         let (queue, inputs) = mpsc::channel(4);
         let metrics = Metrics::register(&nearcast_service::metrics::Registry::new());
-        (Transcoder { queue, level: Arc::default(), skipping: true, metrics }, inputs)
+        let source = wire::Source { codec: wire::Codec::Avc, record: Bytes::new() };
+        let level = Arc::default();
+        (Transcoder { queue, level, skipping: true, source, renewed: false, metrics }, inputs)
     }
 
     fn frame(n: i64, keyframe: bool, size: usize) -> Frame {
@@ -268,19 +200,5 @@ mod tests {
         transcoder.push(frame(1, false, 1), false);
         assert_eq!(transcoder.level.bytes.load(Ordering::Relaxed), QUEUE_BYTES);
         assert!(inputs.try_recv().is_ok() && inputs.try_recv().is_err());
-    }
-
-    #[test]
-    fn a_ladder_that_cannot_work_is_refused_with_the_reason() {
-        assert_eq!(Config::default().check(), Ok(()));
-        let with = |change: fn(&mut Config)| {
-            let mut config = Config::default();
-            change(&mut config);
-            config.check().unwrap_err()
-        };
-        assert!(with(|c| c.preset = "fastest".into()).contains("veryfast"));
-        assert!(with(|c| c.ladder[0].name = "source".parse().unwrap()).contains("taken"));
-        assert!(with(|c| c.ladder[0].name = c.ladder[1].name.clone()).contains("twice"));
-        assert!(with(|c| c.ladder[0].bitrate = 2800).contains("720p"));
     }
 }

@@ -10,9 +10,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
-use super::child;
-use super::supervisor::{Inputs, Sink};
-use super::wire::{self, Input, Reply, Request, Start};
+use super::inputs::{Inputs, Next};
+use super::sink::Sink;
+use super::supervisor::rest;
+use super::wire::{self, Reply, Request, Start};
+use super::{Demand, child};
 use crate::error::{Error, Result};
 
 /// A running child. Dropping it kills it.
@@ -21,6 +23,16 @@ pub(super) struct Process {
     stdin: ChildStdin,
     stdout: ChildStdout,
     stderr: ChildStderr,
+}
+
+/// Why a child's life ended well.
+pub(super) enum Done {
+    /// There is no more input, and it has given all it had.
+    Ended,
+    /// Other rungs are wanted than it makes.
+    Changed,
+    /// The next frame is of another source; the child has given all it had.
+    Source,
 }
 
 impl Process {
@@ -46,72 +58,136 @@ impl Process {
         }
     }
 
+    /// Asks whether `encoder` works; `Err` says why not.
+    pub(super) async fn probe(self, encoder: wire::Encoder) -> Result<()> {
+        let Self { mut child, mut stdin, stdout: _stdout, stderr } = self;
+        let mut buffer = BytesMut::new();
+        Request::Probe(encoder).encode(&mut buffer);
+        write(&mut stdin, &mut buffer).await?;
+        let mut last_words = LastWords { stderr, tail: Vec::new() };
+        let ended = async {
+            last_words.finish().await;
+            child.wait().await
+        };
+        // A driver that hangs is none.
+        let Ok(status) = timeout(PROBE, ended).await else { return Err(Error::TranscoderStuck) };
+        let status = status.map_err(Error::SpawnTranscoder)?;
+        if status.success() { Ok(()) } else { Err(Error::Transcoder { status, words: last_words.line() }) }
+    }
+
     /// The process id while it runs.
     pub(super) fn id(&self) -> Option<u32> {
         self.child.id()
     }
 
-    /// Feeds the child until the input ends and it has given all it had.
+    /// Feeds the child, which makes the rungs that are `wanted`, for as long as it is the right one.
     ///
     /// # Errors
     /// The child ended early, hangs, or breaks the protocol. It is dead then.
     pub(super) async fn run(
         self,
         start: Start,
-        first: Input,
+        wanted: u8,
+        awake: &mut u8,
         inputs: &mut Inputs,
+        demand: &Demand,
         sink: &Sink,
-    ) -> Result<()> {
+    ) -> Result<Done> {
         let Self { mut child, stdin, stdout, stderr } = self;
         let mut last_words = LastWords { stderr, tail: Vec::new() };
+        let feeder = Feeder { stdin, wanted, awake, inputs, demand, sink };
         let talked = tokio::select! {
-            talked = talk(stdin, stdout, start, first, inputs, sink) => talked,
+            talked = talk(feeder, stdout, start, sink) => talked,
             never = last_words.collect() => match never {},
         };
-        if talked.as_ref().is_err_and(|error| !matches!(error, Error::TranscoderGone)) {
+        let closed = matches!(talked, Ok(Done::Ended | Done::Source) | Err(Error::TranscoderGone));
+        if !closed {
+            // What it has not said yet the next one will.
             child.kill().await.map_err(Error::SpawnTranscoder)?;
             return talked;
         }
         // It has closed its stdout, so it is about to exit.
         let Ok(status) = timeout(EXIT, child.wait()).await else { return Err(Error::TranscoderStuck) };
         let status = status.map_err(Error::SpawnTranscoder)?;
-        if talked.is_ok() && status.success() {
-            return Ok(());
+        if status.success() {
+            return talked;
         }
         let _timed_out = timeout(EXIT, last_words.finish()).await;
         Err(Error::Transcoder { status, words: last_words.line() })
     }
 }
 
-/// Both directions at once, until the child has answered everything.
-async fn talk(
-    stdin: ChildStdin,
-    stdout: ChildStdout,
-    start: Start,
-    first: Input,
-    inputs: &mut Inputs,
-    sink: &Sink,
-) -> Result<()> {
+/// Both directions at once, until the child has answered everything or need not.
+async fn talk(feeder: Feeder<'_>, stdout: ChildStdout, start: Start, sink: &Sink) -> Result<Done> {
     let mut read = pin!(read(stdout, sink));
-    tokio::select! {
-        fed = feed(stdin, start, first, inputs) => fed?,
+    let done = tokio::select! {
+        fed = feeder.feed(start) => fed?,
         read = &mut read => return read.and(Err(Error::TranscoderGone)),
+    };
+    if let Done::Changed = done {
+        return Ok(done);
     }
-    timeout(FLUSH, read).await.unwrap_or(Err(Error::TranscoderStuck))
+    timeout(FLUSH, read).await.unwrap_or(Err(Error::TranscoderStuck))?;
+    Ok(done)
 }
 
-/// Writes until the input ends, and closes the pipe.
-async fn feed(mut stdin: ChildStdin, start: Start, first: Input, inputs: &mut Inputs) -> Result<()> {
-    let mut buffer = BytesMut::new();
-    Request::Start(start).encode(&mut buffer);
-    let mut next = Some(first);
-    while let Some(input) = next {
-        Request::Frame(input).encode(&mut buffer);
-        write(&mut stdin, &mut buffer).await?;
-        next = inputs.next().await;
+/// What writes to the child.
+struct Feeder<'a> {
+    stdin: ChildStdin,
+    wanted: u8,
+    awake: &'a mut u8,
+    inputs: &'a mut Inputs,
+    demand: &'a Demand,
+    sink: &'a Sink,
+}
+
+impl Feeder<'_> {
+    /// Writes until the input ends or the child is not the right one any more, and closes the pipe.
+    async fn feed(mut self, start: Start) -> Result<Done> {
+        let mut buffer = BytesMut::new();
+        Request::Start(start).encode(&mut buffer);
+        for input in self.inputs.backlog() {
+            Request::Frame(input).encode(&mut buffer);
+            write(&mut self.stdin, &mut buffer).await?;
+        }
+        loop {
+            let next = tokio::select! {
+                next = self.inputs.next() => next,
+                () = self.demand.changed() => Some(Next::Nothing),
+            };
+            match next {
+                Some(Next::Frame(input)) => Request::Frame(input).encode(&mut buffer),
+                Some(Next::Nothing) => {}
+                Some(Next::Source) => return self.end(buffer, Done::Source).await,
+                None => return self.end(buffer, Done::Ended).await,
+            }
+            if !self.suits(&mut buffer).await? {
+                return Ok(Done::Changed);
+            }
+            write(&mut self.stdin, &mut buffer).await?;
+        }
     }
-    Request::End.encode(&mut buffer);
-    write(&mut stdin, &mut buffer).await
+
+    /// Whether the child makes what is wanted; says what it need not make any more.
+    async fn suits(&mut self, buffer: &mut BytesMut) -> Result<bool> {
+        let wanted = self.demand.settle();
+        let idle = wanted == 0 && self.sink.all_described();
+        if idle || wanted & !self.wanted != 0 {
+            return Ok(false);
+        }
+        if wanted != self.wanted {
+            rest(self.wanted & !wanted, self.awake, self.sink).await?;
+            Request::Wanted { rungs: wanted }.encode(buffer);
+            self.wanted = wanted;
+        }
+        Ok(true)
+    }
+
+    async fn end(mut self, mut buffer: BytesMut, done: Done) -> Result<Done> {
+        Request::End.encode(&mut buffer);
+        write(&mut self.stdin, &mut buffer).await?;
+        Ok(done)
+    }
 }
 
 async fn write(stdin: &mut ChildStdin, buffer: &mut BytesMut) -> Result<()> {
@@ -182,6 +258,9 @@ const FLUSH: Duration = Duration::from_secs(5);
 
 /// From closed pipes to a reaped process.
 const EXIT: Duration = Duration::from_secs(2);
+
+/// For a device to be opened and to encode one picture.
+const PROBE: Duration = Duration::from_secs(10);
 
 /// Bytes kept of stderr.
 const TAIL: usize = 1024;

@@ -1,22 +1,23 @@
-//! Keeps a child running for as long as there is input: starts it at a cut, replaces it when it fails.
+//! Runs a child while a rung is wanted, and replaces it when it fails or another rung is wanted.
+//!
+//! Every child begins with the backlog. What children before it have encoded it only decodes, so a rung goes on
+//! with the very next picture whatever happened to its encoder.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nearcast_api::BroadcastId;
-use nearcast_media::codec::avc;
 use nearcast_service::backoff::Backoff;
 use nearcast_service::log::Chain;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::process::Process;
-use super::wire::{self, Input, Reply, Start};
-use super::{Level, Output, Queued};
-use crate::error::{Error, Result};
-use crate::metrics::{RungLabels, Transcode as Metrics};
+use super::inputs::{Inputs, Next};
+use super::process::{Done, Process};
+use super::sink::Sink;
+use super::wire::{Start, Task};
+use super::{Demand, Output};
+use crate::error::Result;
 
 /// The task behind a [`super::Transcoder`].
 pub(super) struct Supervisor {
@@ -24,116 +25,114 @@ pub(super) struct Supervisor {
     pub(super) broadcast: BroadcastId,
     pub(super) start: Start,
     pub(super) inputs: Inputs,
+    pub(super) demand: Arc<Demand>,
     pub(super) sink: Sink,
-}
-
-/// The child's end of the queue.
-pub(super) struct Inputs {
-    queue: mpsc::Receiver<Queued>,
-    level: Arc<Level>,
-}
-
-impl Inputs {
-    pub(super) fn new(queue: mpsc::Receiver<Queued>, level: Arc<Level>) -> Self {
-        Self { queue, level }
-    }
-
-    /// The next frame, or nothing when there will be no more.
-    pub(super) async fn next(&mut self) -> Option<Input> {
-        let Queued { frame, cut } = self.queue.recv().await?;
-        self.level.bytes.fetch_sub(frame.data.len(), Ordering::Relaxed);
-        let behind = self.level.newest.load(Ordering::Relaxed) - frame.dts;
-        Some(Input { frame, cut, behind: u32::try_from(behind.max(0)).unwrap_or(u32::MAX) })
-    }
-}
-
-/// Where the child's replies go.
-pub(super) struct Sink {
-    pub(super) outputs: mpsc::Sender<Output>,
-    /// The rungs' names, for metrics.
-    pub(super) names: Vec<String>,
-    pub(super) metrics: Metrics,
-}
-
-impl Sink {
-    /// Hands a reply on. Waits while the packager is behind: then the child's queues fill, and it sheds.
-    pub(super) async fn take(&self, reply: Reply) -> Result<()> {
-        let output = match reply {
-            Reply::Config { rung, record } => {
-                let config = avc::Config::parse(&record).map_err(Error::TranscoderConfig)?;
-                Output::Config { rung: self.known(rung)?, config }
-            }
-            Reply::Frame { rung, frame } => Output::Frame { rung: self.known(rung)?, frame },
-            Reply::Lag { rung, dropped } => {
-                let rung = self.known(rung)?;
-                let labels = RungLabels { rung: self.names[rung].clone() };
-                self.metrics.shed_frames.get_or_create(&labels).inc_by(u64::from(dropped));
-                Output::Lag { rung }
-            }
-            Reply::Damaged { frames } => {
-                self.metrics.damaged_frames.inc_by(u64::from(frames));
-                return Ok(());
-            }
-        };
-        self.outputs.send(output).await.map_err(|_| Error::TranscoderGone)
-    }
-
-    fn known(&self, rung: u8) -> Result<usize> {
-        let rung = usize::from(rung);
-        if rung < self.names.len() { Ok(rung) } else { Err(wire::Error::UnknownRung.into()) }
-    }
 }
 
 impl Supervisor {
     /// Runs until the input ends and the last child has given what it had.
     pub(super) async fn run(mut self) {
         let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
-        let mut delay = Duration::ZERO;
-        // A child begins where a decoder can, and where every rung starts a group of pictures.
-        while let Some(first) = self.next_start(delay).await {
+        let mut failures = 0_u32;
+        let mut not_before = Instant::now();
+        let mut awake = 0;
+        while let Ok(Some(wanted)) = self.due(not_before, &mut awake).await {
             let began = Instant::now();
-            let Err(error) = self.live(first).await else { return };
-            if self.sink.outputs.is_closed() {
-                return;
-            }
+            let error = match self.live(wanted, &mut awake).await {
+                Ok(Done::Ended) => return,
+                Ok(Done::Changed | Done::Source) => continue,
+                Err(_) if self.sink.is_closed() => return,
+                Err(error) => error,
+            };
             self.sink.metrics.restarts.inc();
+            failures += 1;
             if began.elapsed() > GOOD_RUN {
                 backoff.reset();
+                failures = 1;
             }
-            delay = backoff.delay();
+            if failures > 1 {
+                // What it stumbled over may be in the backlog.
+                self.inputs.forget();
+            }
+            not_before = Instant::now() + backoff.delay();
             tracing::warn!(
                 broadcast = %self.broadcast,
+                failures,
                 "the transcoder stopped, lower renditions pause: {}",
                 Chain(&error)
             );
-            if self.sink.outputs.send(Output::Lost).await.is_err() {
-                return;
-            }
         }
     }
 
-    /// One child, from its first frame to its end.
-    async fn live(&mut self, first: Input) -> Result<()> {
+    /// One child, from its first frame to its end, for the rungs that are `wanted`.
+    async fn live(&mut self, wanted: u8, awake: &mut u8) -> Result<Done> {
+        self.start.source = self.inputs.source().clone();
+        for (index, rung) in self.start.rungs.iter_mut().enumerate() {
+            let bit = 1 << index;
+            rung.after = self.sink.newest(index);
+            rung.task = match self.sink.is_described(index) {
+                _ if wanted & bit != 0 => Task::Encode,
+                true => Task::Nothing,
+                false => Task::Describe,
+            };
+            if wanted & !*awake & bit != 0 {
+                self.sink.send(Output::Awake { rung: index }).await?;
+            }
+        }
+        *awake |= wanted;
         let process = Process::spawn(&self.program)?;
-        tracing::debug!(broadcast = %self.broadcast, pid = process.id(), "a transcoder starts");
-        process.run(self.start.clone(), first, &mut self.inputs, &self.sink).await
+        tracing::debug!(broadcast = %self.broadcast, pid = process.id(), wanted, "a transcoder starts");
+        let Self { start, inputs, demand, sink, .. } = self;
+        let done = process.run(start.clone(), wanted, awake, inputs, demand, sink).await;
+        tracing::debug!(broadcast = %self.broadcast, "a transcoder has ended");
+        done
     }
 
-    /// Discards input for as long as `delay`, then up to a place to begin.
-    async fn next_start(&mut self, delay: Duration) -> Option<Input> {
-        let not_before = Instant::now() + delay;
+    /// Takes input until a child is needed and there is something to give it; answers which rungs are wanted. Nothing
+    /// when the input ends.
+    async fn due(&mut self, not_before: Instant, awake: &mut u8) -> Result<Option<u8>> {
         loop {
-            let input = self.inputs.next().await?;
-            if input.cut && input.frame.keyframe && Instant::now() >= not_before {
-                return Some(input);
+            let wanted = self.demand.settle();
+            rest(*awake & !wanted, awake, &self.sink).await?;
+            self.forget_stale(wanted).await?;
+            let needed = wanted != 0 || !self.sink.all_described();
+            if needed && self.inputs.start().is_some() && Instant::now() >= not_before {
+                return Ok(Some(wanted));
             }
-            self.sink.metrics.skipped_frames.inc();
+            tokio::select! {
+                next = self.inputs.next() => match next {
+                    None => return Ok(None),
+                    Some(Next::Frame(_) | Next::Source | Next::Nothing) => {}
+                },
+                () = self.demand.changed() => {}
+            }
         }
+    }
+
+    /// Rungs that sleep for so long that the backlog does not reach back to their end begin anew.
+    async fn forget_stale(&self, wanted: u8) -> Result<()> {
+        let Some(start) = self.inputs.start() else { return Ok(()) };
+        for index in (0..self.start.rungs.len()).filter(|index| wanted & 1 << index == 0) {
+            if self.sink.newest(index).is_some_and(|newest| newest < start) {
+                self.sink.forget(index);
+                self.sink.send(Output::Forget { rung: index }).await?;
+            }
+        }
+        Ok(())
     }
 }
 
+/// Tells that nobody watches these rungs any more.
+pub(super) async fn rest(rungs: u8, awake: &mut u8, sink: &Sink) -> Result<()> {
+    for index in (0..u8::BITS as usize).filter(|index| rungs & 1 << index != 0) {
+        sink.send(Output::Asleep { rung: index }).await?;
+    }
+    *awake &= !rungs;
+    Ok(())
+}
+
 /// The first failure may be chance.
-const FIRST_DELAY: Duration = Duration::from_millis(200);
+const FIRST_DELAY: Duration = Duration::from_millis(50);
 
 /// A bitstream that kills every child costs one short life each half minute.
 const LONGEST_DELAY: Duration = Duration::from_secs(30);

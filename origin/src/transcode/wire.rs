@@ -5,52 +5,28 @@
 //! it no more than the stranger.
 
 mod codec;
+mod start;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use nearcast_media::Frame;
 
-pub use codec::Codec;
+pub use codec::{Codec, Source};
+pub use start::{Encoder, Rung, Start, Task};
 
 /// What the origin sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
     /// First, once.
     Start(Start),
+    /// Instead of a start: try this encoder, and exit with success when it works.
+    Probe(Encoder),
     Frame(Input),
+    /// From here on only these rungs are wanted, one bit each, rung 0 the lowest; what stopped does not run again.
+    Wanted {
+        rungs: u8,
+    },
     /// Encode what is left, then exit. Closing the pipe means the same.
     End,
-}
-
-/// What the child must know before the first frame.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Start {
-    /// The source's codec.
-    pub codec: Codec,
-    /// Decoder configuration of the source, as an MP4 sample entry holds it.
-    pub record: Bytes,
-    /// Best rung first.
-    pub rungs: Vec<Rung>,
-    /// libx264's preset.
-    pub preset: String,
-    /// Threads of the decoder; every encoder has one.
-    pub decode_threads: u16,
-    /// Bytes of decoded pictures that may wait for all encoders together.
-    pub queue_bytes: u32,
-    /// Bytes of writable memory the child may have.
-    pub memory_bytes: u64,
-}
-
-/// One rendition to make.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rung {
-    /// Pixels, even.
-    pub width: u32,
-    /// Pixels, even.
-    pub height: u32,
-    /// Bits per second.
-    pub bitrate: u32,
-    /// Frames per second to stay at or below; 0 keeps the source's.
-    pub max_fps: u16,
 }
 
 /// A source frame.
@@ -97,10 +73,14 @@ pub enum Error {
     Truncated,
     #[error("a message goes on after its last field")]
     Trailing,
-    #[error("a preset is not UTF-8")]
+    #[error("a name is not UTF-8")]
     NotText,
     #[error("a source of unknown codec {0}")]
     UnknownCodec(u8),
+    #[error("an encoder of unknown number {0}")]
+    UnknownEncoder(u8),
+    #[error("a task of unknown number {0}")]
+    UnknownTask(u8),
     #[error("a message names a rung that was not asked for")]
     UnknownRung,
 }
@@ -133,12 +113,14 @@ impl Request {
                 out.put_u8(START);
                 start.encode(out);
             }
+            Self::Probe(encoder) => out.put_slice(&[PROBE, *encoder as u8]),
             Self::Frame(input) => {
                 out.put_u8(FRAME);
                 out.put_u8(u8::from(input.cut));
                 out.put_u32(input.behind);
                 encode_frame(&input.frame, out);
             }
+            Self::Wanted { rungs } => out.put_slice(&[WANTED, *rungs]),
             Self::End => out.put_u8(END),
         });
     }
@@ -151,6 +133,14 @@ impl Request {
                 let cut = u8_of(&mut message)? & 1 != 0;
                 let behind = u32_of(&mut message)?;
                 Self::Frame(Input { cut, behind, frame: decode_frame(message)? })
+            }
+            PROBE => {
+                let encoder = Encoder::from_number(u8_of(&mut message)?)?;
+                ended(&message, Self::Probe(encoder))?
+            }
+            WANTED => {
+                let rungs = u8_of(&mut message)?;
+                ended(&message, Self::Wanted { rungs })?
             }
             END => ended(&message, Self::End)?,
             kind => return Err(Error::UnknownKind(kind)),
@@ -199,44 +189,6 @@ impl Reply {
     }
 }
 
-impl Start {
-    fn encode(&self, out: &mut BytesMut) {
-        out.put_u8(self.codec as u8);
-        out.put_u64(self.memory_bytes);
-        out.put_u32(self.queue_bytes);
-        out.put_u16(self.decode_threads);
-        out.put_u8(self.preset.len() as u8);
-        out.put_slice(&self.preset.as_bytes()[..self.preset.len() as u8 as usize]);
-        out.put_u8(self.rungs.len() as u8);
-        for rung in &self.rungs[..self.rungs.len() as u8 as usize] {
-            out.put_u32(rung.width);
-            out.put_u32(rung.height);
-            out.put_u32(rung.bitrate);
-            out.put_u16(rung.max_fps);
-        }
-        out.put_slice(&self.record);
-    }
-
-    fn decode(mut body: Bytes) -> Result<Self, Error> {
-        let codec = Codec::decode(u8_of(&mut body)?)?;
-        let memory_bytes = body.try_get_u64().map_err(|_| Error::Truncated)?;
-        let queue_bytes = u32_of(&mut body)?;
-        let decode_threads = u16_of(&mut body)?;
-        let length = u8_of(&mut body)? as usize;
-        if body.len() < length {
-            return Err(Error::Truncated);
-        }
-        let preset = String::from_utf8(body.split_to(length).into()).map_err(|_| Error::NotText)?;
-        let count = u8_of(&mut body)?;
-        let rung = |body: &mut Bytes| {
-            let (width, height, bitrate) = (u32_of(body)?, u32_of(body)?, u32_of(body)?);
-            Ok(Rung { width, height, bitrate, max_fps: u16_of(body)? })
-        };
-        let rungs = (0..count).map(|_| rung(&mut body)).collect::<Result<_, Error>>()?;
-        Ok(Self { codec, record: body, rungs, preset, decode_threads, queue_bytes, memory_bytes })
-    }
-}
-
 /// Puts the length in front of what `body` writes.
 fn framed(out: &mut BytesMut, body: impl FnOnce(&mut BytesMut)) {
     let start = out.len();
@@ -282,6 +234,8 @@ const END: u8 = 3;
 const CONFIG: u8 = 4;
 const LAG: u8 = 5;
 const DAMAGED: u8 = 6;
+const WANTED: u8 = 7;
+const PROBE: u8 = 8;
 
 /// Reads `data` as a stream of messages in both directions; what can be read must be written back alike.
 pub fn fuzz(data: &[u8]) {
@@ -302,89 +256,4 @@ pub fn fuzz(data: &[u8]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn frame() -> Frame {
-        Frame { dts: -9, pts: 3_000_000_000, keyframe: true, data: Bytes::from_static(b"\0\0\0\x01\x65") }
-    }
-
-    fn requests() -> Vec<Request> {
-        let rung = Rung { width: 640, height: 360, bitrate: 800_000, max_fps: 30 };
-        let start = Start {
-            codec: Codec::Vp9,
-            record: Bytes::from_static(&[1, 100, 0, 31]),
-            rungs: vec![rung.clone(), rung],
-            preset: "veryfast".into(),
-            decode_threads: 1,
-            queue_bytes: 64 << 20,
-            memory_bytes: 1 << 30,
-        };
-        vec![
-            Request::Start(start),
-            Request::Frame(Input { frame: frame(), cut: true, behind: 90_000 }),
-            Request::End,
-        ]
-    }
-
-    fn replies() -> Vec<Reply> {
-        vec![
-            Reply::Config { rung: 1, record: Bytes::from_static(&[1, 2]) },
-            Reply::Frame { rung: 0, frame: frame() },
-            Reply::Lag { rung: 2, dropped: 60 },
-            Reply::Damaged { frames: 3 },
-        ]
-    }
-
-    fn seeds() -> Vec<BytesMut> {
-        let mut seeds = vec![BytesMut::new(); 2];
-        requests().iter().for_each(|request| request.encode(&mut seeds[0]));
-        replies().iter().for_each(|reply| reply.encode(&mut seeds[1]));
-        seeds
-    }
-
-    #[test]
-    fn messages_survive_the_pipe_however_it_is_cut() {
-        let [ask, answer] = seeds().try_into().unwrap();
-        let (mut buffer, mut got) = (BytesMut::new(), Vec::new());
-        for byte in ask {
-            buffer.put_u8(byte);
-            while let Some(message) = split(&mut buffer).unwrap() {
-                got.push(Request::decode(message).unwrap());
-            }
-        }
-        assert_eq!(got, requests());
-
-        let (mut buffer, mut got) = (answer, Vec::new());
-        while let Some(message) = split(&mut buffer).unwrap() {
-            got.push(Reply::decode(message).unwrap());
-        }
-        assert_eq!(got, replies());
-        assert!(buffer.is_empty());
-    }
-
-    #[test]
-    fn a_length_is_refused_before_it_is_believed() {
-        let mut buffer = BytesMut::from(&[0xff, 0xff, 0xff, 0xff, FRAME][..]);
-        assert_eq!(split(&mut buffer), Err(Error::TooLong(u32::MAX)));
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_harmless(data in prop::collection::vec(any::<u8>(), 0..512)) {
-            fuzz(&data);
-        }
-
-        #[test]
-        fn a_damaged_stream_is_harmless(which in 0usize..2, at in any::<prop::sample::Index>(), byte: u8, cut in any::<prop::sample::Index>()) {
-            let mut data = seeds().swap_remove(which);
-            let at = at.index(data.len());
-            data[at] = byte;
-            let end = cut.index(data.len());
-            fuzz(&data[..end]);
-            fuzz(&data);
-        }
-    }
-}
+mod tests;

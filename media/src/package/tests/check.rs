@@ -24,6 +24,12 @@ impl Checker {
         Self { seen: BTreeMap::new(), decoded: BTreeMap::new(), frame }
     }
 
+    /// From here on another client watches the rendition.
+    pub(super) fn forget(&mut self, rendition: &str) {
+        self.seen.remove(rendition);
+        self.decoded.retain(|(name, _), _| name != rendition);
+    }
+
     pub(super) fn check(&mut self, broadcast: &Broadcast, events: &[Event]) {
         for event in events {
             match event {

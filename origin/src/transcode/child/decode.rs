@@ -7,12 +7,12 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use ffmpeg_next::frame;
 
-use super::encode::{Handle, Picture};
+use super::encode::{self, Handle, Picture};
 use super::libav::{self, Decoder};
 use super::output::Output;
 use super::shed::Shedder;
 use super::{Error, limit_memory};
-use crate::transcode::wire::{self, Input, Reply, Request, Start};
+use crate::transcode::wire::{self, Input, Reply, Request, Start, Task};
 
 /// Reads until the end, then lets every rung finish.
 pub(super) fn run(mut input: impl Read) -> Result<(), Error> {
@@ -20,7 +20,11 @@ pub(super) fn run(mut input: impl Read) -> Result<(), Error> {
     let start = match next(&mut input, &mut buffer)? {
         None | Some(Request::End) => return Ok(()),
         Some(Request::Start(start)) => start,
-        Some(Request::Frame(_)) => return Err(Error::OutOfOrder),
+        Some(Request::Probe(encoder)) => {
+            libav::init().map_err(Error::Init)?;
+            return encode::probe(encoder);
+        }
+        Some(Request::Frame(_) | Request::Wanted { .. }) => return Err(Error::OutOfOrder),
     };
     limit_memory(start.memory_bytes)?;
     libav::init().map_err(Error::Init)?;
@@ -33,7 +37,11 @@ pub(super) fn run(mut input: impl Read) -> Result<(), Error> {
                 Err(Error::Thread) => break Ok(()),
                 Err(error) => break Err(error),
             },
-            Ok(Some(Request::Start(_))) => break Err(Error::OutOfOrder),
+            Ok(Some(Request::Wanted { rungs })) => match pipeline.keep(rungs) {
+                Ok(()) => {}
+                Err(error) => break Err(error),
+            },
+            Ok(Some(Request::Start(_) | Request::Probe(_))) => break Err(Error::OutOfOrder),
             Ok(Some(Request::End) | None) => break pipeline.flush(),
             Err(error) => break Err(error),
         }
@@ -59,8 +67,10 @@ fn next(input: &mut impl Read, buffer: &mut BytesMut) -> Result<Option<Request>,
 
 struct Pipeline {
     decoder: Decoder,
-    /// Started by the first picture, which says how big one is.
-    rungs: Vec<Handle>,
+    /// Those that run: started by the first picture, which says how big one is.
+    rungs: Vec<Option<Handle>>,
+    /// The rungs that have had a picture.
+    begun: Vec<bool>,
     output: Arc<Output>,
     start: Start,
     shedder: Shedder,
@@ -80,14 +90,15 @@ struct Pipeline {
 
 impl Pipeline {
     fn new(start: &Start) -> Result<Self, Error> {
-        let decoder = Decoder::open(start.codec, &start.record, start.decode_threads);
+        let decoder = Decoder::open(start.source.codec, &start.source.record, start.decode_threads);
         let decoder = decoder.map_err(Error::OpenDecoder)?;
         Ok(Self {
             decoder,
             rungs: Vec::new(),
+            begun: vec![false; start.rungs.len()],
             output: Arc::new(Output::new()),
             start: start.clone(),
-            shedder: Shedder::new(start.rungs.len()),
+            shedder: Shedder::new(start.rungs.iter().map(|rung| rung.task == Task::Encode)),
             behind: 0,
             cuts: VecDeque::new(),
             due: false,
@@ -125,7 +136,19 @@ impl Pipeline {
     }
 
     fn finish(self) -> Result<(), Error> {
-        self.rungs.into_iter().map(Handle::finish).fold(Ok(()), Result::and)
+        self.rungs.into_iter().flatten().map(Handle::finish).fold(Ok(()), Result::and)
+    }
+
+    /// Ends the rungs that are not among `wanted`, after what they still have to encode.
+    fn keep(&mut self, wanted: u8) -> Result<(), Error> {
+        for index in (0..self.start.rungs.len()).filter(|index| !has(wanted, *index)) {
+            self.start.rungs[index].task = Task::Nothing;
+            self.shedder.stop(index);
+            if let Some(handle) = self.rungs.get_mut(index).and_then(Option::take) {
+                handle.finish()?;
+            }
+        }
+        Ok(())
     }
 
     fn drain(&mut self) -> Result<(), Error> {
@@ -154,13 +177,21 @@ impl Pipeline {
             self.start_rungs(&picture)?;
         }
         let admitted = self.shedder.admit(pts, self.behind, idr);
-        let picture = Picture { image: Arc::new(picture), pts, idr };
-        for ((rung, admitted), dropped) in self.rungs.iter().zip(admitted).zip(&mut self.dropped) {
-            if !*admitted {
-                *dropped += 1;
-            } else {
-                rung.send(picture.clone())?;
+        let image = Arc::new(picture);
+        for (index, admitted) in admitted.iter().enumerate() {
+            let Some(rung) = &self.rungs[index] else { continue };
+            let after = self.start.rungs[index].after;
+            if after.is_some_and(|after| pts <= after) {
+                continue;
             }
+            if !*admitted {
+                self.dropped[index] += 1;
+                continue;
+            }
+            // Whoever goes on where another stopped needs nothing of what that one made.
+            let first = !std::mem::replace(&mut self.begun[index], true);
+            let idr = idr || first;
+            rung.send(Picture { image: Arc::clone(&image), pts, idr })?;
         }
         self.report(idr)
     }
@@ -169,9 +200,19 @@ impl Pipeline {
         // 4:2:0 at 8 bits; deeper formats are rare and only make the bound a little looser.
         let bytes = picture.width() as usize * picture.height() as usize * 3 / 2;
         let capacity = (self.start.queue_bytes as usize / bytes.max(1)).clamp(MIN_QUEUE, MAX_QUEUE);
+        let (kind, output) = (self.start.encoder, &self.output);
         for (index, rung) in self.start.rungs.iter().enumerate() {
-            let (preset, output) = (self.start.preset.clone(), Arc::clone(&self.output));
-            self.rungs.push(Handle::spawn(index as u8, rung.clone(), preset, capacity, output)?);
+            let number = index as u8;
+            self.rungs.push(match rung.task {
+                Task::Encode => {
+                    Some(Handle::spawn(number, rung.clone(), kind, capacity, Arc::clone(output))?)
+                }
+                Task::Describe => {
+                    encode::describe(number, rung, kind, picture, output)?;
+                    None
+                }
+                Task::Nothing => None,
+            });
         }
         Ok(())
     }
@@ -186,6 +227,11 @@ impl Pipeline {
         }
         Ok(())
     }
+}
+
+/// Whether the bit of number `index` is set.
+fn has(bits: u8, index: usize) -> bool {
+    u32::try_from(index).ok().and_then(|index| bits.checked_shr(index)).is_some_and(|bits| bits & 1 != 0)
 }
 
 /// The largest read from the pipe; Linux pipes hold this much by default.

@@ -12,7 +12,7 @@ use super::Error;
 use super::captions::Captions;
 use super::libav::{Encoder, Scaler};
 use super::output::Output;
-use crate::transcode::wire::{Reply, Rung};
+use crate::transcode::wire::{self, Reply, Rung};
 
 /// A decoded picture on its way to every rung.
 #[derive(Clone)]
@@ -33,14 +33,14 @@ impl Handle {
     pub(super) fn spawn(
         index: u8,
         rung: Rung,
-        preset: String,
+        encoder: wire::Encoder,
         capacity: usize,
         output: Arc<Output>,
     ) -> Result<Self, Error> {
         let (queue, pictures) = sync_channel(capacity);
         let name = format!("rung-{}x{}", rung.width, rung.height);
         // Made in its thread, where its scaler must stay.
-        let run = move || Worker::new(index, rung, preset, output).run(&pictures);
+        let run = move || Worker::new(index, rung, encoder, output).run(&pictures);
         let thread = std::thread::Builder::new().name(name).spawn(run).map_err(Error::Process)?;
         Ok(Self { queue, thread })
     }
@@ -60,7 +60,7 @@ impl Handle {
 struct Worker {
     index: u8,
     rung: Rung,
-    preset: String,
+    kind: wire::Encoder,
     pace: Pace,
     scaler: Scaler,
     /// Opened by the first picture, which says the source's colours and pixel shape.
@@ -70,9 +70,9 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(index: u8, rung: Rung, preset: String, output: Arc<Output>) -> Self {
-        let (scaler, pace) = (Scaler::new(rung.width, rung.height), Pace::new(rung.max_fps));
-        Self { index, rung, preset, pace, scaler, encoder: None, captions: Captions::default(), output }
+    fn new(index: u8, rung: Rung, kind: wire::Encoder, output: Arc<Output>) -> Self {
+        let (scaler, pace) = (Scaler::new(kind, rung.width, rung.height), Pace::new(rung.max_fps));
+        Self { index, rung, kind, pace, scaler, encoder: None, captions: Captions::default(), output }
     }
 
     fn run(&mut self, pictures: &Receiver<Picture>) -> Result<(), Error> {
@@ -93,10 +93,7 @@ impl Worker {
         }
         let fail = |source| failed(&self.rung, source);
         if self.encoder.is_none() {
-            let encoder = Encoder::open(&self.rung, &picture.image, &self.preset).map_err(fail)?;
-            let config = avc::Config::from_annexb(encoder.parameter_sets()).map_err(Error::ParameterSets)?;
-            self.output.send(&Reply::Config { rung: self.index, record: config.record })?;
-            self.encoder = Some(encoder);
+            self.encoder = Some(describe(self.index, &self.rung, self.kind, &picture.image, &self.output)?);
         }
         let Some(encoder) = &mut self.encoder else { return Err(Error::Thread) };
         let (width, height) = (picture.image.width(), picture.image.height());
@@ -106,6 +103,27 @@ impl Worker {
         encoder.send(scaled, picture.idr).map_err(fail)?;
         drain(encoder, &self.rung, self.index, &self.output)
     }
+}
+
+/// Opens the rung's encoder for pictures like `image` and tells its configuration, which depends on nothing else:
+/// an encoder that is opened for the same rung later has the same.
+pub(super) fn describe(
+    index: u8,
+    rung: &Rung,
+    kind: wire::Encoder,
+    image: &frame::Video,
+    output: &Output,
+) -> Result<Encoder, Error> {
+    let encoder = Encoder::open(kind, rung, image).map_err(|source| failed(rung, source))?;
+    let config = avc::Config::from_annexb(encoder.parameter_sets()).map_err(Error::ParameterSets)?;
+    output.send(&Reply::Config { rung: index, record: config.record })?;
+    Ok(encoder)
+}
+
+/// Whether `kind` works here.
+pub(super) fn probe(kind: wire::Encoder) -> Result<(), Error> {
+    let sets = super::libav::probe(kind).map_err(|source| Error::Probe { name: kind.name(), source })?;
+    avc::Config::from_annexb(&sets).map(drop).map_err(Error::ParameterSets)
 }
 
 /// Sends what the encoder has ready.

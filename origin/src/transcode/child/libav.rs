@@ -1,6 +1,9 @@
 //! The only file that touches libav's pointers: a decoder, a scaler and an encoder with what a live ladder needs.
 #![allow(unsafe_code, reason = "ffmpeg-next has no safe setter for extradata, max_pixels and rc_buffer_size")]
 
+mod hardware;
+mod profile;
+
 use std::ptr;
 
 use ffmpeg_next::codec::{self, threading};
@@ -94,13 +97,16 @@ impl Decoder {
 pub(super) struct Scaler {
     context: Option<scaling::Context>,
     output: frame::Video,
+    layout: format::Pixel,
     width: u32,
     height: u32,
 }
 
 impl Scaler {
-    pub(super) fn new(width: u32, height: u32) -> Self {
-        Self { context: None, output: frame::Video::empty(), width, height }
+    /// For pictures of this size that `kind` takes.
+    pub(super) fn new(kind: wire::Encoder, width: u32, height: u32) -> Self {
+        let layout = hardware::layout(kind);
+        Self { context: None, output: frame::Video::empty(), layout, width, height }
     }
 
     /// The picture at the scaler's size, valid until the next call.
@@ -110,7 +116,7 @@ impl Scaler {
             (from.format, from.width, from.height) == (input.format(), input.width(), input.height())
         };
         if !self.context.as_ref().is_some_and(same) {
-            let to = (format::Pixel::YUV420P, self.width, self.height, scaling::Flags::BICUBIC);
+            let to = (self.layout, self.width, self.height, scaling::Flags::BICUBIC);
             let from = (input.format(), input.width(), input.height());
             self.context = Some(scaling::Context::get(from.0, from.1, from.2, to.0, to.1, to.2, to.3)?);
         }
@@ -119,7 +125,7 @@ impl Scaler {
         // av_frame_make_writable leaves it whole or fails.
         unsafe {
             if self.output.is_empty() {
-                self.output.alloc(format::Pixel::YUV420P, self.width, self.height);
+                self.output.alloc(self.layout, self.width, self.height);
                 if self.output.is_empty() {
                     return Err(OUT_OF_MEMORY);
                 }
@@ -135,20 +141,24 @@ impl Scaler {
     }
 }
 
-/// libx264 for live: no B-frames, no lookahead, IDR pictures only where asked.
-pub(super) struct Encoder(encoder::video::Encoder);
+/// H.264 for live: no B-frames, no lookahead, IDR pictures only where asked.
+pub(super) struct Encoder {
+    codec: encoder::video::Encoder,
+    /// Where it takes its pictures from, if not from main memory.
+    frames: Option<hardware::Frames>,
+}
 
 impl Encoder {
     /// Opens for pictures like `source` scaled to `rung`.
-    pub(super) fn open(rung: &wire::Rung, source: &frame::Video, preset: &str) -> Result<Self, Error> {
-        let codec = encoder::find_by_name("libx264").ok_or(Error::EncoderNotFound)?;
+    pub(super) fn open(kind: wire::Encoder, rung: &wire::Rung, source: &frame::Video) -> Result<Self, Error> {
+        let codec = encoder::find_by_name(kind.name()).ok_or(Error::EncoderNotFound)?;
         let mut context = codec::Context::new_with_codec(codec);
         // Parameter sets go into the decoder configuration record, not before every IDR picture.
         context.set_flags(codec::Flags::GLOBAL_HEADER);
         let mut video = context.encoder().video()?;
         video.set_width(rung.width);
         video.set_height(rung.height);
-        video.set_format(format::Pixel::YUV420P);
+        video.set_format(hardware::layout(kind));
         video.set_time_base(Rational(1, CLOCK as i32));
         // Only rate control's first guess: it follows the real times (force-cfr=0 below).
         video.set_frame_rate(Some(Rational(30, 1)));
@@ -160,19 +170,15 @@ impl Encoder {
         video.set_bit_rate(rung.bitrate as usize);
         video.set_max_bit_rate(rung.bitrate as usize);
         video.set_max_b_frames(0);
-        video.set_gop(KEYFRAMES_ON_REQUEST);
+        video.set_gop(profile::longest_gop(kind));
         // SAFETY: the context is ours and not open yet; rc_buffer_size is a plain number of bits.
         unsafe { (*video.as_mut_ptr()).rc_buffer_size = i32::try_from(rung.bitrate).unwrap_or(i32::MAX) }
-        let options = [
-            ("preset", preset),
-            ("tune", "zerolatency"),
-            ("profile", "high"),
-            ("forced-idr", "1"),
-            // More would mean slices; the ladder is parallel by rung.
-            ("threads", "1"),
-            ("x264-params", "scenecut=0:open_gop=0:force-cfr=0"),
-        ];
-        Ok(Self(video.open_with(Dictionary::from_iter(options))?))
+        let frames = hardware::Frames::open(kind, rung.width, rung.height)?;
+        if let Some(frames) = &frames {
+            frames.attach(&mut video)?;
+        }
+        let options = profile::options(kind, rung);
+        Ok(Self { codec: video.open_with(Dictionary::from_iter(options))?, frames })
     }
 
     /// SPS and PPS in Annex B form.
@@ -180,7 +186,7 @@ impl Encoder {
         // SAFETY: the context is open, so extradata is null or points to extradata_size bytes that live and
         // stay unchanged as long as the context; the slice borrows it.
         unsafe {
-            let raw = self.0.as_ptr();
+            let raw = self.codec.as_ptr();
             match usize::try_from((*raw).extradata_size) {
                 Ok(length) if !(*raw).extradata.is_null() => {
                     std::slice::from_raw_parts((*raw).extradata, length)
@@ -193,19 +199,51 @@ impl Encoder {
     /// Takes a picture of the rung's size. Drain [`Self::receive`] before the next.
     pub(super) fn send(&mut self, picture: &mut frame::Video, idr: bool) -> Result<(), Error> {
         picture.set_kind(if idr { ff::picture::Type::I } else { ff::picture::Type::None });
-        self.0.send_frame(picture)
+        match &self.frames {
+            Some(frames) => {
+                let uploaded = frames.upload(picture)?;
+                self.codec.send_frame(&uploaded)
+            }
+            None => self.codec.send_frame(picture),
+        }
     }
 
     /// No more input: [`Self::receive`] gives what is left.
     pub(super) fn finish(&mut self) -> Result<(), Error> {
-        self.0.send_eof()
+        self.codec.send_eof()
     }
 
     /// The next access unit in Annex B form, if there is one yet.
     pub(super) fn receive(&mut self) -> Result<Option<Packet>, Error> {
         let mut packet = Packet::empty();
-        some(self.0.receive_packet(&mut packet)).map(|ready| ready.map(|()| packet))
+        some(self.codec.receive_packet(&mut packet)).map(|ready| ready.map(|()| packet))
     }
+}
+
+/// Encodes one grey picture and says whether that gave parameter sets and an IDR picture.
+pub(super) fn probe(kind: wire::Encoder) -> Result<Vec<u8>, Error> {
+    let rung = wire::Rung {
+        width: 640,
+        height: 360,
+        bitrate: 800_000,
+        max_fps: 0,
+        preset: "veryfast".into(),
+        task: wire::Task::Encode,
+        after: None,
+    };
+    let mut picture = frame::Video::new(hardware::layout(kind), rung.width, rung.height);
+    for plane in 0..picture.planes() {
+        picture.data_mut(plane).fill(128);
+    }
+    picture.set_pts(Some(0));
+    let mut encoder = Encoder::open(kind, &rung, &picture)?;
+    encoder.send(&mut picture, true)?;
+    encoder.finish()?;
+    let packet = encoder.receive()?.ok_or(Error::InvalidData)?;
+    if !packet.is_key() {
+        return Err(Error::InvalidData);
+    }
+    Ok(encoder.parameter_sets().to_vec())
 }
 
 /// Makes `captions` the picture's caption bytes; the encoder writes them into the bitstream.
@@ -268,6 +306,3 @@ const OUT_OF_MEMORY: Error = Error::Other { errno: ff::error::ENOMEM };
 
 /// 4096x2304, level 5.2: a bigger picture is no live source but an attempt on memory.
 const MAX_PIXELS: i64 = 4096 * 2304;
-
-/// The longest group of pictures libx264 knows: IDR pictures come only where they are forced.
-const KEYFRAMES_ON_REQUEST: u32 = 1 << 30;

@@ -55,9 +55,11 @@ pub enum Error {
     Scale { width: u32, height: u32, source: ffmpeg_next::Error },
     #[error("cannot encode a {width}x{height} rendition")]
     Encode { width: u32, height: u32, source: ffmpeg_next::Error },
-    #[error("libx264 gave no usable parameter sets")]
+    #[error("{name} does not work here")]
+    Probe { name: &'static str, source: ffmpeg_next::Error },
+    #[error("the encoder gave no usable parameter sets")]
     ParameterSets(#[source] nearcast_media::Error),
-    #[error("libx264 gave an unusable picture")]
+    #[error("the encoder gave an unusable picture")]
     Picture(#[source] nearcast_media::Error),
     #[error("an encoder thread stopped")]
     Thread,

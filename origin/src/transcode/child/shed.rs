@@ -20,6 +20,8 @@ pub(super) struct Shedder {
 
 #[derive(Debug, Clone)]
 struct Rung {
+    /// Somebody watches it.
+    wanted: bool,
     active: bool,
     /// Cuts to wait before it may return.
     wait: u32,
@@ -28,15 +30,17 @@ struct Rung {
 }
 
 impl Shedder {
-    /// For a number of rungs, best first. All start at the first cut.
-    pub(super) fn new(rungs: usize) -> Self {
-        let rung = Rung { active: false, wait: 0, penalty: 1 };
-        Self {
-            rungs: vec![rung; rungs],
-            started: false,
-            late: None,
-            returned: None,
-            admitted: vec![false; rungs],
+    /// For rungs, best first, of which some are `wanted`. Those start at the first cut.
+    pub(super) fn new(wanted: impl IntoIterator<Item = bool>) -> Self {
+        let rung = |wanted| Rung { wanted, active: false, wait: 0, penalty: 1 };
+        let rungs: Vec<_> = wanted.into_iter().map(rung).collect();
+        Self { started: false, late: None, returned: None, admitted: vec![false; rungs.len()], rungs }
+    }
+
+    /// Nobody watches rung number `index` any more.
+    pub(super) fn stop(&mut self, index: usize) {
+        if let Some(rung) = self.rungs.get_mut(index) {
+            (rung.wanted, rung.active) = (false, false);
         }
     }
 
@@ -69,7 +73,7 @@ impl Shedder {
 
     fn at_cut(&mut self, pts: i64, behind: i64) {
         if !std::mem::replace(&mut self.started, true) {
-            self.rungs.iter_mut().for_each(|rung| rung.active = true);
+            self.rungs.iter_mut().for_each(|rung| rung.active = rung.wanted);
             return;
         }
         for rung in &mut self.rungs {
@@ -78,7 +82,8 @@ impl Shedder {
         if behind > CALM {
             return;
         }
-        if let Some(index) = self.rungs.iter().position(|rung| !rung.active && rung.wait == 0) {
+        if let Some(index) = self.rungs.iter().position(|rung| rung.wanted && !rung.active && rung.wait == 0)
+        {
             self.rungs[index].active = true;
             self.returned = Some((index, pts));
         }
@@ -125,7 +130,7 @@ mod tests {
 
     #[test]
     fn nobody_starts_before_a_cut_and_all_start_at_it() {
-        let mut shedder = Shedder::new(2);
+        let mut shedder = Shedder::new([true; 2]);
         assert_eq!(shedder.admit(0, 0, false), [false, false]);
         assert_eq!(shedder.admit(3_000, 0, true), [true, true]);
         assert_eq!(shedder.admit(6_000, 0, false), [true, true]);
@@ -133,15 +138,25 @@ mod tests {
 
     #[test]
     fn the_least_valuable_goes_first() {
-        let mut shedder = Shedder::new(3);
+        let mut shedder = Shedder::new([true; 3]);
         assert_eq!(second(&mut shedder, 0, 0), [true, true, true]);
         assert_eq!(second(&mut shedder, 1, 2 * CLOCK), [true, true, false]);
         assert_eq!(second(&mut shedder, 2, 2 * CLOCK), [false, false, false]);
     }
 
     #[test]
+    fn a_rung_that_nobody_watches_neither_runs_nor_is_shed() {
+        let mut shedder = Shedder::new([true, false, true, true]);
+        assert_eq!(second(&mut shedder, 0, 0), [true, false, true, true]);
+        shedder.stop(3);
+        assert_eq!(second(&mut shedder, 1, 0), [true, false, true, false]);
+        assert_eq!(second(&mut shedder, 2, 2 * CLOCK), [true, false, false, false]);
+        assert_eq!(second(&mut shedder, 4, 0), [true, false, true, false]);
+    }
+
+    #[test]
     fn a_burst_that_is_worked_off_costs_nobody_anything() {
-        let mut shedder = Shedder::new(2);
+        let mut shedder = Shedder::new([true; 2]);
         for n in 0..120 {
             let behind = 3 * CLOCK - n * 2_000;
             assert_eq!(shedder.admit(n * 3_000, behind, n % 30 == 0), [true, true], "{n}");
@@ -150,7 +165,7 @@ mod tests {
 
     #[test]
     fn rungs_return_one_per_cut_the_best_first() {
-        let mut shedder = Shedder::new(3);
+        let mut shedder = Shedder::new([true; 3]);
         second(&mut shedder, 0, 0);
         second(&mut shedder, 1, 2 * CLOCK);
         assert_eq!(second(&mut shedder, 2, 2 * CLOCK), [false, false, false]);
@@ -162,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_rung_that_is_too_much_is_tried_less_and_less_and_costs_the_others_nothing() {
-        let mut shedder = Shedder::new(3);
+        let mut shedder = Shedder::new([true; 3]);
         second(&mut shedder, 0, 0);
         second(&mut shedder, 1, 2 * CLOCK);
         // From here on the machine can do two rungs, but not the best one.

@@ -1,8 +1,24 @@
-//! The codecs of sources, as a number on the wire.
+//! What a child decodes, its codec as a number on the wire.
 
+use bytes::Bytes;
 use nearcast_media::Config;
 
 use super::Error;
+
+/// A source of frames.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    pub codec: Codec,
+    /// Decoder configuration, as an MP4 sample entry holds it.
+    pub record: Bytes,
+}
+
+impl Source {
+    /// What frames of this configuration take.
+    pub fn of(config: &Config) -> Option<Self> {
+        Some(Self { codec: Codec::of(config)?, record: config.record() })
+    }
+}
 
 /// What the child can decode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +31,7 @@ pub enum Codec {
 
 impl Codec {
     /// The codec of a video track.
-    pub fn of(config: &Config) -> Option<Self> {
+    fn of(config: &Config) -> Option<Self> {
         match config {
             Config::Avc(_) => Some(Self::Avc),
             Config::Hevc(_) => Some(Self::Hevc),
