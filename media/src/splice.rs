@@ -48,8 +48,11 @@ pub enum Output {
     Frame(Track, Frame),
     /// This source is on the air now.
     OnAir(Id),
-    /// None is: the slate begins, another sequence of frames of the same configurations.
-    Slate,
+    /// None is: the slate begins, another sequence of frames, whose video is the operator's picture of this
+    /// configuration, or the last keyframe of the same one.
+    Slate {
+        picture: Option<Config>,
+    },
     /// The grace is over, or the last source has said goodbye.
     End,
 }
@@ -106,6 +109,14 @@ impl Splicer {
     /// Whether a source with video, or without, can be on the air here: the track that leads stays the same.
     pub fn fits(&self, video: bool) -> bool {
         !self.ended && video == (self.leader == Track::Video)
+    }
+
+    /// What the slate shows from the next failure on, if the source's configuration is still `of` then: an IDR
+    /// picture of its own configuration `config`. Without, it is the last keyframe.
+    pub fn set_picture(&mut self, of: &Config, config: Config, frame: Frame) {
+        if self.video.as_ref() == Some(of) {
+            self.slate.set_picture(config, frame);
+        }
     }
 
     /// An encoder begins to send.
@@ -280,7 +291,7 @@ impl Splicer {
             known.clone()
         };
         if video.is_some() && video != self.video {
-            self.slate.forget_still();
+            self.slate.forget_stills();
         }
         let (video, audio) = (renew(&mut self.video, video), renew(&mut self.audio, audio));
         self.outputs.push_back(Output::Splice { video, audio });

@@ -1,4 +1,5 @@
-//! What is shown while no source is on the air: the last keyframe again and again, in silence.
+//! What is shown while no source is on the air: a still picture again and again, in silence. It is the operator's where
+//! there is one that fits, else the last keyframe.
 
 use std::collections::VecDeque;
 
@@ -11,13 +12,29 @@ use crate::{Config, Frame, Track};
 #[derive(Debug, Default)]
 pub(super) struct Slate {
     /// The newest keyframe.
-    still: Option<Frame>,
+    last: Option<Frame>,
+    /// The operator's.
+    picture: Option<Picture>,
     video: Option<Run>,
     audio: Option<Run>,
-    /// It stands in.
-    shown: bool,
+    /// It stands in, with this.
+    shown: Option<Still>,
     /// Pictures it has shown since it does.
     stills: usize,
+}
+
+/// A still that is a sequence of its own.
+#[derive(Debug, Clone)]
+struct Picture {
+    config: Config,
+    frame: Frame,
+}
+
+/// Which still is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Still {
+    Last,
+    Picture,
 }
 
 /// A track's frames so far.
@@ -32,9 +49,9 @@ struct Run {
 impl Slate {
     /// A frame of a source goes out.
     pub(super) fn follow(&mut self, track: Track, frame: &Frame) {
-        self.shown = false;
+        self.shown = None;
         if track == Track::Video && frame.keyframe {
-            self.still = Some(frame.clone());
+            self.last = Some(frame.clone());
         }
         let run = self.run(track);
         let length = match run {
@@ -45,9 +62,15 @@ impl Slate {
         *run = Some(Run { dts: frame.dts, length });
     }
 
-    /// The newest keyframe is of no use to the decoder any more.
-    pub(super) fn forget_still(&mut self) {
-        self.still = None;
+    /// The source's configuration is another one: what there is to show is of no use to its decoder, or of another
+    /// size.
+    pub(super) fn forget_stills(&mut self) {
+        (self.last, self.picture) = (None, None);
+    }
+
+    /// What is shown from the next failure on.
+    pub(super) fn set_picture(&mut self, config: Config, frame: Frame) {
+        self.picture = Some(Picture { config, frame });
     }
 
     /// Where the track has ended.
@@ -61,7 +84,7 @@ impl Slate {
 
     /// When the broadcast's time has come for more; never when there is nothing to show.
     pub(super) fn due(&self, leader: Track, interval: i64) -> Option<i64> {
-        let can = leader == Track::Audio || self.still.is_some();
+        let can = leader == Track::Audio || self.last.is_some() || self.picture.is_some();
         self.end(leader).filter(|_| can).map(|end| end + interval)
     }
 
@@ -75,7 +98,7 @@ impl Slate {
         out: &mut VecDeque<Output>,
     ) {
         while let Some(due) = self.due(leader, interval).filter(|due| *due <= edge) {
-            self.begin(out);
+            self.begin(self.picture.is_some(), out);
             match leader {
                 Track::Video => self.repeat(due - interval, interval, out),
                 Track::Audio => {}
@@ -95,31 +118,39 @@ impl Slate {
     ) {
         if let (Track::Video, Some(end)) = (leader, self.end(leader)) {
             let gap = until - end;
-            if gap > LEAST_GAP && self.still.is_some() {
+            let can = self.last.is_some() || self.shown == Some(Still::Picture);
+            if gap > LEAST_GAP && can {
                 // The last lasts as long as the one before it: two at the least.
                 let count = (gap / interval.max(1) + 1).max(2);
-                self.begin(out);
+                // Nobody should see the operator's flash up.
+                self.begin(false, out);
                 (0..count).for_each(|index| self.repeat(end + gap * index / count, gap / count, out));
             }
             // One alone would last as long as the source's pictures do.
-            if let (true, 1, Some(Run { dts, length })) = (self.shown, self.stills, self.video) {
+            if let (Some(_), 1, Some(Run { dts, length })) = (self.shown, self.stills, self.video) {
                 self.repeat(dts + length / 2, length - length / 2, out);
             }
         }
         self.silence(audio, until, out);
     }
 
-    /// Says once that it stands in.
-    fn begin(&mut self, out: &mut VecDeque<Output>) {
-        if !std::mem::replace(&mut self.shown, true) {
-            out.push_back(Output::Slate);
+    /// Says once that it stands in, and with what.
+    fn begin(&mut self, with_picture: bool, out: &mut VecDeque<Output>) {
+        if self.shown.is_none() {
+            let picture = self.picture.as_ref().filter(|_| with_picture);
+            self.shown = Some(if picture.is_some() { Still::Picture } else { Still::Last });
+            out.push_back(Output::Slate { picture: picture.map(|picture| picture.config.clone()) });
             self.stills = 0;
         }
     }
 
     /// The still at `dts`.
     fn repeat(&mut self, dts: i64, length: i64, out: &mut VecDeque<Output>) {
-        let Some(still) = &self.still else { return };
+        let still = match self.shown {
+            Some(Still::Picture) => self.picture.as_ref().map(|picture| &picture.frame),
+            _ => self.last.as_ref(),
+        };
+        let Some(still) = still else { return };
         let frame = Frame { dts, pts: dts + (still.pts - still.dts), ..still.clone() };
         self.stills += 1;
         self.video = Some(Run { dts, length });

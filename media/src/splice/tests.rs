@@ -138,7 +138,7 @@ fn an_encoder_that_comes_back_goes_on_where_the_clock_is() {
         assert_eq!(last, 5 * CLOCK + (100 + away + 99) * FRAME, "{away}");
         assert_eq!(world.spliced(), 1);
         assert_eq!(world.said.last(), Some(&Output::OnAir(Id(2))));
-        assert!(world.said.contains(&Output::Slate));
+        assert!(world.said.contains(&Output::Slate { picture: None }));
     }
 }
 
@@ -206,6 +206,38 @@ fn a_slate_is_never_one_picture() {
         }
         assert!(world.frames.len() > before);
     }
+}
+
+#[test]
+fn the_operators_picture_stands_in_when_there_is_one_of_the_sources_size() {
+    let picture = |mark: u8| Frame { dts: 0, pts: 0, keyframe: true, data: Bytes::from(vec![mark; 9]) };
+    let mut own = avc(720);
+    if let Config::Avc(own) = &mut own {
+        own.record = Bytes::from_static(&[1, 0x42, 0, 0x1f, 0xff, 0xe0, 0]);
+    }
+    let mut world = World::new();
+    let obs = world.join(1, Rank::Primary, 0, avc(720));
+    world.splicer.set_picture(&avc(480), avc(480), picture(8));
+    world.splicer.set_picture(&avc(720), own.clone(), picture(9));
+    world.run(&[obs], 100);
+    world.leave(obs, false);
+    world.run(&[], 90);
+    let again = world.join(2, Rank::Primary, 0, avc(720));
+    world.run(&[again], 100);
+    world.continuous(SETTINGS.interval);
+    let marks: Vec<u8> = world.video().chunk_by(|a, b| a.1 == b.1).map(|run| run[0].1).collect();
+    assert_eq!(marks, [1, 9, 2]);
+    assert!(world.said.contains(&Output::Slate { picture: Some(own) }));
+    let back = Output::Splice { video: Some(avc(720)), audio: Some(aac()) };
+    assert!(world.said.contains(&back), "the source's configuration comes back with it");
+
+    // Of another size it is of no use.
+    world.splicer.configure(again.id, avc(480), world.now);
+    world.run(&[again], 60);
+    world.leave(again, false);
+    world.run(&[], 90);
+    assert_eq!(world.video().last().unwrap().1, 2);
+    assert_eq!(world.said.last(), Some(&Output::Slate { picture: None }));
 }
 
 #[test]

@@ -173,13 +173,16 @@ impl Program {
             splice::Output::OnAir(Id(source)) => {
                 tracing::info!(channel = %self.channel, broadcast = %self.broadcast.id(), source, "a publisher is on the air");
             }
-            splice::Output::Slate => {
+            splice::Output::Slate { picture } => {
                 self.metrics.slates.inc();
-                self.broadcast.splice(None, None);
+                if let (Some(picture), Some(transcoder)) = (&picture, &mut self.transcoder) {
+                    transcoder.renew(picture);
+                }
+                self.broadcast.splice(picture, None);
                 tracing::warn!(
                     channel = %self.channel,
                     broadcast = %self.broadcast.id(),
-                    "no publisher is on the air: viewers see the last picture"
+                    "no publisher is on the air: viewers see a still picture"
                 );
             }
             splice::Output::End => return true,
