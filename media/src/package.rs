@@ -9,7 +9,7 @@ mod roster;
 mod settings;
 mod snapshot;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use bytes::Bytes;
 use crate::codec::captions;
 use crate::dash::manifest::Manifest;
 use crate::dash::periods::Periods;
+use crate::fmp4;
 use crate::frame::{Config, Frame, Track};
 use crate::hls::daterange::History;
 use crate::hls::multivariant;
@@ -49,8 +50,9 @@ pub struct Broadcast {
     moves: VecDeque<Move>,
     /// The same in every playlist.
     date_ranges: Arc<History>,
-    /// Messages in the media so far.
+    /// Messages in the media so far, and what they are.
     announced: u32,
+    schemes: BTreeSet<String>,
     captions: captions::Detector,
     steering: Option<multivariant::Steering>,
     ended: bool,
@@ -142,6 +144,7 @@ impl Broadcast {
             moves: VecDeque::new(),
             date_ranges: Arc::default(),
             announced: 0,
+            schemes: BTreeSet::from([fmp4::ID3_SCHEME.to_owned()]),
             captions: captions::Detector::default(),
             steering: None,
             ended: false,

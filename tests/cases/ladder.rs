@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use nearcast_tests::client::{Client, Protocol};
 use nearcast_tests::metrics::Samples;
+use nearcast_tests::mpd;
 use nearcast_tests::player::{Followed, Media, Rendition, Until, follow, renditions};
 use nearcast_tests::probe;
 use nearcast_tests::publisher::Feed;
@@ -88,6 +89,15 @@ async fn a_rung_is_made_while_somebody_watches_it() -> Result<()> {
         idle(&world).await?;
     }
     ensure!(ends[1] > ends[0] + 1, "the second round is later: {ends:?}");
+
+    // A DASH player never asks for a playlist: the manifest has the rung, and its next segment wakes it.
+    let reply = viewer.get("/live/demo/index.mpd").await?.expect(200)?;
+    mpd::read(reply.text()?)?;
+    ensure!(reply.text()?.contains("<Representation id=\"240p\""), "{}", reply.text()?);
+    let newest = Media::parse(viewer.get(&source.path).await?.expect(200)?.text()?)?.growing_msn();
+    let folder = rung.path.strip_suffix("/media.m3u8").context("a playlist's path")?;
+    let segment = viewer.get(&format!("{folder}/{newest}.m4s")).await?.expect(200)?;
+    ensure!(segment.body.len() > 10_000, "a segment of {} bytes", segment.body.len());
     Ok(())
 }
 

@@ -78,6 +78,13 @@ fn period(manifest: &Manifest, period: &Period) -> dom::Period {
 
 fn set(manifest: &Manifest, period: &Period, id: u32, renditions: &[&Rendition]) -> dom::AdaptationSet {
     let video = renditions.iter().any(|rendition| matches!(rendition.media, Media::Video(_)));
+    // One set has them: the video, or the audio where it is alone.
+    let messages = video || period.renditions.iter().all(|one| matches!(one.media, Media::Audio(_)));
+    let schemes = manifest.schemes.iter().filter(|_| messages);
+    let message = |scheme: &String| dom::InbandEventStream {
+        schemeIdUri: scheme.clone(),
+        ..dom::InbandEventStream::default()
+    };
     let (content, mime) = if video { ("video", "video/mp4") } else { ("audio", "audio/mp4") };
     dom::AdaptationSet {
         id: Some(id.to_string()),
@@ -90,6 +97,7 @@ fn set(manifest: &Manifest, period: &Period, id: u32, renditions: &[&Rendition])
             value: Some("main".into()),
             ..dom::Role::default()
         }],
+        InbandEventStream: schemes.map(message).collect(),
         representations: renditions.iter().map(|each| representation(manifest, period, each)).collect(),
         ..dom::AdaptationSet::default()
     }

@@ -26,6 +26,8 @@ pub struct Manifest {
     pub part_target: Duration,
     /// How much can be played.
     pub window: Duration,
+    /// What messages there may be in the media.
+    pub schemes: Vec<String>,
     /// Oldest first. Only the last may lack an end.
     pub periods: Vec<Period>,
 }

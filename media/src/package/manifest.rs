@@ -1,5 +1,7 @@
 //! The DASH manifest of a broadcast: what its renditions have in each period.
 
+use std::time::Duration;
+
 use super::rendition::Rendition;
 use super::{Broadcast, ladder};
 use crate::dash::manifest::{Manifest, Media, Period, Rendition as Listed, Segments};
@@ -12,8 +14,9 @@ use crate::window::Window;
 pub(super) fn manifest(broadcast: &Broadcast) -> Option<Manifest> {
     let leader = broadcast.renditions[0].window().filter(|window| window.is_available())?;
     let shape = broadcast.leader.shape()?;
-    let (first, ..) = leader.times().next()?;
+    let (first, oldest, _) = leader.times().next()?;
     let line = Line { zero: broadcast.periods.epoch()?.div_euclid(MILLISECOND) * MILLISECOND };
+    let target_duration = Duration::from_secs(shape.target_duration.into());
     let started_at = broadcast.started_at.saturating_add_signed(line.zero / MILLISECOND);
     let newest = line.at(broadcast.leader.progress()?);
     let watchable = |stretch: &&Stretch| stretch.end.is_none_or(|(next, _)| next > first);
@@ -33,9 +36,12 @@ pub(super) fn manifest(broadcast: &Broadcast) -> Option<Manifest> {
         started_at,
         published_at: started_at.saturating_add(newest / MILLISECOND.unsigned_abs()),
         ended: broadcast.ended,
-        target_duration: std::time::Duration::from_secs(shape.target_duration.into()),
+        target_duration,
         part_target: shape.part_target,
-        window: leader.depth(),
+        // Some players count back by it to the oldest segment, however young the broadcast is; others want to be
+        // within it with their delay.
+        window: leader.depth().min(span(newest.saturating_sub(line.at(oldest))).max(4 * target_duration)),
+        schemes: broadcast.schemes.iter().cloned().collect(),
         periods,
     })
 }
@@ -43,21 +49,30 @@ pub(super) fn manifest(broadcast: &Broadcast) -> Option<Manifest> {
 fn period(broadcast: &Broadcast, stretch: &Stretch, line: &Line) -> Period {
     let part_of = |rendition: &Rendition| {
         let segments = stretch.first..stretch.end.map_or(u64::MAX, |(next, _)| next);
-        let window = rendition.window().filter(|_| rendition.is_available())?;
-        let init = window.init_of(segments.clone())?.to_owned();
+        let goes_on = stretch.end.is_none() && !broadcast.ended;
+        let window = rendition.window().filter(|_| rendition.is_available());
+        let init = match window.and_then(|window| window.init_of(segments.clone())) {
+            Some(init) => init.to_owned(),
+            // Nobody has watched it of late: it is made when somebody asks for the segments that the leader has.
+            None if goes_on && rendition.is_rung() => rendition.newest_init(),
+            None => return None,
+        };
         let segments = match stretch.addressing {
             Addressing::Counted { duration } if !broadcast.ended => {
                 Segments::Counted { duration: duration.unsigned_abs() }
             }
             // At the end everything is known, and what is over is not there any more.
             Addressing::Counted { .. } | Addressing::Listed => {
-                let listed: Vec<_> = window.times().filter(|(msn, ..)| segments.contains(msn)).collect();
+                let whose =
+                    if goes_on && rendition.is_rung() { broadcast.renditions[0].window() } else { window };
+                let times = whose?.times().filter(|(msn, ..)| segments.contains(msn));
+                let listed: Vec<_> = times.collect();
                 let times =
                     listed.iter().map(|(_, time, length)| (Line::media(*time), length.unsigned_abs()));
                 Segments::Listed { first: listed.first()?.0, times: times.collect() }
             }
         };
-        listed(broadcast, rendition, window, init, segments)
+        listed(broadcast, rendition, init, segments)
     };
     Period {
         first: stretch.first,
@@ -76,13 +91,7 @@ fn in_order(broadcast: &Broadcast) -> Vec<&Rendition> {
     all
 }
 
-fn listed(
-    broadcast: &Broadcast,
-    rendition: &Rendition,
-    window: &Window,
-    init: String,
-    segments: Segments,
-) -> Option<Listed> {
+fn listed(broadcast: &Broadcast, rendition: &Rendition, init: String, segments: Segments) -> Option<Listed> {
     let config = rendition.config_of(&init)?;
     let picture = config.picture().map(|mut picture| {
         let measured = broadcast.leader.shape().map(|shape| shape.frame.as_micros().max(1));
@@ -95,7 +104,7 @@ fn listed(
         codec: config.codec_string(),
         media: picture.or(config.sound().map(Media::Audio))?,
         bandwidth: ladder::peak(rendition).max(1),
-        independent: window.is_independent(),
+        independent: rendition.window().is_none_or(Window::is_independent),
         init,
         segments,
     })
@@ -117,6 +126,10 @@ impl Line {
     fn media(time: i64) -> u64 {
         u64::try_from(time + LEAD * CLOCK).unwrap_or(0)
     }
+}
+
+fn span(ticks: u64) -> Duration {
+    Duration::from_millis(ticks / MILLISECOND.unsigned_abs())
 }
 
 /// In [`CLOCK`] ticks.

@@ -57,6 +57,8 @@ impl Broadcast {
         let range = DateRange { id, class, start, duration, attributes, ..DateRange::default() };
         Arc::make_mut(&mut self.date_ranges).add(Arc::new(range), self.leader.next_msn());
 
+        // As many at most as there are date ranges.
+        self.schemes.insert(scheme.clone());
         self.announced = self.announced.wrapping_add(1);
         let kind = self.renditions[0].spec.config.track();
         for rendition in self.renditions.iter_mut().filter(|one| one.spec.config.track() == kind) {

@@ -199,6 +199,16 @@ impl Rendition {
         u32::try_from(self.inits.len().saturating_sub(1)).unwrap_or(u32::MAX)
     }
 
+    /// Made of the leader's video.
+    pub(super) fn is_rung(&self) -> bool {
+        matches!(self.source, Source::Rung(_))
+    }
+
+    /// The name of its newest init segment.
+    pub(super) fn newest_init(&self) -> String {
+        File::Init { version: self.version() }.to_string()
+    }
+
     /// The init segment of a version.
     pub(super) fn init(&self, version: u32) -> Option<&Bytes> {
         Some(&self.inits.get(usize::try_from(version).ok()?)?.1)

@@ -67,12 +67,12 @@ impl Standing {
 impl Broadcast {
     /// Somebody asks for something of a rendition: hold on to this until it is answered. Where it is a rung that is
     /// made on demand, it is made from now until a while after.
-    pub fn watch(&self, rendition: &str) -> Option<Watching<'_>> {
+    pub fn watch(&self, rendition: &str) -> Option<Watching> {
         self.ladder.watch(rendition)
     }
 
     /// The same for all its rungs.
-    pub fn watch_all(&self) -> Vec<Watching<'_>> {
+    pub fn watch_all(&self) -> Vec<Watching> {
         self.ladder.rungs.iter().filter_map(|rung| self.watch(rung.name.as_str())).collect()
     }
 

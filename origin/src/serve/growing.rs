@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::package::{Broadcast, Media, Progress};
+use crate::transcode::Watching;
 
 /// One response's way through a segment. It holds no more than the parts that are there already.
 pub(super) struct Growing {
@@ -23,6 +24,8 @@ pub(super) struct Growing {
     seen: usize,
     whole: bool,
     patience: Duration,
+    /// A rung is made for as long as this is sent.
+    _watching: Option<Watching>,
 }
 
 /// Why a response is cut off, which is how the client learns that it has not got the segment.
@@ -46,7 +49,8 @@ impl Growing {
     ) -> Self {
         let Progress { parts, whole } = progress;
         let (seen, ready, rendition) = (parts.len(), parts.into(), rendition.to_owned());
-        Self { broadcast, changes, rendition, msn, ready, seen, whole, patience }
+        let _watching = broadcast.watch(&rendition);
+        Self { broadcast, changes, rendition, msn, ready, seen, whole, patience, _watching }
     }
 
     /// Its bytes. The length is known when it is whole already.

@@ -72,7 +72,7 @@ impl Live {
                 self.playlist(&broadcast, look, request.uri.query()).await
             }
             File::Segment { msn } if broadcast.existing(rendition, file).is_none() => {
-                match self.segment(Arc::clone(&broadcast), rendition, msn).await {
+                match self.segment(broadcast, rendition, msn).await {
                     Ok(growing) => respond::immutable(rendition, growing.body()),
                     Err(refusal) => refusal.respond(FAILURE_LIFE),
                 }

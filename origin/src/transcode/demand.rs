@@ -1,5 +1,6 @@
 //! Who watches which rung: requests say so as they come, the supervisor asks which rungs to run.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -27,9 +28,9 @@ struct Interest {
 
 /// A request for something of a rung. The rung is wanted for as long as this exists, and the linger after that.
 #[derive(Debug)]
-pub struct Watching<'a> {
-    demand: &'a Demand,
-    interest: &'a Interest,
+pub struct Watching {
+    demand: Arc<Demand>,
+    index: usize,
 }
 
 impl Demand {
@@ -40,13 +41,13 @@ impl Demand {
     }
 
     /// Somebody asks for something of rung number `index`.
-    pub fn watch(&self, index: usize) -> Option<Watching<'_>> {
+    pub fn watch(self: &Arc<Self>, index: usize) -> Option<Watching> {
         let interest = self.rungs.get(index)?;
         interest.now.fetch_add(1, Ordering::SeqCst);
         if self.settled.load(Ordering::SeqCst) & 1 << index == 0 {
             self.changed.notify_one();
         }
-        Some(Watching { demand: self, interest })
+        Some(Watching { demand: Arc::clone(self), index })
     }
 
     /// The rungs that are wanted now, one bit each, rung 0 the lowest. Whoever wants another from here on lets
@@ -85,10 +86,12 @@ impl Demand {
     }
 }
 
-impl Drop for Watching<'_> {
+impl Drop for Watching {
     fn drop(&mut self) {
-        self.interest.last.store(self.demand.millis(), Ordering::SeqCst);
-        self.interest.now.fetch_sub(1, Ordering::SeqCst);
+        if let Some(interest) = self.demand.rungs.get(self.index) {
+            interest.last.store(self.demand.millis(), Ordering::SeqCst);
+            interest.now.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 }
 
@@ -98,7 +101,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_rung_is_wanted_from_its_first_request_until_a_while_after_the_last() {
-        let demand = Demand::new(3, Some(Duration::from_millis(50)));
+        let demand = Arc::new(Demand::new(3, Some(Duration::from_millis(50))));
         assert_eq!(demand.settle(), 0);
         let (first, second) = (demand.watch(1), demand.watch(1));
         demand.changed().await;

@@ -61,7 +61,7 @@ impl Ladder {
     }
 
     /// Says that somebody asks for something of a rendition, if that is a rung.
-    pub fn watch(&self, rendition: &str) -> Option<Watching<'_>> {
+    pub fn watch(&self, rendition: &str) -> Option<Watching> {
         self.demand.watch(self.find(rendition)?)
     }
 }

@@ -77,7 +77,7 @@ const RULES: &[(&str, Rule)] = &[
                 ("segmentAlignment", Boolean, true),
                 ("startWithSAP", Sap, false),
             ],
-            children: &["ProducerReferenceTime", "Role", "Representation"],
+            children: &["InbandEventStream", "ProducerReferenceTime", "Role", "Representation"],
         },
     ),
     (
@@ -93,6 +93,7 @@ const RULES: &[(&str, Rule)] = &[
             children: &["UTCTiming"],
         },
     ),
+    ("InbandEventStream", DESCRIPTOR),
     ("Role", DESCRIPTOR),
     ("UTCTiming", DESCRIPTOR),
     ("AudioChannelConfiguration", DESCRIPTOR),

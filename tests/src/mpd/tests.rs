@@ -38,6 +38,7 @@ fn manifest(segments: &Segments) -> Manifest {
         target_duration: Duration::from_secs(2),
         part_target: Duration::from_millis(333),
         window: Duration::from_secs(30),
+        schemes: vec!["urn:x".into()],
         periods: vec![Period { first: 3, start: 45, end: None, media_start: 900_045, renditions }],
     }
 }

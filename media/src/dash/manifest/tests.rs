@@ -32,6 +32,7 @@ fn manifest(segments: Segments) -> Manifest {
         target_duration: Duration::from_secs(2),
         part_target: Duration::from_millis(500),
         window: Duration::from_secs(30),
+        schemes: vec!["urn:x".into()],
         periods: vec![period],
     }
 }
@@ -66,6 +67,7 @@ fn regular_segments_are_counted_and_announced_when_their_first_part_is_there() {
         </ServiceDescription>\n\
         <Period id=\"b1.7\" start=\"PT1S\">\n\
         <AdaptationSet id=\"0\" contentType=\"video\" segmentAlignment=\"true\" mimeType=\"video/mp4\" startWithSAP=\"1\">\n\
+        <InbandEventStream schemeIdUri=\"urn:x\"/>\n\
         <Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"main\"/>\n\
         <Representation id=\"source\" bandwidth=\"800000\" width=\"1280\" height=\"720\" \
         frameRate=\"30000/1001\" codecs=\"avc1.64001f\">\n\

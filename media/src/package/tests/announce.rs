@@ -15,7 +15,7 @@ fn goal(id: &str, at: Option<u64>) -> Metadata {
         duration: Some(Duration::from_secs(5)),
         class: Some("com.example.goal".into()),
         attributes: vec![("X-TEAM".into(), Value::Text("home".into()))],
-        scheme: crate::fmp4::ID3_SCHEME.into(),
+        scheme: fmp4::ID3_SCHEME.into(),
         data: Bytes::from_static(b"ID3"),
     }
 }

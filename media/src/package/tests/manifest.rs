@@ -104,6 +104,20 @@ fn a_publisher_that_was_away_comes_back_in_a_period_of_its_own() {
 }
 
 #[test]
+fn a_rung_that_nobody_watches_is_there_to_be_asked_for() {
+    let mut world = with_rung(CAMERA, 0, 10, |_| true);
+    world.broadcast.rest_rendition("480p").unwrap();
+    assert!(world.broadcast.playlist("480p").is_none());
+    for index in 300..600 {
+        world.push("source", CAMERA.frame(index));
+    }
+    let manifest = world.broadcast.manifest().unwrap();
+    let of = |name: &str| manifest.periods[0].renditions.iter().find(|one| one.name == name).unwrap();
+    assert_eq!(of("480p").segments, of("source").segments);
+    assert_eq!(of("480p").init, "init.mp4");
+}
+
+#[test]
 fn keyframes_that_come_as_they_like_are_listed() {
     let mut world = World::new(video("source", 720), CAMERA.interval());
     world.broadcast.add_rendition(audio(48_000)).unwrap();
