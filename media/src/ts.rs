@@ -5,16 +5,21 @@
 )]
 
 mod adts;
-mod h264;
+mod audio;
+mod nal;
 mod names;
+mod opus;
 mod packet;
 mod pes;
+mod picture;
 mod program;
 mod section;
 mod streams;
+mod video;
 
 use std::collections::VecDeque;
 
+use crate::timeline::Clock;
 use crate::{Error, Event, Result};
 use packet::{Packet, Sync};
 use program::Program;
@@ -22,8 +27,8 @@ use streams::Streams;
 
 /// Turns the bytes of one publisher into configurations and frames.
 ///
-/// It follows the first program of the stream, and in it the first track of pictures and the first of sound that
-/// we take. It holds no more than one PES packet of each.
+/// It follows the first program of the stream, and in it the first track of pictures (H.264 or HEVC) and the first of
+/// sound (AAC in ADTS or Opus) that we take. It holds no more than two PES packets of each.
 #[derive(Debug)]
 pub struct Demuxer {
     sync: Sync,
@@ -49,6 +54,8 @@ pub struct Faults {
     pub steps_back: u64,
     /// Pictures that came before the first parameter sets.
     pub early_frames: u64,
+    /// Pictures whose time the stream did not say, so that it was derived from those around them.
+    pub untimed: u64,
 }
 
 impl Demuxer {
@@ -143,6 +150,10 @@ fn all(data: &[u8], size: usize) -> Vec<Result<Event>> {
     events
 }
 
+/// 90 kHz in 33 bits (ISO/IEC 13818-1 §2.4.3.7).
+const CLOCK: Clock = Clock { bits: 33, per_ms: crate::frame::CLOCK / 1_000 };
+/// Ten seconds: no encoder reorders over more; a segment could not hold it.
+const MAX_COMPOSITION: i64 = 10 * crate::frame::CLOCK;
 /// Bytes without a packet after which there will be none.
 const PATIENCE: u64 = 64 << 10;
 

@@ -26,7 +26,7 @@ async fn publishers_over_srt_and_rtmps_are_watched_like_any_other() -> Result<()
     ] {
         let mut publisher =
             Feed::pattern(360).publish(&url, &format!("publisher-{channel}"), &world.logs())?;
-        whole(&world, &mut publisher, channel, 2).await?;
+        whole(&world, &mut publisher, channel, 2, &H264_AAC).await?;
     }
     // GStreamer's MPEG-TS and SRT have nothing in common with FFmpeg's but libsrt.
     let key = world.channel("gstreamer").await?;
@@ -39,7 +39,47 @@ async fn publishers_over_srt_and_rtmps_are_watched_like_any_other() -> Result<()
     );
     let gstreamer = Program::system("gst-launch-1.0").named("publisher-gstreamer");
     let mut gstreamer = gstreamer.args(["-q"]).args(pipeline.split_whitespace()).start(&world.logs())?;
-    whole(&world, &mut gstreamer, "gstreamer", 2).await
+    whole(&world, &mut gstreamer, "gstreamer", 2, &H264_AAC).await
+}
+
+#[tokio::test]
+async fn hevc_and_opus_over_srt_are_watched_untouched() -> Result<()> {
+    let world = world("srt-codecs", &[]).await?;
+    let hevc =
+        ["-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-b:v", "600k", "-x265-params"];
+    let x265 =
+        "log-level=error:keyint=60:min-keyint=60:scenecut=0:open-gop=0:bframes=2:pools=1:frame-threads=1";
+    let pattern = Feed::pattern(360);
+    for (channel, feed, sent) in [
+        ("hevc", pattern.clone().video(&[&hevc[..], &[x265]].concat()), Sent { video: "hevc", ..H264_AAC }),
+        (
+            "opus",
+            pattern.clone().audio(&["-c:a", "libopus", "-b:a", "96k"]),
+            Sent { audio: "opus", sound_rate: 50.0, ..H264_AAC },
+        ),
+    ] {
+        let url = world.srt(&world.channel(channel).await?);
+        let mut publisher = feed.publish(&url, &format!("publisher-{channel}"), &world.logs())?;
+        whole(&world, &mut publisher, channel, 2, &sent).await?;
+    }
+    // A picture goes on air without the sound that we do not take, and the log says what to set.
+    let url = world.srt(&world.channel("mp2").await?);
+    let feed = pattern.audio(&["-c:a", "mp2", "-b:a", "128k"]);
+    let mut publisher = feed.publish(&url, "publisher-mp2", &world.logs())?;
+    world.playable(&mut publisher, world.layout.edges.first().context("no edge")?.plain, "mp2").await?;
+    let viewer = world.viewer("eu-1", Protocol::H2).await?;
+    let list = viewer.get("/live/mp2/index.m3u8").await?.expect(200)?;
+    let list = list.text()?;
+    ensure!(list.contains("avc1.") && !list.contains("mp4a"), "the picture alone is not listed:\n{list}");
+    let told = "a track of a publisher is left out: MPEG audio (MP2 or MP3) is not supported: set the encoder's \
+                audio to AAC";
+    ensure!(world.origin.log().contains(told), "the origin does not say why:\n{}", world.origin.last_words());
+    let faults = "lost: 0, damaged: 0, jumps: 0, steps_back: 0, early_frames: 0, untimed: 0";
+    publisher.stop(LIMIT).await?;
+    until(async || world.origin.log().matches("connection ends").count() == 3).await?;
+    let clean = world.origin.log().matches(faults).count();
+    ensure!(clean == 3, "the origin saw faults in {} of 3:\n{}", 3 - clean, world.origin.last_words());
+    Ok(())
 }
 
 #[tokio::test]
@@ -70,7 +110,7 @@ async fn callers_that_may_not_publish_are_told_why() -> Result<()> {
         let url = format!("{}&pbkeylen={length}", with(&world.channel(channel).await?, PASSPHRASE));
         let name = format!("publisher-{channel}");
         let mut publisher = Feed::pattern(360).publish(&url, &name, &world.logs())?;
-        whole(&world, &mut publisher, channel, 1).await?;
+        whole(&world, &mut publisher, channel, 1, &H264_AAC).await?;
     }
     let panics = world.origin_metrics().await?.sum("nearcast_panics_total", &[]);
     ensure!(panics == 0.0, "{panics} panics");
@@ -86,7 +126,7 @@ async fn a_line_that_loses_one_packet_in_twenty_loses_nothing() -> Result<()> {
     // FFmpeg counts latency in microseconds.
     let url = format!("srt://{}?pkt_size=1316&latency=200000&streamid={key}", line.address);
     let mut publisher = Feed::pattern(360).publish(&url, "publisher-lossy", &world.logs())?;
-    whole(&world, &mut publisher, "demo", 5).await?;
+    whole(&world, &mut publisher, "demo", 5, &H264_AAC).await?;
     publisher.stop(LIMIT).await?;
     until(async || world.origin.log().contains("connection ends")).await?;
     let counted: Samples = world.origin_metrics().await?;
@@ -106,7 +146,7 @@ async fn too_many_connections_from_one_address_are_told_so() -> Result<()> {
     let keys = [world.channel("one").await?, world.channel("two").await?];
     let urls = [world.rtmp(&keys[0]), world.rtmps(&keys[1])];
     let mut first = Feed::pattern(360).publish(&urls[0], "publisher-first", &world.logs())?;
-    whole(&world, &mut first, "one", 1).await?;
+    whole(&world, &mut first, "one", 1, &H264_AAC).await?;
     let mut second = Feed::pattern(360).publish(&urls[1], "publisher-second", &world.logs())?;
     ensure!(!second.ended(LIMIT).await?.success(), "the second was let in");
     ensure!(second.log().contains("your address"), "it is not told why:\n{}", second.log());
@@ -115,27 +155,59 @@ async fn too_many_connections_from_one_address_are_told_so() -> Result<()> {
     Ok(())
 }
 
-/// Every rendition keeps the rules at an edge and decodes without a fault.
-async fn whole(world: &World, publisher: &mut Process, channel: &str, segments: usize) -> Result<()> {
+/// What a publisher sends, and viewers get.
+struct Sent {
+    video: &'static str,
+    audio: &'static str,
+    /// Frames of sound in a second.
+    sound_rate: f64,
+}
+
+const H264_AAC: Sent = Sent { video: "h264", audio: "aac", sound_rate: 48_000.0 / 1_024.0 };
+
+/// Every rendition keeps the rules at an edge and decodes without a fault; picture and sound belong together.
+async fn whole(
+    world: &World,
+    publisher: &mut Process,
+    channel: &str,
+    segments: usize,
+    sent: &Sent,
+) -> Result<()> {
     let edge = world.layout.edges.first().context("no edge")?;
     world.playable(publisher, edge.plain, channel).await?;
     let viewer = world.viewer(edge.name, Protocol::H2).await?;
     let folder = tempfile::tempdir_in(&world.folder)?;
     let all = follow_all(&viewer, channel, segments).await?;
     ensure!(all.len() == 2, "{channel} has {} renditions", all.len());
+    let (mut flashes, mut beeps) = (Vec::new(), Vec::new());
     for (rendition, followed) in all {
         let file = folder.path().join(format!("{}.mp4", rendition.name));
         std::fs::write(&file, &followed.media)?;
-        frames(&file, &rendition.name, followed.segments.iter().map(|segment| segment.duration).sum())
-            .await?;
+        let seconds: f64 = followed.segments.iter().map(|segment| segment.duration).sum();
+        let (codec, rate) = if rendition.video { (sent.video, 30.0) } else { (sent.audio, sent.sound_rate) };
+        frames(&file, codec, seconds * rate)
+            .await
+            .with_context(|| format!("{channel} {}", rendition.name))?;
+        if rendition.video {
+            flashes = probe::flashes(&file).await?;
+        } else {
+            beeps = probe::beeps(&file).await?;
+        }
+    }
+    for flash in flashes {
+        let nearest = beeps.iter().map(|beep| beep - flash).min_by(|a, b| a.abs().total_cmp(&b.abs()));
+        // GStreamer's pattern does not flash.
+        let off = nearest.context("no beep")?;
+        ensure!(off.abs() <= 0.06, "{channel}: flash {flash:.3} s, sound {:+.1} ms later", off * 1e3);
     }
     Ok(())
 }
 
-async fn frames(file: &Path, rendition: &str, seconds: f64) -> Result<()> {
-    let decoded = probe::decode(file).await?.nb_read_frames as f64;
-    let expected = seconds * if rendition == "audio" { 48_000.0 / 1_024.0 } else { 30.0 };
-    ensure!((decoded - expected).abs() <= 2.0, "{rendition}: {decoded} frames of {expected:.1}");
+async fn frames(file: &Path, codec: &str, expected: f64) -> Result<()> {
+    let stream = probe::decode(file).await?;
+    let decoded = stream.nb_read_frames as f64;
+    ensure!(stream.codec_name == codec, "it is {}, not {codec}", stream.codec_name);
+    ensure!((decoded - expected).abs() <= 2.0, "{decoded} frames of {expected:.1}");
     Ok(())
 }
 

@@ -5,13 +5,15 @@
 )]
 
 mod access_unit;
+mod fields;
 mod sps;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-pub(crate) use access_unit::annexb_units;
 pub(super) use access_unit::put_unit;
+pub(crate) use access_unit::{annexb_ranges, annexb_units};
 pub use access_unit::{from_annexb, is_idr, nal_units, normalise, to_annexb};
+pub(crate) use fields::{Field, Fields};
 use sps::Sps;
 
 use crate::cursor::Cursor;
@@ -137,6 +139,7 @@ pub fn fuzz(data: &[u8]) {
         assert_eq!(config.codec_string().len(), "avc1.64001f".len());
     }
     access_unit::fuzz(data);
+    fields::fuzz(data);
 }
 
 /// The parameter sets of one record, as NAL units.

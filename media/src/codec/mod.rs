@@ -3,7 +3,7 @@
 pub mod aac;
 pub mod av1;
 pub mod avc;
-mod bits;
+pub(crate) mod bits;
 pub mod captions;
 pub mod flac;
 pub mod hevc;

@@ -3,8 +3,9 @@
 
 use bytes::Bytes;
 
-use crate::Result;
+use super::audio::Sound;
 use crate::codec::aac;
+use crate::{Config, Result};
 
 /// Cuts the bytes of one audio stream into frames.
 #[derive(Debug, Default)]
@@ -19,17 +20,6 @@ pub(super) struct Reader {
     known: Option<(Head, aac::Config)>,
     /// Bytes that were in no frame.
     pub(super) skipped: u64,
-}
-
-/// One frame.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Sound {
-    /// In ticks of 90 kHz, as the PES packet that it begins in says; may be beyond 33 bits.
-    pub(super) time: i64,
-    /// Given when it is the first, or another.
-    pub(super) config: Option<aac::Config>,
-    /// Without its head.
-    pub(super) data: Bytes,
 }
 
 /// What the heads of one stream's frames have in common.
@@ -73,7 +63,7 @@ impl Reader {
             let Some(frame) = rest.get(range) else { break };
             let (config, rate) = self.follow(head)?;
             if let Some(time) = self.time.filter(|_| !frame.is_empty()) {
-                each(Sound { time, config, data: Bytes::copy_from_slice(frame) });
+                each(Sound { time, config: config.map(Config::Aac), data: Bytes::copy_from_slice(frame) });
             }
             let ticks = FRAME_TICKS.saturating_add(self.remainder);
             let duration = ticks.checked_div(rate).unwrap_or_default();
@@ -157,7 +147,11 @@ mod tests {
         let mut sounds = Vec::new();
         reader
             .read(pts, payload, |sound| {
-                sounds.push((sound.time, sound.config.map(|config| config.sample_rate), sound.data.to_vec()));
+                sounds.push((
+                    sound.time,
+                    sound.config.and_then(|config| Some(config.sound()?.sample_rate)),
+                    sound.data.to_vec(),
+                ));
             })
             .unwrap();
         sounds

@@ -4,14 +4,14 @@
 use std::borrow::Cow;
 
 use super::section::Stream;
+use super::{audio, nal, opus};
 use crate::Error;
 
 /// What an elementary stream is to us.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
-    H264,
-    /// AAC in ADTS.
-    Adts,
+    Video(nal::Codec),
+    Audio(audio::Codec),
     /// Pictures or sound that we do not take.
     Refused(Error),
     /// Neither: captions, cues, metadata.
@@ -21,15 +21,16 @@ pub(super) enum Kind {
 /// Reads an entry of the program map.
 pub(super) fn kind(stream: &Stream) -> Kind {
     match stream.kind {
-        0x1b => Kind::H264,
-        0x0f => Kind::Adts,
+        0x1b => Kind::Video(nal::Codec::H264),
+        0x24 => Kind::Video(nal::Codec::Hevc),
+        0x0f => Kind::Audio(audio::Codec::Adts),
         0x06 => private(stream),
         0x01 => video("MPEG-1 video"),
         0x02 | 0x80 => video("MPEG-2 video"),
         0x10 => video("MPEG-4 part 2"),
         0x1e..=0x20 => video("multiview or scalable H.264"),
         0x21 => video("JPEG 2000"),
-        0x24 => video("HEVC"),
+        0x25 | 0x28..=0x2b => video("multilayer HEVC"),
         0x33 => video("VVC"),
         0x42 | 0xd2 => video("AVS"),
         0xd1 => video("Dirac"),
@@ -56,9 +57,12 @@ pub(super) fn second(what: &'static str) -> Error {
 fn private(stream: &Stream) -> Kind {
     let has = |tag| stream.descriptors.contains(&tag);
     match stream.format.as_ref() {
-        Some(b"Opus") => audio("Opus"),
+        Some(b"Opus") => match opus::config(stream.opus.as_deref()) {
+            Some(config) => Kind::Audio(audio::Codec::Opus(config)),
+            None => audio("Opus whose channels nobody can know"),
+        },
         Some(b"AV01") => video("AV1"),
-        Some(b"HEVC") => video("HEVC"),
+        Some(b"HEVC") => Kind::Video(nal::Codec::Hevc),
         Some(b"VP09") => video("VP9"),
         Some(b"BSSD") => audio("PCM (SMPTE 302M)"),
         Some(b"AC-3") => audio("AC-3"),
@@ -72,11 +76,14 @@ fn private(stream: &Stream) -> Kind {
 }
 
 fn video(codec: &'static str) -> Kind {
-    Kind::Refused(Error::UnsupportedCodec { codec: codec.into(), advice: "set the encoder's video to H.264" })
+    Kind::Refused(Error::UnsupportedCodec {
+        codec: codec.into(),
+        advice: "set the encoder's video to H.264 or HEVC",
+    })
 }
 
 fn audio(codec: &'static str) -> Kind {
-    let advice = "set the encoder's audio to AAC (in ADTS, as nearly all do in MPEG-TS)";
+    let advice = "set the encoder's audio to AAC (in ADTS, as nearly all do in MPEG-TS) or Opus";
     Kind::Refused(Error::UnsupportedCodec { codec: codec.into(), advice })
 }
 
@@ -96,13 +103,21 @@ mod tests {
             pid: 0x100,
             kind,
             format,
+            opus: None,
             descriptors: descriptors.to_vec(),
         };
-        assert_eq!(kind(&stream(0x1b, None, &[])), Kind::H264);
-        assert_eq!(kind(&stream(0x0f, None, &[])), Kind::Adts);
+        assert_eq!(kind(&stream(0x1b, None, &[])), Kind::Video(nal::Codec::H264));
+        for hevc in
+            [stream(0x24, None, &[]), stream(0x24, Some(*b"HEVC"), &[5]), stream(6, Some(*b"HEVC"), &[5])]
+        {
+            assert_eq!(kind(&hevc), Kind::Video(nal::Codec::Hevc));
+        }
+        assert_eq!(kind(&stream(0x0f, None, &[])), Kind::Audio(audio::Codec::Adts));
+        let opus = |channels| Stream { opus: Some(vec![channels]), ..stream(6, Some(*b"Opus"), &[5, 0x7f]) };
+        assert!(matches!(kind(&opus(1)), Kind::Audio(audio::Codec::Opus(config)) if config.channels == 1));
         for (stream, name) in [
             (stream(0x02, None, &[]), "MPEG-2 video"),
-            (stream(0x06, Some(*b"Opus"), &[5]), "Opus"),
+            (opus(9), "Opus whose channels nobody can know"),
             (stream(0x06, None, &[0x6a]), "AC-3"),
             (stream(0x11, None, &[]), "AAC in LATM"),
         ] {

@@ -126,9 +126,9 @@ impl Assembler {
     }
 }
 
-/// PTS and DTS of the PES packet that begins with these bytes, when they hold its head.
-pub(super) fn times(start: &[u8]) -> Option<(i64, i64)> {
-    open(&Bytes::copy_from_slice(start.get(..LONGEST_HEAD).unwrap_or(start))).ok()??.times()
+/// The beginning of the PES packet that begins with these bytes, when they hold its head.
+pub(super) fn peek(start: &[u8]) -> Option<Unit> {
+    open(&Bytes::copy_from_slice(start.get(..LONGEST_HEAD).unwrap_or(start))).ok()?
 }
 
 /// Takes the head off (§2.4.3.6); `None` for stream ids that carry neither sound nor pictures.

@@ -28,6 +28,8 @@ pub(super) struct Stream {
     pub(super) kind: u8,
     /// The registration descriptor's format (§2.6.8), by which private streams are told apart.
     pub(super) format: Option<[u8; 4]>,
+    /// What the extension descriptor of Opus says behind its tag.
+    pub(super) opus: Option<Vec<u8>>,
     /// Tags of all descriptors; DVB names its codecs by them.
     pub(super) descriptors: Vec<u8>,
 }
@@ -107,7 +109,7 @@ pub(super) fn program_map(section: &[u8]) -> Result<Option<ProgramMap>> {
         let pid = cursor.u16()? & 0x1fff;
         let length = usize::from(cursor.u16()? & 0x0fff);
         let mut descriptors = Cursor::new("program map descriptor", cursor.take(length)?);
-        let mut stream = Stream { pid, kind, format: None, descriptors: Vec::new() };
+        let mut stream = Stream { pid, kind, format: None, opus: None, descriptors: Vec::new() };
         while !descriptors.is_empty() {
             let tag = descriptors.u8()?;
             let length = descriptors.u8()?;
@@ -115,6 +117,9 @@ pub(super) fn program_map(section: &[u8]) -> Result<Option<ProgramMap>> {
             stream.descriptors.push(tag);
             if tag == REGISTRATION {
                 stream.format = body.first_chunk().copied();
+            }
+            if let (EXTENSION, Some((&OPUS, channels))) = (tag, body.split_first()) {
+                stream.opus = Some(channels.to_vec());
             }
         }
         map.streams.push(stream);
@@ -157,6 +162,9 @@ const PROGRAM_MAP: u8 = 2;
 const STUFFING: u8 = 0xff;
 const IN_FORCE: u8 = 1;
 const REGISTRATION: u8 = 5;
+/// The tag of tags of ETSI EN 300 468, and the one in it that the draft for Opus took for itself.
+const EXTENSION: u8 = 0x7f;
+const OPUS: u8 = 0x80;
 /// Of the two tables that are read; private ones have up to 4,096 bytes.
 const MAX_SECTION: usize = 1_024;
 
@@ -183,8 +191,14 @@ pub(super) mod tests {
         let streams =
             [0x1b, 0xe1, 0, 0xf0, 0, 6, 0xe1, 1, 0xf0, 10, 5, 4, b'O', b'p', b'u', b's', 0x7f, 2, 0x80, 2];
         let table = section(PROGRAM_MAP, 7, 1, &[&[0xe1, 0, 0xf0, 2, 9, 0][..], &streams].concat());
-        let video = Stream { pid: 0x100, kind: 0x1b, format: None, descriptors: vec![] };
-        let opus = Stream { pid: 0x101, kind: 6, format: Some(*b"Opus"), descriptors: vec![5, 0x7f] };
+        let video = Stream { pid: 0x100, kind: 0x1b, format: None, opus: None, descriptors: vec![] };
+        let opus = Stream {
+            pid: 0x101,
+            kind: 6,
+            format: Some(*b"Opus"),
+            opus: Some(vec![2]),
+            descriptors: vec![5, 0x7f],
+        };
         assert_eq!(program_map(&table), Ok(Some(ProgramMap { number: 7, streams: vec![video, opus] })));
     }
 

@@ -2,14 +2,16 @@
 
 use std::collections::VecDeque;
 
+use super::audio::{self, Audio};
+use super::nal::Codec;
 use super::names::{self, Kind};
 use super::packet::Packet;
-use super::pes::{self, Assembler, Taken, Unit};
+use super::pes::{Assembler, Taken, Unit};
 use super::section::Stream;
-use super::{Faults, adts, h264};
-use crate::codec::avc;
-use crate::timeline::{Clock, Timeline};
-use crate::{Config, Error, Event, Frame, Result, Track};
+use super::video::{self, Timed, Video};
+use super::{CLOCK, Faults};
+use crate::timeline::Timeline;
+use crate::{Error, Event, Frame, Result, Track};
 
 /// The one video and the one audio stream that are followed.
 #[derive(Debug)]
@@ -20,29 +22,6 @@ pub(super) struct Streams {
     /// What was refused, so that it is said once.
     refused: Vec<Error>,
     pub(super) faults: Faults,
-}
-
-#[derive(Debug)]
-struct Video {
-    pid: u16,
-    packets: Assembler,
-    reader: h264::Reader,
-    /// An access unit whose end is not known: PES packets without a timestamp, or with the same, belong to it.
-    open: Option<Open>,
-}
-
-#[derive(Debug)]
-struct Open {
-    pts: i64,
-    dts: i64,
-    data: Vec<u8>,
-}
-
-#[derive(Debug)]
-struct Audio {
-    pid: u16,
-    packets: Assembler,
-    reader: adts::Reader,
 }
 
 type Events = VecDeque<Result<Event>>;
@@ -62,26 +41,43 @@ impl Streams {
         let (mut video, mut audio) = (None, None);
         for stream in streams {
             match names::kind(stream) {
-                Kind::H264 if video.is_none() => video = Some(stream.pid),
-                Kind::Adts if audio.is_none() => audio = Some(stream.pid),
-                Kind::H264 => self.refuse(names::second("a second video track"), events),
-                Kind::Adts => self.refuse(names::second("a second audio track"), events),
+                Kind::Video(codec) if video.is_none() => video = Some((stream.pid, codec)),
+                Kind::Audio(codec) if audio.is_none() => audio = Some((stream.pid, codec)),
+                Kind::Video(_) => self.refuse(names::second("a second video track"), events),
+                Kind::Audio(_) => self.refuse(names::second("a second audio track"), events),
                 Kind::Refused(error) => self.refuse(error, events),
                 Kind::Data => {}
             }
         }
-        if self.video.as_ref().map(|video| video.pid) != video {
-            // A stream that moves is the same to viewers, so what is known of its configuration stays.
-            self.finish(events);
-            let reader = self.video.take().map(|old| old.reader).unwrap_or_default();
-            self.video =
-                video.map(|pid| Video { pid, packets: Assembler::new(MAX_PICTURE), reader, open: None });
+        self.select_video(video, events);
+        self.select_audio(audio);
+    }
+
+    fn select_video(&mut self, chosen: Option<(u16, Codec)>, events: &mut Events) {
+        if self.video.as_ref().map(|video| (video.pid, video.codec())) == chosen {
+            return;
         }
-        if self.audio.as_ref().map(|audio| audio.pid) != audio {
-            let mut reader = self.audio.take().map(|old| old.reader).unwrap_or_default();
-            reader.reset();
-            self.audio = audio.map(|pid| Audio { pid, packets: Assembler::new(MAX_SOUND), reader });
-        }
+        self.finish(events);
+        let old = self.video.take();
+        // A stream that moves is the same to viewers.
+        self.video = chosen.map(|(pid, codec)| match old {
+            Some(old) if old.codec() == codec => old.moved(pid),
+            _ => Video::new(pid, codec),
+        });
+    }
+
+    fn select_audio(&mut self, chosen: Option<(u16, audio::Codec)>) {
+        let old = self.audio.take();
+        self.audio = chosen.map(|(pid, codec)| match old {
+            Some(old) if old.is(&codec) => {
+                if old.pid == pid {
+                    old
+                } else {
+                    old.moved(pid)
+                }
+            }
+            _ => Audio::new(pid, codec),
+        });
     }
 
     /// Takes a packet, of whatever PID.
@@ -114,36 +110,35 @@ impl Streams {
     /// Nothing follows: what has no announced end ends here.
     pub(super) fn finish(&mut self, events: &mut Events) {
         let ended = self.video.as_mut().map(|video| video.packets.finish());
-        if let Some(Ok(Some(unit))) = ended {
-            self.picture(unit, events);
+        if let Some(ended) = ended {
+            self.take(true, ended, events);
         }
         self.finish_video(events);
     }
 
     fn assemble(&mut self, is_video: bool, starts: bool, payload: &[u8], events: &mut Events) {
-        let packets = match (is_video, &mut self.video, &mut self.audio) {
-            (true, Some(video), _) => &mut video.packets,
-            (false, _, Some(audio)) => &mut audio.packets,
-            _ => return,
-        };
+        let Some(packets) = self.packets(is_video) else { return };
         let ended = if starts { packets.finish() } else { Ok(None) };
         let whole = packets.push(starts, payload);
         self.take(is_video, ended, events);
         if is_video && starts {
-            // Its time says that the access unit before it has ended, a whole picture before it does.
-            let next = pes::times(payload);
-            let open = self.video.as_ref().and_then(|video| video.open.as_ref());
-            if next.is_some() && open.is_some_and(|open| next != Some((open.pts, open.dts))) {
-                self.finish_video(events);
-            }
+            self.pictures(events, |video, found| video.announce(payload, found));
         }
         self.take(is_video, whole, events);
+    }
+
+    fn packets(&mut self, is_video: bool) -> Option<&mut Assembler> {
+        if is_video {
+            self.video.as_mut().map(|video| &mut video.packets)
+        } else {
+            self.audio.as_mut().map(|audio| &mut audio.packets)
+        }
     }
 
     fn take(&mut self, is_video: bool, unit: Result<Option<Unit>>, events: &mut Events) {
         match unit {
             Ok(None) => {}
-            Ok(Some(unit)) if is_video => self.picture(unit, events),
+            Ok(Some(unit)) if is_video => self.pictures(events, |video, found| video.take(&unit, found)),
             Ok(Some(unit)) => self.sound(&unit, events),
             Err(_) => {
                 count(&mut self.faults.damaged);
@@ -152,84 +147,64 @@ impl Streams {
         }
     }
 
-    /// A part of a track is missing: what is open of it cannot be used.
+    /// A part of a track is missing: it was lost, or damaged, and is counted as such.
     fn damage(&mut self, is_video: bool) {
         match (&mut self.video, &mut self.audio) {
-            (Some(video), _) if is_video => {
-                // It was lost, or damaged, and is counted as such.
-                video.open = None;
-            }
-            (_, Some(audio)) if !is_video => audio.reader.reset(),
+            (Some(video), _) if is_video => video.damage(),
+            (_, Some(audio)) if !is_video => audio.damage(),
             _ => {}
         }
     }
 
-    /// Takes a PES packet of pictures.
-    fn picture(&mut self, unit: Unit, events: &mut Events) {
-        let Some(video) = &mut self.video else { return };
-        let begins = unit.times();
-        match (&mut video.open, begins) {
-            (Some(open), begins) if begins.is_none_or(|times| times == (open.pts, open.dts)) => {
-                if open.data.len().saturating_add(unit.data.len()) > MAX_PICTURE {
-                    video.open = None;
-                    count(&mut self.faults.damaged);
-                } else {
-                    open.data.extend_from_slice(&unit.data);
-                }
-            }
-            (_, Some((pts, dts))) => {
-                self.finish_video(events);
-                if let Some(video) = &mut self.video {
-                    video.open = Some(Open { pts, dts, data: unit.data.into() });
-                }
-            }
-            // It belongs to one that was left out.
-            _ => {}
-        }
-    }
-
-    /// The access unit that is open has ended.
+    /// What is open of the video has ended.
     fn finish_video(&mut self, events: &mut Events) {
-        let Some(video) = &mut self.video else { return };
-        let Some(Open { pts, dts, data }) = video.open.take() else { return };
-        let composition = CLOCK.difference(pts, dts);
-        match video.reader.read(&data) {
-            Ok(None) => count(&mut self.faults.early_frames),
-            Ok(Some(_)) if composition > MAX_COMPOSITION => count(&mut self.faults.damaged),
-            Ok(Some(picture)) => {
-                events.extend(picture.config.map(|config| Ok(Event::Config(Config::Avc(config)))));
-                if picture.data.is_empty() {
-                    return;
-                }
-                let (dts, intended) = self.place(Track::Video, dts);
-                let pts = intended.saturating_add(composition).max(dts);
-                let keyframe = avc::is_idr(&picture.data);
-                let frame = Frame { dts, pts, keyframe, data: picture.data };
-                events.push_back(Ok(Event::Frame(Track::Video, frame)));
-            }
-            Err(_) => count(&mut self.faults.damaged),
+        self.pictures(events, Video::finish);
+    }
+
+    /// Hands on what the video stream finds.
+    fn pictures(&mut self, events: &mut Events, find: impl FnOnce(&mut Video, &mut video::Found)) {
+        let mut found = Vec::new();
+        if let Some(video) = &mut self.video {
+            find(video, &mut found);
         }
+        for timed in found {
+            match timed {
+                Ok(timed) => self.picture(timed, events),
+                Err(_) => count(&mut self.faults.damaged),
+            }
+        }
+    }
+
+    fn picture(&mut self, timed: Timed, events: &mut Events) {
+        let Some(picture) = timed.picture else { return count(&mut self.faults.early_frames) };
+        events.extend(picture.config.map(|config| Ok(Event::Config(config))));
+        if picture.data.is_empty() {
+            return;
+        }
+        if timed.derived {
+            count(&mut self.faults.untimed);
+        }
+        let (dts, intended) = self.place(Track::Video, timed.dts);
+        let pts = intended.saturating_add(timed.composition).max(dts);
+        let frame = Frame { dts, pts, keyframe: picture.keyframe, data: picture.data };
+        events.push_back(Ok(Event::Frame(Track::Video, frame)));
     }
 
     /// Takes a PES packet of sound.
     fn sound(&mut self, unit: &Unit, events: &mut Events) {
         let Some(audio) = &mut self.audio else { return };
-        let skipped = audio.reader.skipped;
         let mut sounds = Vec::new();
-        let read = audio.reader.read(unit.pts, &unit.data, |sound| sounds.push(sound));
-        if audio.reader.skipped > skipped {
-            count(&mut self.faults.damaged);
-        }
+        let read = audio.take(unit, |sound| sounds.push(sound));
         for sound in sounds {
-            events.extend(sound.config.map(|config| Ok(Event::Config(Config::Aac(config)))));
+            events.extend(sound.config.map(|config| Ok(Event::Config(config))));
             let (dts, _) = self.place(Track::Audio, sound.time);
             let frame = Frame { dts, pts: dts, keyframe: true, data: sound.data };
             events.push_back(Ok(Event::Frame(Track::Audio, frame)));
         }
         match read {
-            Ok(()) => {}
+            Ok(false) => {}
             Err(error @ Error::UnsupportedCodec { .. }) => self.refuse(error, events),
-            Err(_) => count(&mut self.faults.damaged),
+            Ok(true) | Err(_) => count(&mut self.faults.damaged),
         }
     }
 
@@ -256,14 +231,6 @@ fn count(counter: &mut u64) {
     *counter = counter.saturating_add(1);
 }
 
-/// 90 kHz in 33 bits (ISO/IEC 13818-1 §2.4.3.7).
-const CLOCK: Clock = Clock { bits: 33, per_ms: crate::frame::CLOCK / 1_000 };
 const TIMESTAMP: i64 = (1 << 33) - 1;
-/// Ten seconds: no encoder reorders over more; a segment could not hold it.
-const MAX_COMPOSITION: i64 = 10 * crate::frame::CLOCK;
-/// A key frame at 100 Mbit/s has about 2 MiB.
-const MAX_PICTURE: usize = 4 << 20;
-/// What a PES packet's length can say, which sound always has, and the packet that it ends in.
-const MAX_SOUND: usize = 65 << 10;
 /// Names of codecs are few; this bounds what is remembered all the same.
 const MAX_REFUSED: usize = 16;

@@ -5,6 +5,10 @@ use proptest::prelude::*;
 
 /// FFmpeg 5.1: 128x72, ten pictures a second with two B-frames and a key frame each second; mono AAC at 44.1 kHz.
 const CAPTURE: &[u8] = include_bytes!("captures/avc-adts.m2t");
+/// The same in HEVC by x265; stereo Opus beside H.264; HEVC of another size beside AAC in LATM.
+const HEVC: &[u8] = include_bytes!("captures/hevc-adts.m2t");
+const OPUS: &[u8] = include_bytes!("captures/avc-opus.m2t");
+const LATM: &[u8] = include_bytes!("captures/hevc-latm.m2t");
 /// The PIDs of its video, audio and program map.
 const VIDEO: u16 = 0x100;
 const AUDIO: u16 = 0x101;
@@ -13,13 +17,7 @@ const MAP: u16 = 0x1000;
 #[test]
 fn a_capture_gives_every_frame_on_one_timeline() {
     let events = all(CAPTURE, 1_316);
-    let configs: Vec<&Config> = events
-        .iter()
-        .filter_map(|event| match event {
-            Ok(Event::Config(config)) => Some(config),
-            _ => None,
-        })
-        .collect();
+    let configs = configs(&events);
     let [Config::Avc(avc), Config::Aac(aac)] = configs[..] else { panic!("{configs:?}") };
     assert_eq!((avc.width, avc.height, avc.frame_rate), (128, 72, Some((10, 1))));
     assert_eq!((aac.sample_rate, aac.channels, aac.object_type), (44_100, 1, 2));
@@ -43,6 +41,87 @@ fn a_capture_gives_every_frame_on_one_timeline() {
     assert!(steps.iter().all(|step| (2_089..=2_091).contains(step)), "{steps:?}");
     // FFmpeg starts sound and picture together; its encoder's delay and the B-frames lie between.
     assert!((video[0].pts - audio[0].pts).abs() < 27_000, "{} {}", video[0].pts, audio[0].pts);
+}
+
+#[test]
+fn hevc_is_taken_as_h264_is() {
+    let events = all(HEVC, 1_316);
+    let [Config::Hevc(hevc), Config::Aac(_)] = &configs(&events)[..] else {
+        panic!("{:?}", configs(&events))
+    };
+    assert_eq!((hevc.width, hevc.height, hevc.frame_rate), (128, 72, Some((10, 1))));
+    // As FFmpeg reads it.
+    let video = frames(&events, Track::Video);
+    let composed: Vec<i64> = video.iter().map(|frame| (frame.pts - frame.dts) / 9_000).collect();
+    assert_eq!(composed, [2, 4, 2, 0, 4, 2, 0, 4, 2, 0, 2, 4, 2, 0, 2]);
+    assert!(video.windows(2).all(|pair| pair[1].dts - pair[0].dts == 9_000));
+    let keys: Vec<usize> = (0..15).filter(|n| video[*n].keyframe).collect();
+    assert_eq!(keys, [0, 10]);
+    let kinds = video.iter().map(|frame| {
+        let kinds = crate::codec::avc::nal_units(&frame.data).map(|unit| (unit.unwrap()[0] >> 1) & 0x3f);
+        kinds.collect::<Vec<u8>>()
+    });
+    let expected = [20, 1, 1, 0, 1, 1, 0, 1, 1, 0, 20, 1, 1, 0, 1].map(|kind| vec![kind]);
+    assert_eq!(kinds.collect::<Vec<_>>(), expected, "parameter sets are in the configuration");
+    assert_eq!(frames(&events, Track::Audio).len(), 66);
+}
+
+#[test]
+fn another_size_is_another_configuration() {
+    let events = all(&[HEVC, &begun_anew(LATM)].concat(), 1_316);
+    let sizes: Vec<u32> =
+        configs(&events).iter().filter_map(|config| Some(config.picture()?.width)).collect();
+    assert_eq!(sizes, [128, 64]);
+    assert_eq!(frames(&events, Track::Video).len(), 17);
+    // And so is another codec.
+    let events = all(&[CAPTURE, &begun_anew(HEVC)].concat(), 1_316);
+    let names: Vec<String> = configs(&events).iter().map(|config| config.codec_string()).collect();
+    assert_eq!(names, ["avc1.640009", "mp4a.40.2", "hvc1.1.6.L30.90"]);
+    assert_eq!(frames(&events, Track::Video).len(), 30);
+}
+
+#[test]
+fn opus_is_cut_into_packets() {
+    let events = all(OPUS, 1_316);
+    let [Config::Opus(opus), Config::Avc(_)] = &configs(&events)[..] else {
+        panic!("{:?}", configs(&events))
+    };
+    // FFmpeg's encoder says its delay as what is trimmed from the start.
+    assert_eq!((opus.channels, opus.pre_skip, opus.mapping_family), (1, 312, 0));
+    let audio = frames(&events, Track::Audio);
+    assert!(audio.windows(2).all(|pair| pair[1].dts - pair[0].dts == 1_800));
+    // Of `ffmpeg -i avc-opus.m2t -map 0:a -c copy -f data`, without control headers.
+    assert_eq!((audio.len(), audio.iter().map(|frame| frame.data.len()).sum::<usize>()), (21, 1_087));
+    assert_eq!(frames(&events, Track::Video).len(), 2);
+}
+
+#[test]
+fn pictures_without_a_time_of_their_own_come_when_they_should() {
+    for capture in [CAPTURE, HEVC] {
+        // Without the sound, which is handed on before a picture that has to wait for its time.
+        let heard = |packet: &&[u8]| packet[1..3] == [0x41, 1] || packet[1..3] == [1, 1];
+        let silent = capture.chunks(SIZE).filter(|packet| !heard(packet)).collect::<Vec<_>>().concat();
+        let (mut untimed, mut count) = (silent.clone(), 0);
+        for packet in untimed.chunks_mut(SIZE).filter(|packet| packet[1..3] == [0x41, 0]) {
+            let head = if packet[3] & 0x20 == 0 { 4 } else { 5 + usize::from(packet[4]) };
+            if count % 4 != 0 {
+                // The timestamps become stuffing.
+                packet[head + 7] = 0;
+                let length = usize::from(packet[head + 8]);
+                packet[head + 9..head + 9 + length].fill(0xff);
+            }
+            count += 1;
+        }
+        let mut demuxer = Demuxer::new();
+        demuxer.push(&untimed).unwrap();
+        demuxer.finish();
+        let derived: Vec<_> = std::iter::from_fn(|| demuxer.poll()).collect();
+        let timed = all(&silent, SIZE);
+        for (derived, timed) in frames(&derived, Track::Video).iter().zip(frames(&timed, Track::Video)) {
+            assert_eq!((derived.dts, derived.data.len()), (timed.dts, timed.data.len()));
+        }
+        assert_eq!((frames(&derived, Track::Video).len(), demuxer.faults().untimed), (15, 11));
+    }
 }
 
 #[test]
@@ -103,13 +182,7 @@ fn time_goes_through_the_wrap() {
 #[test]
 fn a_clock_that_starts_again_is_followed() {
     let mut twice = CAPTURE.to_vec();
-    // The continuity counters start again too, which an encoder announces.
-    let mut again = CAPTURE.to_vec();
-    again
-        .chunks_mut(SIZE)
-        .filter(|packet| packet[3] & 0x20 != 0 && packet[4] > 0)
-        .for_each(|packet| packet[5] |= 0x80);
-    twice.extend_from_slice(&again);
+    twice.extend_from_slice(&begun_anew(CAPTURE));
     let events = all(&twice, 1_316);
     for track in [Track::Video, Track::Audio] {
         let frames = frames(&events, track);
@@ -153,8 +226,8 @@ fn a_damaged_map_is_not_believed() {
 fn other_codecs_are_refused_by_name_and_the_rest_goes_on() {
     let captures: [(&[u8], &[&str], usize); 3] = [
         (include_bytes!("captures/mpeg2-mp2.m2t"), &["MPEG-2 video", "MPEG audio (MP2 or MP3)"], 0),
-        (include_bytes!("captures/hevc-latm.m2t"), &["HEVC", "AAC in LATM"], 0),
-        (include_bytes!("captures/avc-opus.m2t"), &["Opus"], 2),
+        (LATM, &["AAC in LATM"], 2),
+        (include_bytes!("captures/avc-ac3.m2t"), &["AC-3"], 3),
     ];
     for (capture, names, pictures) in captures {
         let events = all(capture, 1_316);
@@ -203,8 +276,7 @@ fn a_picture_that_never_ends_is_not_held() {
 #[test]
 fn any_bytes_are_survived() {
     let head = &CAPTURE[..SIZE * 24];
-    let opus: &[u8] = include_bytes!("captures/avc-opus.m2t");
-    mutation::run_cases(&[head, &opus[..SIZE * 12]], 1_500, fuzz);
+    mutation::run_cases(&[head, &OPUS[..SIZE * 12], &HEVC[..SIZE * 24]], 1_500, fuzz);
 }
 
 proptest! {
@@ -231,12 +303,30 @@ proptest! {
     }
 }
 
+fn configs(events: &[Result<Event>]) -> Vec<&Config> {
+    let config = |event| match event {
+        &Ok(Event::Config(ref config)) => Some(config),
+        _ => None,
+    };
+    events.iter().filter_map(config).collect()
+}
+
 fn frames(events: &[Result<Event>], of: Track) -> Vec<&crate::Frame> {
     let frame = |event| match event {
         &Ok(Event::Frame(track, ref frame)) if track == of => Some(frame),
         _ => None,
     };
     events.iter().filter_map(frame).collect()
+}
+
+/// The stream as an encoder sends it that starts again: it says that the continuity counters do.
+fn begun_anew(stream: &[u8]) -> Vec<u8> {
+    let mut stream = stream.to_vec();
+    stream
+        .chunks_mut(SIZE)
+        .filter(|packet| packet[3] & 0x20 != 0 && packet[4] > 0)
+        .for_each(|packet| packet[5] |= 0x80);
+    stream
 }
 
 /// The stream with `offset` added to every PTS and DTS.

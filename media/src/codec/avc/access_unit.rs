@@ -1,5 +1,7 @@
 //! Access units: NAL units behind lengths, or between start codes.
 
+use std::ops::Range;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::cursor::Cursor;
@@ -83,19 +85,21 @@ pub fn to_annexb(access_unit: &[u8]) -> Result<Bytes> {
 
 /// The NAL units between start codes of three or four bytes; bytes before the first are skipped.
 pub(crate) fn annexb_units(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = start_code(stream).map(|(_, after)| after);
+    annexb_ranges(stream).filter_map(|range| stream.get(range))
+}
+
+/// Where [`annexb_units`] are in the stream. Each is behind a start code of three bytes.
+pub(crate) fn annexb_ranges(stream: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut next = start_code(stream, 0);
     std::iter::from_fn(move || {
-        let current = rest?;
-        let (unit, after) = match start_code(current) {
-            Some((unit, after)) => (unit, Some(after)),
-            None => (current, None),
-        };
-        rest = after;
+        let start = next?.saturating_add(START_CODE.len());
+        next = start_code(stream, start);
+        let unit = stream.get(start..next.unwrap_or(stream.len())).unwrap_or_default();
         // Zeros before a start code belong to it or are trailing_zero_8bits: no NAL unit ends in a zero byte.
-        let end = unit.iter().rposition(|byte| *byte != 0).map_or(0, |last| last.saturating_add(1));
-        Some(unit.get(..end).unwrap_or_default())
+        let length = unit.iter().rposition(|byte| *byte != 0).map_or(0, |last| last.saturating_add(1));
+        Some(start..start.saturating_add(length))
     })
-    .filter(|unit| !unit.is_empty())
+    .filter(|range| !range.is_empty())
 }
 
 pub(super) fn fuzz(data: &[u8]) {
@@ -136,11 +140,10 @@ fn length(cursor: &mut Cursor<'_>, length_size: usize) -> Result<usize> {
     usize::try_from(length).map_err(|_| cursor.malformed("a NAL unit is too large"))
 }
 
-/// Splits at the first three-byte start code: what is before it, what is behind it.
-fn start_code(stream: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = stream.windows(3).position(|window| window == [0, 0, 1])?;
-    let (before, code) = stream.split_at_checked(at)?;
-    Some((before, code.get(3..)?))
+/// Where the first three-byte start code is, from here on.
+fn start_code(stream: &[u8], from: usize) -> Option<usize> {
+    let rest = stream.get(from..)?;
+    rest.windows(START_CODE.len()).position(|window| window == START_CODE).map(|at| from.saturating_add(at))
 }
 
 /// Appends a NAL unit behind its length; an empty one is left out.
@@ -155,5 +158,6 @@ pub(crate) fn put_unit(access_unit: &mut BytesMut, unit: &[u8]) -> Result<()> {
 }
 
 const FORMAT: &str = "access unit";
+const START_CODE: [u8; 3] = [0, 0, 1];
 const IDR: u8 = 5;
 const DELIMITER: u8 = 9;

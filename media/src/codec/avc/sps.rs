@@ -1,5 +1,6 @@
 //! The sequence parameter set (ITU-T H.264 §7.3.2.1.1) as far as size, format and frame rate need it.
 
+use super::Fields;
 use crate::Result;
 use crate::codec::bits::{Bits, without_emulation_prevention};
 use crate::codec::rate;
@@ -18,6 +19,8 @@ pub(super) struct Sps {
     /// After cropping.
     pub(super) height: u32,
     pub(super) frame_rate: Option<(u32, u32)>,
+    /// How slice heads tell fields; `None` where every picture is a frame.
+    pub(super) fields: Option<Fields>,
 }
 
 impl Sps {
@@ -33,11 +36,13 @@ impl Sps {
         let level = bits.byte(8)?;
         bits.ue()?; // seq_parameter_set_id
         let format = if has_chroma_format(profile) { Format::parse(bits)? } else { Format::YUV420 };
-        bits.ue()?; // log2_max_frame_num_minus4
+        let number_bits = small(bits, 12, "log2_max_frame_num_minus4 is out of range")?.saturating_add(4);
         skip_picture_order(bits)?;
         bits.ue()?; // max_num_ref_frames
         bits.skip(1)?; // gaps_in_frame_num_value_allowed_flag
-        let (width, height) = size(bits, &format)?;
+        let (width, height, frames_only) = size(bits, &format)?;
+        let fields =
+            (!frames_only).then_some(Fields { number_bits, separate_planes: format.separate_planes });
         // Damage in the optional end costs us the frame rate, not the track.
         let frame_rate = vui_frame_rate(bits).unwrap_or(None);
         Ok(Self {
@@ -50,6 +55,7 @@ impl Sps {
             width,
             height,
             frame_rate,
+            fields,
         })
     }
 }
@@ -132,8 +138,8 @@ fn skip_picture_order(bits: &mut Bits<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Width and height of the cropped frame (§7.4.2.1.1).
-fn size(bits: &mut Bits<'_>, format: &Format) -> Result<(u32, u32)> {
+/// Width and height of the cropped frame (§7.4.2.1.1), and whether there are frames alone, no fields.
+fn size(bits: &mut Bits<'_>, format: &Format) -> Result<(u32, u32, bool)> {
     let columns = bits.ue()?.saturating_add(1);
     let map_units = bits.ue()?.saturating_add(1);
     let frames_only = bits.bit()?;
@@ -148,7 +154,7 @@ fn size(bits: &mut Bits<'_>, format: &Format) -> Result<(u32, u32)> {
         return Err(bits.malformed("the picture is larger than any level allows"));
     }
     if !bits.bit()? {
-        return Ok((width, height));
+        return Ok((width, height, frames_only));
     }
     let [left, right, top, bottom] = [bits.ue()?, bits.ue()?, bits.ue()?, bits.ue()?];
     let (across, down) = if format.separate_planes { (1, 1) } else { format.crop_unit() };
@@ -157,6 +163,7 @@ fn size(bits: &mut Bits<'_>, format: &Format) -> Result<(u32, u32)> {
     };
     cropped(width, left, right, across)
         .zip(cropped(height, top, bottom, down.saturating_mul(fields)))
+        .map(|(width, height)| (width, height, frames_only))
         .ok_or_else(|| bits.malformed("cropping leaves no picture"))
 }
 
