@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ingest::Limits;
 use crate::ladder::Ladder;
 
 /// A channel's own settings. What is left out is decided by the origin's configuration.
@@ -15,6 +16,9 @@ pub struct Settings {
     /// What happens when a second encoder publishes while the first is still sending.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub takeover: Option<Takeover>,
+    /// What its publishers may send.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
     /// Its lower renditions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ladder: Option<Ladder>,
@@ -26,6 +30,7 @@ pub struct Settings {
 impl Settings {
     /// Says what cannot be, if anything, and what can.
     pub fn check(&self) -> Result<(), String> {
+        self.limits.as_ref().map_or(Ok(()), Limits::check)?;
         self.ladder.as_ref().map_or(Ok(()), Ladder::check)
     }
 }

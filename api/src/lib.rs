@@ -11,6 +11,7 @@
 
 pub mod channel;
 pub mod id;
+pub mod ingest;
 pub mod ladder;
 pub mod metadata;
 pub mod node;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BroadcastId, ChannelId, NodeId, Region, metadata};
+use crate::{BroadcastId, ChannelId, NodeId, Region, ingest, metadata};
 
 /// Who a node is. Sent once at start and again when the control plane has forgotten it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,10 +46,10 @@ pub struct Location {
     pub longitude: f64,
 }
 
-/// How a node is, every second. An origin's lists all it has live, so a lost one heals itself.
+/// How a node is, every second. An origin's lists all it has live, so a lost one heals itself. Fields that only newer
+/// nodes send are skipped: nodes are upgraded one by one.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
 pub struct Heartbeat {
     pub load: Load,
     /// The node finishes what it has and wants nothing new.
@@ -57,6 +57,9 @@ pub struct Heartbeat {
     pub draining: bool,
     #[serde(default)]
     pub broadcasts: Vec<Broadcast>,
+    /// What happened to publishers and has not been acknowledged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<ingest::Events>,
     /// Numbers of the [`metadata::Command`]s of the last answer that it has taken in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub received: Vec<u64>,
@@ -76,14 +79,17 @@ pub struct Load {
 }
 
 /// A broadcast that is live on an origin.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
 pub struct Broadcast {
     pub channel: ChannelId,
     pub id: BroadcastId,
     /// Milliseconds since the Unix epoch.
     pub started_at: u64,
+    /// How its publishers do, the one that viewers see first; none while it waits for one. An origin with very many broadcasts tells it of some at a time: the last one holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
+    pub health: Option<Vec<ingest::Health>>,
 }
 
 /// What the control plane thinks of a node.
@@ -104,6 +110,9 @@ pub enum Status {
 pub struct HeartbeatAck {
     /// The newest snapshot's version.
     pub snapshot: u64,
+    /// What need not be sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<ingest::Acknowledged>,
     /// What the origin has not said yet that it has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metadata: Vec<metadata::Command>,

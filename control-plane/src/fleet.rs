@@ -86,7 +86,8 @@ impl Fleet {
             channels.iter().filter_map(|(id, channel)| Some((id, channel.live.clone()?)))
         {
             if let Some(member) = members.get_mut(&origin) {
-                let broadcast = Broadcast { channel: channel.clone(), id: broadcast, started_at };
+                let broadcast =
+                    Broadcast { channel: channel.clone(), id: broadcast, started_at, health: None };
                 member.beat.broadcasts.push(broadcast);
             }
         }
@@ -134,20 +135,21 @@ impl Fleet {
     pub fn heartbeat(
         &mut self,
         id: &NodeId,
-        beat: Heartbeat,
+        mut beat: Heartbeat,
         now: Instant,
     ) -> Result<HeartbeatAck, UnknownNode> {
         let member = self.members.get_mut(id).ok_or_else(|| UnknownNode(id.clone()))?;
         let news = !member.credible
             || member.beat.draining != beat.draining
-            || member.beat.broadcasts != beat.broadcasts;
+            || !live::same_broadcasts(&member.beat.broadcasts, &beat.broadcasts);
+        live::keep_health(&member.beat.broadcasts, &mut beat.broadcasts);
         member.beat = beat;
         member.credible = true;
         let changed = member.health.on_heartbeat(now, &self.config);
         if news || changed {
             self.refresh();
         }
-        Ok(HeartbeatAck { snapshot: self.snapshot.version, metadata: Vec::new() })
+        Ok(HeartbeatAck { snapshot: self.snapshot.version, events: None, metadata: Vec::new() })
     }
 
     /// An operator starts or ends a drain.

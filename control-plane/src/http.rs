@@ -6,6 +6,7 @@
 mod auth;
 mod channels;
 mod extract;
+mod ingest;
 mod keys;
 mod metadata;
 mod nodes;
@@ -100,6 +101,8 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(snapshot::show))
         .routes(routes!(channels::list, channels::create))
         .routes(routes!(channels::show, channels::change, channels::delete))
+        .routes(routes!(ingest::show))
+        .routes(routes!(ingest::events))
         .routes(routes!(metadata::announce))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::delete))

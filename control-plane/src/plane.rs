@@ -4,6 +4,7 @@
 //! and both tell the same story. Heartbeats touch only the fleet; the keeper remembers what they changed.
 
 mod channels;
+mod ingest;
 mod keeper;
 mod metadata;
 
@@ -22,6 +23,8 @@ use crate::fleet::{self, Fleet, Member, UnknownNode};
 use crate::metadata::Outbox;
 use crate::metrics::Metrics;
 use crate::store::Store;
+
+pub use ingest::Ingest;
 
 /// The shared state.
 #[derive(Debug)]
@@ -104,7 +107,7 @@ impl Plane {
         }
         Ok(self.change(|fleet| {
             fleet.register(spec, Instant::now());
-            HeartbeatAck { snapshot: fleet.snapshot().version, metadata: Vec::new() }
+            HeartbeatAck { snapshot: fleet.snapshot().version, events: None, metadata: Vec::new() }
         }))
     }
 

@@ -73,6 +73,8 @@ mod tests {
         assert!(error(json!({ "takover": "newest" })).contains("takover"));
         assert!(error(json!({ "takeover": "oldest" })).contains("oldest"));
         assert!(error(json!([])).contains("object"));
+        assert!(error(json!({ "limits": { "bitrat": 1_000_000 } })).contains("limits.bitrat"));
+        assert!(error(json!({ "limits": { "bitrate": 5 } })).contains("`limits.bitrate` is below 64000"));
         let step = |name: &str, height: u32| json!({ "name": name, "height": height, "bitrate": 500_000 });
         let ladder = |step| json!({ "ladder": { "steps": [step] } });
         assert!(merge(&Settings::default(), ladder(step("480p", 480))).is_ok());

@@ -1,6 +1,7 @@
 //! What outlives the process: channels, stream keys, nodes and the snapshot's version, in SQLite.
 
 mod channels;
+mod events;
 mod keys;
 mod nodes;
 

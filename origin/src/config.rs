@@ -19,6 +19,7 @@ pub struct Config {
     pub rtmp: ingest::Config,
     pub rtmps: ingest::rtmps::Config,
     pub srt: ingest::srt::Config,
+    pub limits: ingest::bounds::Bounds,
     pub transcode: transcode::Config,
     pub package: package::Config,
     pub dvr: dvr::Config,
@@ -61,6 +62,7 @@ impl Default for Config {
             rtmp: ingest::Config::default(),
             rtmps: ingest::rtmps::Config::default(),
             srt: ingest::srt::Config::default(),
+            limits: ingest::bounds::Bounds::default(),
             transcode: transcode::Config::default(),
             package: package::Config::default(),
             dvr: dvr::Config::default(),
@@ -140,6 +142,7 @@ impl daemon::Config for Config {
             return wrong("node.urls", "is empty: edges would not know how to reach this origin");
         }
         self.srt.check()?;
+        self.limits.check()?;
         self.transcode.check()?;
         self.record.check()?;
         self.package.check()

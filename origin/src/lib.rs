@@ -33,6 +33,7 @@ pub use error::{Error, Result};
 
 use dvr::Dvr;
 use ingest::Ingest;
+use ingest::health::Board;
 use metrics::Metrics;
 use package::{Channels, Stores};
 use record::Recorder;
@@ -64,7 +65,7 @@ pub async fn run(config: Config, daemon: Daemon) -> Result<Addresses> {
         (None, _) => None,
     };
     let rtmps = tls.as_ref().map(|(address, tls)| (*address, tls));
-    let ingest = Ingest::bind(&config.rtmp, rtmps, &config.srt).await?;
+    let ingest = Ingest::bind(&config.rtmp, rtmps, &config.srt, config.limits).await?;
     let addresses = Addresses {
         rtmp: ingest.address(),
         rtmps: ingest.secure_address(),
@@ -90,16 +91,20 @@ pub async fn run(config: Config, daemon: Daemon) -> Result<Addresses> {
         metrics.clone(),
         drain.clone(),
     );
-    let heartbeat = fleet::heartbeat(channels.clone(), server.metrics().sent_bytes.clone());
+    let board = Board::new(metrics.publisher);
+    let heartbeat =
+        fleet::Reporter::new(channels.clone(), board.clone(), server.metrics().sent_bytes.clone());
     let control = control::Client::start(&config.control, config.node.spec(), heartbeat, &daemon)?;
     recorder.heed(control.clone());
 
     if let Some(commands) = control.metadata() {
         drain.spawn("metadata", metadata::deliver(channels.clone(), commands, drain.clone()));
     }
-    drain.spawn("announcer", fleet::announce(channels.clone(), control.clone(), drain.clone()));
+    drain
+        .spawn("announcer", fleet::announce(channels.clone(), board.clone(), control.clone(), drain.clone()));
+    drain.spawn("ingest health", board.clone().run(drain.clone()));
     server.serve(Live::new(channels.clone(), metrics.serve))?;
-    ingest.serve(control, channels, metrics.ingest, &drain);
+    ingest.serve(control, channels, board, metrics.ingest, &drain);
     tracing::info!(
         node = %config.node.id,
         rtmp = %addresses.rtmp,

@@ -1,5 +1,7 @@
 //! What an origin counts.
 
+use std::sync::atomic::AtomicU64;
+
 use nearcast_media::Track;
 use nearcast_service::metrics::{Counter, EncodeLabelSet, Family, Gauge, Registry};
 
@@ -23,7 +25,35 @@ nearcast_service::metrics! {
         /// Packets of SRT publishers that came too late or never.
         pub srt_lost_packets: Counter,
         /// Round trip time to a channel's SRT publisher, in seconds, by channel.
-        pub srt_rtt: Family<ChannelLabels, Gauge<f64, std::sync::atomic::AtomicU64>>,
+        pub srt_rtt: Family<ChannelLabels, Gauge<f64, AtomicU64>>,
+    }
+}
+
+nearcast_service::metrics! {
+    /// How the publishers of live channels do; a channel's series end with its broadcast.
+    pub struct Publisher: "publisher" {
+        /// Bits per second over the last ten seconds, by track.
+        pub bitrate: Family<ChannelTrackLabels, Gauge>,
+        /// Frames per second of video.
+        pub frame_rate: Family<ChannelLabels, Gauge<f64, AtomicU64>>,
+        /// Seconds from a keyframe to the next, on average.
+        pub keyframe_interval: Family<ChannelLabels, Gauge<f64, AtomicU64>>,
+        /// Milliseconds by which the audio is ahead of the video.
+        pub drift_ms: Family<ChannelLabels, Gauge>,
+        /// Seconds of media that arrive in a second.
+        pub pace: Family<ChannelLabels, Gauge<f64, AtomicU64>>,
+        /// Frames that the timestamps have a hole for, in this broadcast.
+        pub missing_frames: Family<ChannelLabels, Gauge>,
+        /// Frames that came more than a second late, in this broadcast.
+        pub late_frames: Family<ChannelLabels, Gauge>,
+        /// Timestamps that jumped, in this broadcast.
+        pub jumps: Family<ChannelLabels, Gauge>,
+        /// Times the publisher has come back, in this broadcast.
+        pub reconnects: Family<ChannelLabels, Gauge>,
+        /// Warnings that are raised, by code.
+        pub warnings: Family<WarningLabels, Gauge>,
+        /// Events that the control plane was away for too long to hear of.
+        pub lost_events: Counter,
     }
 }
 
@@ -115,6 +145,7 @@ nearcast_service::metrics! {
 #[derive(Debug, Clone)]
 pub struct Metrics {
     pub ingest: Ingest,
+    pub publisher: Publisher,
     pub transcode: Transcode,
     pub package: Package,
     pub dvr: Dvr,
@@ -127,6 +158,7 @@ impl Metrics {
     pub fn register(registry: &Registry) -> Self {
         Self {
             ingest: Ingest::register(registry),
+            publisher: Publisher::register(registry),
             transcode: Transcode::register(registry),
             package: Package::register(registry),
             dvr: Dvr::register(registry),
@@ -134,6 +166,27 @@ impl Metrics {
             serve: Serve::register(registry),
         }
     }
+}
+
+/// Labels of [`Ingest::srt_rtt`] and most of [`Publisher`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ChannelLabels {
+    pub channel: String,
+}
+
+/// Labels of [`Publisher::bitrate`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ChannelTrackLabels {
+    pub channel: String,
+    /// `video` or `audio`
+    pub track: &'static str,
+}
+
+/// Labels of [`Publisher::warnings`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct WarningLabels {
+    pub channel: String,
+    pub code: &'static str,
 }
 
 /// Labels of [`Ingest::frames`].
@@ -153,12 +206,6 @@ impl TrackLabels {
             },
         }
     }
-}
-
-/// Labels of [`Ingest::srt_rtt`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ChannelLabels {
-    pub channel: String,
 }
 
 /// Labels of [`Ingest::refused`] and [`Ingest::failed`].

@@ -58,12 +58,12 @@ async fn codecs_we_do_not_take_are_named_to_the_publisher() -> Result<()> {
     demo_goes_on().await
 }
 
-fn publish(name: &str, key: &str, feed: &Feed) -> Result<Process> {
+pub(crate) fn publish(name: &str, key: &str, feed: &Feed) -> Result<Process> {
     feed.publish(&shared().rtmp(key), &format!("publisher-{name}"), &shared().logs())
 }
 
 /// FFmpeg must give up, and what it prints must carry our reason.
-async fn refused(publisher: &mut Process, reason: &str) -> Result<()> {
+pub(crate) async fn refused(publisher: &mut Process, reason: &str) -> Result<()> {
     let status = publisher.ended(LIMIT).await?;
     ensure!(!status.success(), "the publisher ended as if all was well");
     let log = publisher.log();
@@ -71,7 +71,7 @@ async fn refused(publisher: &mut Process, reason: &str) -> Result<()> {
     Ok(())
 }
 
-async fn demo_goes_on() -> Result<()> {
+pub(crate) async fn demo_goes_on() -> Result<()> {
     let viewer = shared().viewer("eu-1", Protocol::H3).await?;
     let source = renditions(&viewer, "demo").await?.swap_remove(0);
     follow(&viewer, &source, Until::Segments(1)).await?.strict()?;

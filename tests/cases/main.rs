@@ -16,6 +16,8 @@ mod failover;
 mod footage;
 #[cfg(test)]
 mod hls;
+#[cfg(test)]
+mod ingest;
 mod ladder;
 #[cfg(test)]
 mod lifecycle;

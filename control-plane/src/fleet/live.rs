@@ -1,4 +1,4 @@
-//! Which broadcast a channel shows when origins disagree.
+//! What is live: which broadcast a channel shows when origins disagree, and whether a heartbeat changes that.
 
 use std::collections::BTreeMap;
 
@@ -30,4 +30,18 @@ pub(super) fn by_channel<'a>(members: impl Iterator<Item = &'a Member>) -> BTree
         started_at: broadcast.started_at,
     };
     best.into_iter().map(|(channel, chosen)| (channel.clone(), live(chosen))).collect()
+}
+
+/// Health that a heartbeat left out is as it was.
+pub(super) fn keep_health(old: &[Broadcast], new: &mut [Broadcast]) {
+    for broadcast in new.iter_mut().filter(|broadcast| broadcast.health.is_none()) {
+        let known = old.iter().find(|old| old.id == broadcast.id && old.channel == broadcast.channel);
+        broadcast.health = known.and_then(|known| known.health.clone());
+    }
+}
+
+/// Whether the same broadcasts are live, however they do.
+pub(super) fn same_broadcasts(old: &[Broadcast], new: &[Broadcast]) -> bool {
+    let key = |broadcast: &Broadcast| (broadcast.channel.clone(), broadcast.id.clone(), broadcast.started_at);
+    old.len() == new.len() && old.iter().map(key).eq(new.iter().map(key))
 }

@@ -45,6 +45,7 @@ impl World {
             channel: "demo".parse().unwrap(),
             id: id.parse().unwrap(),
             started_at: *started_at,
+            health: None,
         };
         let beat =
             Heartbeat { broadcasts: broadcasts.iter().map(broadcast).collect(), ..Heartbeat::default() };

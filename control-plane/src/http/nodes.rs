@@ -103,7 +103,7 @@ pub(super) async fn heartbeat(
     State(shared): State<Arc<Shared>>,
     extract::LargeJson(beat): extract::LargeJson<Heartbeat>,
 ) -> Result<Json<HeartbeatAck>> {
-    Ok(Json(shared.plane.heartbeat(&id, beat)?))
+    Ok(Json(shared.plane.report(&id, beat).await?))
 }
 
 /// Send a node no new work

@@ -1,5 +1,6 @@
 mod bodies;
 mod document;
+mod ingest;
 mod metadata;
 
 use std::time::{Duration, Instant};

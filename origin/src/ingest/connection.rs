@@ -5,11 +5,15 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use nearcast_api::channel::Takeover;
+use nearcast_media::splice::Rank;
 use nearcast_media::{Event, flv, rtmp};
 use nearcast_service::log::Chain;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::server::TlsStream;
 
+use super::health::Source;
 use super::limits::Full;
 use super::publisher::Publisher;
 use super::{Context, access};
@@ -19,8 +23,11 @@ use crate::metrics::{ReasonLabels, TrackLabels};
 pub(super) struct Connection<'a> {
     context: &'a Context,
     peer: SocketAddr,
+    protocol: &'static str,
     session: rtmp::Session,
     publishing: Option<Publishing>,
+    /// What the encoder calls itself.
+    encoder: String,
     /// It is here only to be told that there is no place.
     refusal: Option<Full>,
     /// When the connection ends unless something happens.
@@ -28,9 +35,18 @@ pub(super) struct Connection<'a> {
 }
 
 /// What carries RTMP: TCP, or TLS over it.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
+    /// What operators call it.
+    const PROTOCOL: &'static str;
+}
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+impl Stream for TcpStream {
+    const PROTOCOL: &'static str = "rtmp";
+}
+
+impl Stream for TlsStream<TcpStream> {
+    const PROTOCOL: &'static str = "rtmps";
+}
 
 /// From an accepted publish to its end.
 struct Publishing {
@@ -47,12 +63,19 @@ struct End {
 }
 
 impl<'a> Connection<'a> {
-    pub(super) fn new(context: &'a Context, peer: SocketAddr, refusal: Option<Full>) -> Self {
+    pub(super) fn new(
+        context: &'a Context,
+        peer: SocketAddr,
+        protocol: &'static str,
+        refusal: Option<Full>,
+    ) -> Self {
         Self {
             context,
             peer,
+            protocol,
             session: rtmp::Session::new(rtmp::Limits::default()),
             publishing: None,
+            encoder: String::new(),
             refusal,
             deadline: Instant::now() + context.config.handshake_timeout(),
         }
@@ -124,10 +147,25 @@ impl<'a> Connection<'a> {
             let handled = self.session.handle_input(&buffer);
             // What came before an error counts.
             self.act().await?;
+            let pause = self.measure(buffer.len());
             self.answer(stream).await?;
             handled.map_err(broken)?;
             if self.session.is_closed() {
                 return Ok(());
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Counts what was read: one who sends more than is allowed waits between reads, and is sent away.
+    fn measure(&mut self, bytes: usize) -> Duration {
+        let Some(Publishing { demuxer, publisher, .. }) = &mut self.publishing else { return Duration::ZERO };
+        publisher.probe().put_right(demuxer.faults().jumps);
+        match publisher.received(bytes) {
+            Ok(pause) => pause,
+            Err(breach) => {
+                self.refuse(breach.reason, "NetStream.Publish.Denied", breach.to_string());
+                Duration::ZERO
             }
         }
     }
@@ -138,6 +176,7 @@ impl<'a> Connection<'a> {
             match event {
                 rtmp::Event::Connect { app, encoder, .. } => {
                     tracing::debug!(peer = %self.peer, app, encoder, "a publisher connects");
+                    self.encoder = encoder;
                 }
                 rtmp::Event::Publish { key, .. } => self.publish(&key)?,
                 rtmp::Event::Video { timestamp_ms, data } => {
@@ -148,6 +187,9 @@ impl<'a> Connection<'a> {
                 }
                 rtmp::Event::Metadata(metadata) => {
                     tracing::debug!(peer = %self.peer, ?metadata, "a publisher describes its stream");
+                    if let (Some(publishing), Some(encoder)) = (&self.publishing, metadata.encoder) {
+                        publishing.publisher.probe().encoder(&encoder);
+                    }
                 }
                 rtmp::Event::Unpublish => {
                     self.stop().await;
@@ -178,14 +220,17 @@ impl<'a> Connection<'a> {
         match self.context.channels.claim(channel, rank, quiet) {
             Ok(claim) => {
                 tracing::info!(%channel, peer = %self.peer, "a publisher begins");
-                let settings = snapshot.channels.get(channel).map(|channel| &channel.settings);
-                let ladder = settings.and_then(|settings| settings.ladder.clone());
-                let (demuxer, publisher) = (flv::Demuxer::new(), Publisher::new(claim.with_ladder(ladder)));
+                let Self { protocol, encoder, peer, .. } = &*self;
+                let (encoder, ipv6, backup) = (encoder.clone(), peer.is_ipv6(), rank == Rank::Backup);
+                let source = Source { protocol, encoder, ipv6, backup };
+                let (demuxer, publisher) =
+                    (flv::Demuxer::new(), self.context.publisher(channel, claim, source));
                 self.publishing = Some(Publishing { demuxer, publisher, told: false });
                 self.deadline = Instant::now() + self.context.config.idle_timeout();
                 self.session.accept_publish().map_err(broken)
             }
             Err(busy) => {
+                self.context.board.refused(channel, "busy", &busy.to_string());
                 self.refuse("busy", "NetStream.Publish.BadName", busy.to_string());
                 Ok(())
             }
@@ -208,12 +253,15 @@ impl<'a> Connection<'a> {
                         self.deadline = Instant::now() + self.context.config.idle_timeout();
                         self.context.metrics.frames.get_or_create(&TrackLabels { track }).inc();
                     }
-                    publishing.publisher.take(event).await;
+                    if let Err(breach) = publishing.publisher.take(event).await {
+                        return self.refuse(breach.reason, "NetStream.Publish.Denied", breach.to_string());
+                    }
                     found = publishing.demuxer.poll_event();
                 }
                 if !publishing.told && publishing.demuxer.faults().other_tracks > 0 {
                     publishing.told = true;
                     tracing::warn!(peer = %self.peer, "a publisher sends several tracks: only the first is taken");
+                    publishing.publisher.probe().leave_out("another track of the same kind");
                 }
             }
             Err(error @ nearcast_media::Error::UnsupportedCodec { .. }) => {
@@ -229,6 +277,9 @@ impl<'a> Connection<'a> {
     fn refuse(&mut self, reason: &'static str, code: &str, description: String) {
         self.context.metrics.refused.get_or_create(&ReasonLabels { reason }).inc();
         tracing::info!(peer = %self.peer, reason, "a publisher is refused: {description}");
+        if let Some(publishing) = &self.publishing {
+            publishing.publisher.probe().refused(reason, &description);
+        }
         self.publishing = None;
         self.session.reject_publish(code, &description);
     }

@@ -1,7 +1,9 @@
 //! Publishers in: accepts RTMP, RTMPS and SRT connections, checks stream keys, and feeds each broadcast its frames.
 
 pub mod access;
+pub mod bounds;
 mod connection;
+pub mod health;
 mod limits;
 mod publisher;
 pub mod rtmps;
@@ -12,6 +14,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nearcast_api::ChannelId;
 use nearcast_service::backoff::Backoff;
 use nearcast_service::control;
 use nearcast_service::drain::Drain;
@@ -23,9 +26,12 @@ use tokio::sync::Semaphore;
 
 use crate::error::Result;
 use crate::metrics::Ingest as Metrics;
-use crate::package::Channels;
+use crate::package::{Channels, Claim};
+use bounds::Bounds;
 use connection::Connection;
+use health::{Board, Source};
 use limits::Limits;
+use publisher::Publisher;
 use rtmps::Secure;
 
 /// `[rtmp]`
@@ -54,14 +60,17 @@ pub struct Ingest {
     secure: Option<Secure>,
     srt: Option<srt::Listener>,
     config: Config,
+    limits: Bounds,
 }
 
 /// What every connection needs.
 #[derive(Debug)]
 struct Context {
     config: Config,
+    limits: Bounds,
     control: control::Client,
     channels: Channels,
+    board: Board,
     metrics: Metrics,
     drain: Drain,
 }
@@ -98,13 +107,18 @@ impl Ingest {
     ///
     /// # Errors
     /// [`nearcast_service::Error::Listen`] when an address is in use or not ours.
-    pub async fn bind(config: &Config, rtmps: Option<(SocketAddr, &Tls)>, srt: &srt::Config) -> Result<Self> {
+    pub async fn bind(
+        config: &Config,
+        rtmps: Option<(SocketAddr, &Tls)>,
+        srt: &srt::Config,
+        limits: Bounds,
+    ) -> Result<Self> {
         let plain = listen(config.listen, "rtmp.listen").await?;
         let secure = match rtmps {
             Some((address, tls)) => Some(Secure::bind(address, tls).await?),
             None => None,
         };
-        Ok(Self { plain, secure, srt: srt::Listener::bind(srt).await?, config: config.clone() })
+        Ok(Self { plain, secure, srt: srt::Listener::bind(srt).await?, config: config.clone(), limits })
     }
 
     /// Where publishers connect; the real port when the configured one was 0.
@@ -123,13 +137,21 @@ impl Ingest {
     }
 
     /// Starts accepting publishers and returns. Draining ends their broadcasts.
-    pub fn serve(self, control: control::Client, channels: Channels, metrics: Metrics, drain: &Drain) {
-        let Self { plain, secure, srt, config } = self;
+    pub fn serve(
+        self,
+        control: control::Client,
+        channels: Channels,
+        board: Board,
+        metrics: Metrics,
+        drain: &Drain,
+    ) {
+        let Self { plain, secure, srt, config, limits } = self;
         let door = Door {
             limits: Limits::new(config.max_connections, config.per_address),
             refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
         };
-        let context = Arc::new(Context { config, control, channels, metrics, drain: drain.clone() });
+        let context =
+            Arc::new(Context { config, limits, control, channels, board, metrics, drain: drain.clone() });
         if let Some(srt) = srt {
             srt.serve(&context);
         }
@@ -181,6 +203,14 @@ fn accept<S, F>(
 }
 
 impl Context {
+    /// A publisher with the channel's own ladder, measured, and held to what the channel takes.
+    fn publisher(&self, channel: &ChannelId, claim: Claim, source: Source) -> Publisher {
+        let snapshot = self.control.current();
+        let own = snapshot.channels.get(channel).map(|channel| channel.settings.clone()).unwrap_or_default();
+        let limits = own.limits.map_or(self.limits, |own| self.limits.with(&own));
+        Publisher::new(claim.with_ladder(own.ladder), self.board.open(channel, source, limits))
+    }
+
     fn welcome<S>(
         self: Arc<Self>,
         stream: impl Future<Output = Option<S>> + Send + 'static,
@@ -201,7 +231,7 @@ impl Context {
         }
         self.drain.clone().spawn("publisher", async move {
             self.metrics.connections.inc();
-            Connection::new(&self, peer, refusal).run(stream).await;
+            Connection::new(&self, peer, S::PROTOCOL, refusal).run(stream).await;
             self.metrics.connections.dec();
             drop((place, told));
         });

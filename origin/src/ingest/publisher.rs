@@ -1,7 +1,11 @@
 //! A publisher as all protocols see it: a claim to a channel, the tracks it sends, and the broadcast it feeds.
 
+use std::time::Duration;
+
 use nearcast_media::{Config, Event, Track};
 
+use super::bounds::Breach;
+use super::health::Probe;
 use super::tracks::Tracks;
 use crate::package::{Claim, Feed};
 
@@ -10,6 +14,8 @@ use crate::package::{Claim, Feed};
 pub(super) struct Publisher {
     claim: Claim,
     tracks: Tracks,
+    /// Measures it, and holds it to its limits.
+    probe: Probe,
     /// What it sends now, for a broadcast to begin with.
     video: Option<Config>,
     audio: Option<Config>,
@@ -18,12 +24,29 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(claim: Claim) -> Self {
-        Self { claim, tracks: Tracks::default(), video: None, audio: None, feed: None }
+    pub(super) fn new(claim: Claim, probe: Probe) -> Self {
+        Self { claim, tracks: Tracks::default(), probe, video: None, audio: None, feed: None }
+    }
+
+    /// What measures the publisher.
+    pub(super) fn probe(&self) -> &Probe {
+        &self.probe
+    }
+
+    /// Takes the number of bytes that were read, and says how long to wait before reading more.
+    ///
+    /// # Errors
+    /// [`Breach`] when it is more than the channel takes: the publisher must be sent away.
+    pub(super) fn received(&mut self, bytes: usize) -> Result<Duration, Breach> {
+        self.probe.received(bytes)
     }
 
     /// Takes what a demuxer found.
-    pub(super) async fn take(&mut self, event: Event) {
+    ///
+    /// # Errors
+    /// As [`Self::received`].
+    pub(super) async fn take(&mut self, event: Event) -> Result<(), Breach> {
+        self.probe.observe(&event)?;
         match &event {
             Event::Frame(..) => self.claim.beat(),
             Event::Config(config) => self.remember(config),
@@ -36,7 +59,7 @@ impl Publisher {
                     Event::Frame(track, frame) => feed.push(track, frame).await,
                 };
                 if passed.is_ok() {
-                    return;
+                    return Ok(());
                 }
                 // The broadcast has ended without us, such as by an operator: another one begins.
                 self.tracks = Tracks::known(self.video.clone(), self.audio.clone());
@@ -44,17 +67,20 @@ impl Publisher {
                 event
             }
         };
-        let Some(start) = self.tracks.push(event) else { return };
+        let Some(start) = self.tracks.push(event) else { return Ok(()) };
         let newest = start.backlog.iter().map(|(_, frame)| frame.dts).max().unwrap_or(0);
         let feed = self.claim.begin(start.video, start.audio, newest);
         for (track, frame) in start.backlog {
             let _just_begun = feed.push(track, frame).await;
         }
+        self.probe.feeds(feed.air());
         self.feed = Some(feed);
+        Ok(())
     }
 
     /// The publisher stops of its own will.
     pub(super) async fn stop(self) {
+        self.probe.leaves();
         if let Some(feed) = self.feed {
             feed.stop().await;
         }
@@ -63,6 +89,7 @@ impl Publisher {
     /// Completes when another publisher has taken the channel.
     pub(super) async fn taken(&self) {
         self.claim.taken().await;
+        self.probe.leaves();
     }
 
     fn remember(&mut self, config: &Config) {

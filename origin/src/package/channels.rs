@@ -15,7 +15,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::broadcast::Tracks;
 use super::budget::Budget;
-use super::feed::Feed;
+use super::feed::{Air, Feed};
 use super::program::{self, Join, Program};
 use super::{Broadcast, Config, id};
 use crate::dvr::Dvr;
@@ -154,6 +154,7 @@ impl Channels {
             channel: channel.clone(),
             id: broadcast.id().clone(),
             started_at: broadcast.started_at(),
+            health: None,
         };
         let of_channel = |(id, channel): (&ChannelId, &Channel)| {
             channel.broadcasts.last().filter(|last| !last.is_over()).map(|last| live(id, last))
@@ -215,7 +216,9 @@ impl Claim {
         let (queue, inputs) = mpsc::channel(QUEUE_FRAMES);
         let id = Id(self.channels.0.publishers.fetch_add(1, Ordering::Relaxed));
         let (has_video, rank) = (video.is_some(), self.rank);
-        let join = Join { id, rank, video: video.clone(), audio: audio.clone(), queue: inputs };
+        let air = Air::default();
+        let join =
+            Join { id, rank, video: video.clone(), audio: audio.clone(), queue: inputs, air: air.clone() };
         let mut state = self.channels.state();
         let entry = state.entry(self.channel.clone()).or_default();
         let entrance = entry.program.as_ref().filter(|program| program.video == has_video);
@@ -226,7 +229,7 @@ impl Claim {
         let join = match refused {
             Ok(()) => {
                 tracing::info!(channel = %self.channel, ?rank, "a publisher goes on with the broadcast");
-                return Feed::new(queue);
+                return Feed::new(queue, air);
             }
             // There is none, or it has just ended.
             Err(refused) => refused.into_inner(),
@@ -236,7 +239,7 @@ impl Claim {
         entry.program = Some(Entrance { joins, video: has_video });
         drop(state);
         self.broadcast(video, audio, newest, receiver);
-        Feed::new(queue)
+        Feed::new(queue, air)
     }
 
     fn broadcast(
@@ -359,38 +362,4 @@ const QUEUE_FRAMES: usize = 216;
 const MAX_JOINS: usize = 8;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn channels() -> Channels {
-        let metrics = Metrics::register(&nearcast_service::metrics::Registry::new());
-        let stores = Stores { dvr: Dvr::none(), recorder: Recorder::none() };
-        Channels::new(
-            Config::default(),
-            transcode::Config::default(),
-            Encoder::default(),
-            program::Config::default(),
-            stores,
-            metrics,
-            Drain::new(),
-        )
-    }
-
-    #[tokio::test]
-    async fn a_channel_has_one_publisher_and_a_quiet_one_loses_it() {
-        let (channels, channel) = (channels(), "demo".parse().unwrap());
-        let first = channels.claim(&channel, Rank::Primary, Duration::from_secs(60)).unwrap();
-        let refused = channels.claim(&channel, Rank::Primary, Duration::from_secs(60)).unwrap_err();
-        assert!(refused.to_string().contains("channel demo is live from another encoder"));
-
-        let second = channels.claim(&channel, Rank::Primary, Duration::ZERO).unwrap();
-        first.taken().await;
-        drop(first);
-        assert!(
-            channels.claim(&channel, Rank::Primary, Duration::from_secs(60)).is_err(),
-            "the second still has it"
-        );
-        drop(second);
-        assert!(channels.state().is_empty());
-    }
-}
+mod tests;

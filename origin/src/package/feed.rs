@@ -1,5 +1,8 @@
 //! A publisher's end of its broadcast: where its frames go.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use nearcast_media::{Config, Frame, Track};
 use tokio::sync::mpsc;
 
@@ -16,15 +19,25 @@ pub(super) enum Input {
 #[derive(Debug)]
 pub struct Feed {
     queue: mpsc::Sender<Input>,
+    air: Air,
 }
+
+/// Whether viewers see what a publisher sends. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct Air(Arc<AtomicBool>);
 
 /// The broadcast has ended.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Over;
 
 impl Feed {
-    pub(super) fn new(queue: mpsc::Sender<Input>) -> Self {
-        Self { queue }
+    pub(super) fn new(queue: mpsc::Sender<Input>, air: Air) -> Self {
+        Self { queue, air }
+    }
+
+    /// Whether viewers see what is fed.
+    pub fn air(&self) -> &Air {
+        &self.air
     }
 
     /// From here on frames are of this configuration.
@@ -44,5 +57,15 @@ impl Feed {
 
     async fn send(&self, input: Input) -> Result<(), Over> {
         self.queue.send(input).await.map_err(|_closed| Over)
+    }
+}
+
+impl Air {
+    pub fn is_on(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self, on: bool) {
+        self.0.store(on, Ordering::Relaxed);
     }
 }

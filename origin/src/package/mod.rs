@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use broadcast::{Broadcast, Media, Progress};
 pub use channels::{Busy, Channels, Claim, Stores};
-pub use feed::{Feed, Over};
+pub use feed::{Air, Feed, Over};
 pub use store::Stored;
 
 /// The name of the publisher's own video among a broadcast's renditions.

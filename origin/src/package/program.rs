@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::feed::Input;
+use super::feed::{Air, Input};
 use super::{Broadcast, Channels};
 use crate::metrics::Package as Metrics;
 use crate::transcode::{Output, Transcoder};
@@ -57,6 +57,7 @@ pub(super) struct Join {
     pub(super) video: Option<TrackConfig>,
     pub(super) audio: Option<TrackConfig>,
     pub(super) queue: mpsc::Receiver<Input>,
+    pub(super) air: Air,
 }
 
 /// What the task needs.
@@ -78,6 +79,7 @@ pub(super) struct Program {
 struct Source {
     id: Id,
     queue: mpsc::Receiver<Input>,
+    air: Air,
     stopped: bool,
 }
 
@@ -109,12 +111,12 @@ impl Program {
             let now = ticks(began.elapsed());
             match event {
                 Event::Made(output) => self.broadcast.follow(output),
-                Event::Joined(Join { id, rank, video, audio, queue }) => {
+                Event::Joined(Join { id, rank, video, audio, queue, air }) => {
                     self.splicer.join(id, rank, now);
                     for config in video.into_iter().chain(audio) {
                         self.splicer.configure(id, config, now);
                     }
-                    sources.push(Source { id, queue, stopped: false });
+                    sources.push(Source { id, queue, air, stopped: false });
                 }
                 Event::Sent(id, Some(Input::Config(config))) => self.splicer.configure(id, config, now),
                 Event::Sent(id, Some(Input::Frame(track, frame))) => self.splicer.push(id, track, frame, now),
@@ -136,7 +138,7 @@ impl Program {
             // Another broadcast has taken the channel, and this one's publishers have gone to it.
             over |= !open && sources.is_empty();
             while let Some(output) = self.splicer.poll_output() {
-                over |= self.act(output);
+                over |= self.act(output, &sources);
             }
         }
         // Whoever joins from here on finds the queue closed and begins anew.
@@ -160,7 +162,7 @@ impl Program {
     }
 
     /// Does what the splicer says. True when the broadcast is over.
-    fn act(&mut self, output: splice::Output) -> bool {
+    fn act(&mut self, output: splice::Output, sources: &[Source]) -> bool {
         match output {
             splice::Output::Frame(track, frame) => self.frame(track, frame),
             splice::Output::Splice { video, audio } => {
@@ -171,10 +173,12 @@ impl Program {
                 self.broadcast.splice(video, audio);
             }
             splice::Output::OnAir(Id(source)) => {
+                sources.iter().for_each(|known| known.air.set(known.id == Id(source)));
                 tracing::info!(channel = %self.channel, broadcast = %self.broadcast.id(), source, "a publisher is on the air");
             }
             splice::Output::Slate { picture } => {
                 self.metrics.slates.inc();
+                sources.iter().for_each(|known| known.air.set(false));
                 if let (Some(picture), Some(transcoder)) = (&picture, &mut self.transcoder) {
                     transcoder.renew(picture);
                 }

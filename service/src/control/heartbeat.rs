@@ -10,6 +10,7 @@ use serde::de::IgnoredAny;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::MissedTickBehavior;
 
+use super::Report;
 use super::call::{Api, CallError};
 use crate::backoff::Backoff;
 use crate::drain::Drain;
@@ -17,17 +18,11 @@ use crate::log::Chain;
 
 /// Registers, then sends a heartbeat every second, and at once when nudged, until draining begins; the last
 /// one says so.
-pub(super) async fn run(
-    api: Api,
-    spec: Spec,
-    mut heartbeat: impl FnMut() -> Heartbeat + Send + 'static,
-    mut inbox: Inbox,
-    drain: Drain,
-) {
+pub(super) async fn run(api: Api, spec: Spec, mut report: impl Report, mut inbox: Inbox, drain: Drain) {
     let mut link = Link::default();
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
     while !drain.is_draining() {
-        let session = session(&api, &spec, &mut heartbeat, &mut inbox, &drain, &mut link, &mut backoff);
+        let session = session(&api, &spec, &mut report, &mut inbox, &drain, &mut link, &mut backoff);
         match session.await {
             Ok(End::Draining) => break,
             Ok(End::Forgotten) => {
@@ -37,7 +32,7 @@ pub(super) async fn run(
         }
         drain.unless_draining(tokio::time::sleep(backoff.delay())).await;
     }
-    let last = Heartbeat { draining: true, ..heartbeat() };
+    let last = Heartbeat { draining: true, ..report.heartbeat() };
     if let Err(error) = beat(&api, &spec, &last, FAREWELL).await {
         tracing::debug!("the control plane did not hear that this node drains: {}", Chain(&error));
     }
@@ -54,7 +49,7 @@ enum End {
 async fn session(
     api: &Api,
     spec: &Spec,
-    heartbeat: &mut (impl FnMut() -> Heartbeat + Send),
+    report: &mut impl Report,
     inbox: &mut Inbox,
     drain: &Drain,
     link: &mut Link,
@@ -74,10 +69,14 @@ async fn session(
         }
     };
     while drain.unless_draining(due()).await.is_some() {
-        let now = Heartbeat { received: inbox.received(), ..heartbeat() };
+        let now = Heartbeat { received: inbox.received(), ..report.heartbeat() };
         match beat(api, spec, &now, DEADLINE).await {
             Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => return Ok(End::Forgotten),
-            sent => inbox.take(sent?.map(|ack| ack.metadata).unwrap_or_default()),
+            sent => {
+                let ack = sent?;
+                ack.iter().for_each(|ack| report.acknowledged(ack));
+                inbox.take(ack.map(|ack| ack.metadata).unwrap_or_default());
+            }
         }
         link.up();
         backoff.reset();

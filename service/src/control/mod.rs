@@ -40,6 +40,21 @@ pub struct Config {
     pub ca: PathBuf,
 }
 
+/// Who tells how the node is. A function that gives a heartbeat is one.
+pub trait Report: Send + 'static {
+    /// Asked every second; must be quick. `draining` is set for it while the daemon drains.
+    fn heartbeat(&mut self) -> node::Heartbeat;
+
+    /// The control plane has taken the last one.
+    fn acknowledged(&mut self, _ack: &node::HeartbeatAck) {}
+}
+
+impl<F: FnMut() -> node::Heartbeat + Send + 'static> Report for F {
+    fn heartbeat(&mut self) -> node::Heartbeat {
+        self()
+    }
+}
+
 /// The running client. Clones are the same client.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -62,17 +77,11 @@ impl Default for Config {
 impl Client {
     /// Reads the snapshot on disk and starts the two tasks; never waits for the control plane.
     ///
-    /// `heartbeat` is asked every second and must be quick; `draining` is set for it while the daemon drains.
     /// The daemon is not ready before there is a first snapshot, from disk or network.
     ///
     /// # Errors
     /// `url` is not a base URL or `ca` is unusable.
-    pub fn start(
-        config: &Config,
-        spec: node::Spec,
-        heartbeat: impl FnMut() -> node::Heartbeat + Send + 'static,
-        daemon: &Daemon,
-    ) -> Result<Self> {
+    pub fn start(config: &Config, spec: node::Spec, report: impl Report, daemon: &Daemon) -> Result<Self> {
         let store = Store::new(config.snapshot.clone());
         let stored = store.load();
         let known = stored.is_some();
@@ -87,7 +96,7 @@ impl Client {
         let api = Api::new(&config.url, &config.token, http)?;
         let first = (!known).then(|| daemon.ready.hold());
         let inbox = heartbeat::Inbox::new(commands, client.nudge.clone());
-        let beats = heartbeat::run(api.clone(), spec, heartbeat, inbox, daemon.drain.clone());
+        let beats = heartbeat::run(api.clone(), spec, report, inbox, daemon.drain.clone());
         daemon.drain.spawn("heartbeats", beats);
         let drain = daemon.drain.clone();
         daemon.drain.spawn("snapshots", async move {

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
 use super::super::Context;
+use super::super::bounds::Breach;
 use super::super::publisher::Publisher;
 use crate::metrics::{ChannelLabels, ReasonLabels, TrackLabels};
 
@@ -35,6 +36,8 @@ pub(super) struct Connection {
 struct End {
     /// None: as the publisher wished.
     reason: Option<&'static str>,
+    /// It is sent away: nothing more of it is taken.
+    refused: bool,
     detail: String,
 }
 
@@ -46,6 +49,20 @@ struct Counted {
     lost: u64,
 }
 
+impl End {
+    fn wished(detail: String) -> Self {
+        Self { reason: None, refused: false, detail }
+    }
+
+    fn failed(reason: &'static str, detail: String) -> Self {
+        Self { reason: Some(reason), refused: false, detail }
+    }
+
+    fn refused(reason: &'static str, detail: String) -> Self {
+        Self { reason: Some(reason), refused: true, detail }
+    }
+}
+
 impl Connection {
     /// Runs until the publisher or we end it.
     pub(super) async fn run(mut self, accepted: Accepted) {
@@ -53,14 +70,21 @@ impl Connection {
         let mut connection = DuplexConnection::new(accepted);
         let mut demuxer = ts::Demuxer::new();
         let conversed = context.drain.unless_draining(self.converse(&mut connection, &mut demuxer)).await;
-        let End { reason, detail } =
-            conversed.unwrap_or_else(|| End { reason: None, detail: "this origin shuts down".into() });
-        demuxer.finish();
-        let _ended_anyway = self.demuxed(&mut demuxer).await;
+        let End { reason, refused, detail } =
+            conversed.unwrap_or_else(|| End::wished("this origin shuts down".into()));
+        if !refused {
+            demuxer.finish();
+            let _ended_anyway = self.demuxed(&mut demuxer).await;
+        }
         let Self { channel, peer, .. } = &self;
         let faults = demuxer.faults();
         if let Some(reason) = reason {
-            context.metrics.failed.get_or_create(&ReasonLabels { reason }).inc();
+            let metrics = &context.metrics;
+            let count = if refused { &metrics.refused } else { &metrics.failed };
+            count.get_or_create(&ReasonLabels { reason }).inc();
+        }
+        if refused {
+            self.publisher.probe().refused(reason.unwrap_or_default(), &detail);
         }
         tracing::info!(%channel, %peer, reason, ?faults, "an SRT publisher's connection ends: {detail}");
         context.metrics.srt_rtt.remove(&ChannelLabels { channel: channel.to_string() });
@@ -72,7 +96,6 @@ impl Connection {
     }
 
     async fn converse(&mut self, connection: &mut DuplexConnection, demuxer: &mut ts::Demuxer) -> End {
-        let ended = |reason, detail: String| End { reason: Some(reason), detail };
         let mut counted = Counted::default();
         let mut damaged = 0;
         let idle = self.context.config.idle_timeout();
@@ -86,39 +109,46 @@ impl Connection {
             let mut frames = false;
             while let Some((_, data)) = connection.next_data(Instant::now()) {
                 if let Err(error) = demuxer.push(&data) {
-                    return ended("protocol", Chain(&error).to_string());
+                    return End::failed("protocol", Chain(&error).to_string());
                 }
-                frames |= self.demuxed(demuxer).await;
+                match self.demuxed(demuxer).await {
+                    Ok(found) => frames |= found,
+                    Err(breach) => return End::refused(breach.reason, breach.to_string()),
+                }
             }
             if demuxer.is_hopeless() {
-                return ended("codec", "there is nothing in its stream that we take".into());
+                return End::refused("codec", "there is nothing in its stream that we take".into());
             }
-            self.count(&mut counted, connection);
+            // It cannot be held up: what is not read in time is lost, and a live stream does not send slower.
+            if let Err(breach) = self.publisher.received(self.count(&mut counted, connection)) {
+                return End::refused(breach.reason, breach.to_string());
+            }
             let faults = demuxer.faults();
             if faults.damaged > damaged {
                 let reason = ReasonLabels { reason: "damaged_message" };
                 self.context.metrics.failed.get_or_create(&reason).inc_by(faults.damaged - damaged);
             }
             damaged = faults.damaged;
+            self.publisher.probe().put_right(faults.jumps);
             if !connection.is_open() {
-                return End { reason: None, detail: "the publisher has gone".into() };
+                return End::wished("the publisher has gone".into());
             }
             let now = Instant::now();
             if frames {
                 deadline = now + idle;
             } else if now >= deadline {
-                return ended("idle", format!("no frame for {} s", idle.as_secs()));
+                return End::failed("idle", format!("no frame for {} s", idle.as_secs()));
             }
             // A message that is due but not whole would have us turn in place.
             let wake = wake.max(now + TICK).min(deadline);
             tokio::select! {
                 packet = self.packets.recv() => match packet {
                     Some(packet) => self.received(connection, packet),
-                    None => return ended("replaced", "its address has another connection".into()),
+                    None => return End::failed("replaced", "its address has another connection".into()),
                 },
                 () = sleep_until(wake.into()) => {}
                 () = self.publisher.taken() => {
-                    return ended("taken_over", "it was quiet, and another publisher with the key has come".into());
+                    return End::failed("taken_over", "it was quiet, and another publisher with the key has come".into());
                 }
             }
             // What has come meanwhile is cheaper to take at once.
@@ -136,7 +166,7 @@ impl Connection {
     }
 
     /// Hands on what the demuxer has found; true when there was a frame.
-    async fn demuxed(&mut self, demuxer: &mut ts::Demuxer) -> bool {
+    async fn demuxed(&mut self, demuxer: &mut ts::Demuxer) -> Result<bool, Breach> {
         let mut frames = false;
         while let Some(found) = demuxer.poll() {
             match found {
@@ -146,7 +176,7 @@ impl Connection {
                         let track = TrackLabels::of(*track);
                         self.context.metrics.frames.get_or_create(&track).inc();
                     }
-                    self.publisher.take(event).await;
+                    self.publisher.take(event).await?;
                 }
                 Err(error @ Error::UnsupportedCodec { .. }) => {
                     self.context.metrics.refused.get_or_create(&ReasonLabels { reason: "codec" }).inc();
@@ -156,7 +186,7 @@ impl Connection {
                 Err(error) => tracing::debug!(peer = %self.peer, "left out: {}", Chain(&error)),
             }
         }
-        frames
+        Ok(frames)
     }
 
     async fn send(&self, packet: &Packet) {
@@ -178,17 +208,20 @@ impl Connection {
         }
     }
 
-    fn count(&self, counted: &mut Counted, connection: &DuplexConnection) {
+    /// Takes over the library's counters; returns the bytes received since the last time.
+    fn count(&self, counted: &mut Counted, connection: &DuplexConnection) -> usize {
         let (statistics, metrics) = (connection.statistics(), &self.context.metrics);
         let now = Counted {
             received_bytes: statistics.rx_all_bytes,
             recovered: statistics.rx_retransmit_data,
             lost: statistics.rx_dropped_data,
         };
-        metrics.received_bytes.inc_by(now.received_bytes.saturating_sub(counted.received_bytes));
+        let received = now.received_bytes.saturating_sub(counted.received_bytes);
+        metrics.received_bytes.inc_by(received);
         metrics.srt_recovered_packets.inc_by(now.recovered.saturating_sub(counted.recovered));
         metrics.srt_lost_packets.inc_by(now.lost.saturating_sub(counted.lost));
         *counted = now;
+        usize::try_from(received).unwrap_or(usize::MAX)
     }
 }
 

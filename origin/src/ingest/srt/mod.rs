@@ -29,8 +29,8 @@ use srt_protocol::options::Passphrase;
 use srt_protocol::packet::{Packet, ServerRejectReason};
 use tokio::net::UdpSocket;
 
+use super::health::Source;
 use super::limits::{Limits, Place};
-use super::publisher::Publisher;
 use super::{Context, access};
 use crate::error::Result;
 use crate::metrics::ReasonLabels;
@@ -183,25 +183,30 @@ impl Server {
         };
         let opened = accepted.and_then(|(accepted, (place, (channel, rank, quiet)))| {
             let claim = self.context.channels.claim(&channel, rank, quiet);
-            let claim =
-                claim.map_err(|busy| Refusal::new(ServerRejectReason::Conflict, "busy", busy.to_string()))?;
-            Ok((accepted, place, channel, claim))
+            let claim = claim.map_err(|busy| {
+                self.context.board.refused(&channel, "busy", &busy.to_string());
+                Refusal::new(ServerRejectReason::Conflict, "busy", busy.to_string())
+            })?;
+            Ok((accepted, place, channel, claim, rank == Rank::Backup))
         });
         match opened {
-            Ok((accepted, place, channel, claim)) => {
+            Ok((accepted, place, channel, claim, backup)) => {
                 let latency_ms = accepted.connection.settings.recv_tsbpd_latency.as_millis();
                 let encrypted = wants.key_size.is_some();
                 tracing::info!(%channel, peer = %from, latency_ms, encrypted, "an SRT publisher begins");
                 let response = serialized(&accepted.response);
                 let new = New { peer: from, remote: shake.info.socket_id, response: response.clone() };
                 let (entry, packets) = self.sessions.insert(local, new);
+                let (encoder, ipv6) = (String::new(), from.is_ipv6());
+                let source = Source { protocol: "srt", encoder, ipv6, backup };
+                let publisher = self.context.publisher(&channel, claim, source);
                 let connection = Connection {
                     context: Arc::clone(&self.context),
                     channel,
                     peer: from,
                     socket: Arc::clone(&self.socket),
                     packets,
-                    publisher: Publisher::new(claim),
+                    publisher,
                     leaves: false,
                 };
                 self.spawn(connection, *accepted.connection, (entry, place));
