@@ -92,6 +92,7 @@ pub enum Kind {
     Init,
     Segment,
     Part,
+    Thumbnail,
 }
 
 /// Labels of [`Serve::response_bytes`].
@@ -137,6 +138,7 @@ impl Kind {
             Self::Init => "init",
             Self::Segment => "segment",
             Self::Part => "part",
+            Self::Thumbnail => "thumbnail",
         }
     }
 }

@@ -22,6 +22,7 @@ mod segment;
 pub mod splice;
 mod timeline;
 pub mod ts;
+pub mod vtt;
 mod window;
 
 pub use error::{Error, Result};

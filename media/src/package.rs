@@ -25,6 +25,7 @@ use crate::segment::leader::{Leader, Shape};
 use crate::segment::{LATEST, LEAD, audio, video_sample};
 use crate::window::Change;
 pub use crate::window::Held;
+pub use manifest::Timeline;
 pub use memory::Move;
 pub use metadata::Metadata;
 use rendition::{Rendition, Source};

@@ -1,6 +1,10 @@
 //! The names of live resources, the same at origin and edge: `/live/...` paths to [`Resource`] and back.
 
+mod thumb;
+
 use std::fmt;
+
+pub use thumb::Thumb;
 
 /// A name under `/live/`. Borrowed from the path it was parsed from; two different paths never parse to
 /// the same resource, so either can be a cache key.
@@ -20,6 +24,10 @@ pub enum Resource<'a> {
     Segment { channel: &'a str, broadcast: &'a str, rendition: &'a str, msn: u64 },
     /// `.../{msn}.{part}.m4s`: one part of a segment.
     Part { channel: &'a str, broadcast: &'a str, rendition: &'a str, msn: u64, part: u32 },
+    /// `/live/{channel}/thumb.jpg`: the newest picture of the channel's current broadcast.
+    Poster { channel: &'a str },
+    /// `/live/{channel}/{broadcast}/thumbs/...`: small pictures of the broadcast, which no rendition is called.
+    Thumb { channel: &'a str, broadcast: &'a str, file: Thumb },
 }
 
 /// The last component of a rendition's path: what a playlist calls a resource in its relative URIs.
@@ -45,8 +53,9 @@ pub enum Invalid {
     #[error("the path has a component that is not 1 to 63 of a-z, 0-9, '-' and '_', or has too many of them")]
     Name,
     #[error(
-        "the path does not end in index.m3u8, index.mpd, media.m3u8, iframe.m3u8, init.mp4, init.{{version}}.mp4, \
-         {{msn}}.m4s or {{msn}}.{{part}}.m4s at its depth"
+        "the path does not end in index.m3u8, index.mpd, thumb.jpg, media.m3u8, iframe.m3u8, init.mp4, \
+         init.{{version}}.mp4, {{msn}}.m4s or {{msn}}.{{part}}.m4s at its depth, nor in index.vtt, {{n}}.jpg or \
+         sheet.{{n}}.jpg under thumbs/"
     )]
     File,
 }
@@ -63,16 +72,20 @@ impl<'a> Resource<'a> {
             return match second {
                 INDEX => Ok(Self::Multivariant { channel }),
                 MANIFEST => Ok(Self::Manifest { channel }),
+                POSTER => Ok(Self::Poster { channel }),
                 _ => Err(Invalid::File),
             };
         };
         let broadcast = name(Some(second))?;
         let rendition = name(Some(rendition))?;
-        let file = File::parse(components.next().ok_or(Invalid::File)?)?;
-        match components.next() {
-            None => Ok(Self::of(channel, broadcast, rendition, file)),
-            Some(_) => Err(Invalid::Name),
+        let file = components.next().ok_or(Invalid::File)?;
+        if components.next().is_some() {
+            return Err(Invalid::Name);
         }
+        if rendition == THUMBS {
+            return Ok(Self::Thumb { channel, broadcast, file: Thumb::parse(file)? });
+        }
+        Ok(Self::of(channel, broadcast, rendition, File::parse(file)?))
     }
 
     /// The resource that a rendition's playlist calls `file`.
@@ -91,6 +104,8 @@ impl<'a> Resource<'a> {
         match *self {
             Self::Multivariant { channel }
             | Self::Manifest { channel }
+            | Self::Poster { channel }
+            | Self::Thumb { channel, .. }
             | Self::Media { channel, .. }
             | Self::IFrames { channel, .. }
             | Self::Init { channel, .. }
@@ -99,10 +114,12 @@ impl<'a> Resource<'a> {
         }
     }
 
-    /// Broadcast, rendition and file, but for the multivariant playlist and the manifest, which stand above them.
+    /// Broadcast, rendition and file; nothing for what stands above or beside the renditions.
     pub fn within(&self) -> Option<(&'a str, &'a str, File)> {
         match *self {
-            Self::Multivariant { .. } | Self::Manifest { .. } => None,
+            Self::Multivariant { .. } | Self::Manifest { .. } | Self::Poster { .. } | Self::Thumb { .. } => {
+                None
+            }
             Self::Media { broadcast, rendition, .. } => Some((broadcast, rendition, File::Media)),
             Self::IFrames { broadcast, rendition, .. } => Some((broadcast, rendition, File::IFrames)),
             Self::Init { broadcast, rendition, version, .. } => {
@@ -120,9 +137,12 @@ impl<'a> Resource<'a> {
     /// True for what never changes once it exists and may be cached for a year.
     pub fn is_immutable(&self) -> bool {
         match self {
-            Self::Multivariant { .. } | Self::Manifest { .. } | Self::Media { .. } | Self::IFrames { .. } => {
-                false
-            }
+            Self::Multivariant { .. }
+            | Self::Manifest { .. }
+            | Self::Media { .. }
+            | Self::IFrames { .. }
+            | Self::Poster { .. } => false,
+            Self::Thumb { file, .. } => *file != Thumb::Index,
             Self::Init { .. } | Self::Segment { .. } | Self::Part { .. } => true,
         }
     }
@@ -134,6 +154,10 @@ impl fmt::Display for Resource<'_> {
             (_, Some((broadcast, rendition, file))) => {
                 write!(f, "/live/{}/{broadcast}/{rendition}/{file}", self.channel())
             }
+            (Self::Thumb { channel, broadcast, file }, None) => {
+                write!(f, "/live/{channel}/{broadcast}/{THUMBS}/{file}")
+            }
+            (Self::Poster { channel }, None) => write!(f, "/live/{channel}/{POSTER}"),
             (Self::Manifest { channel }, None) => write!(f, "/live/{channel}/{MANIFEST}"),
             (_, None) => write!(f, "/live/{}/{INDEX}", self.channel()),
         }
@@ -200,6 +224,8 @@ fn number(digits: &str) -> Result<u64, Invalid> {
 
 const INDEX: &str = "index.m3u8";
 const MANIFEST: &str = "index.mpd";
+const POSTER: &str = "thumb.jpg";
+const THUMBS: &str = "thumbs";
 
 /// As long as a DNS label, like every other name of the house.
 const MAX_NAME: usize = 63;
@@ -213,92 +239,4 @@ pub fn fuzz(data: &[u8]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const GOOD: [&str; 10] = [
-        "/live/demo/index.m3u8",
-        "/live/demo/index.mpd",
-        "/live/demo/b1/source/media.m3u8",
-        "/live/demo/b1/source/iframe.m3u8",
-        "/live/demo/b1/audio/init.mp4",
-        "/live/demo/b1/audio/init.12.mp4",
-        "/live/demo/b1/480p/0.m4s",
-        "/live/demo/b1/480p/18446744073709551615.m4s",
-        "/live/demo/b1/480p/0.0.m4s",
-        "/live/0-_/1/x/7.4294967295.m4s",
-    ];
-
-    const BAD: [&str; 34] = [
-        "",
-        "/",
-        "/live",
-        "/live/",
-        "/live/demo",
-        "/live/demo/",
-        "/live//index.m3u8",
-        "live/demo/index.m3u8",
-        "/live/demo/index.m3u8/",
-        "/live/demo/index.m3u8?x",
-        "/live/Demo/index.m3u8",
-        "/live/d%65mo/index.m3u8",
-        "/live/../index.m3u8",
-        "/live/-d/index.m3u8",
-        "/live/demo/media.m3u8",
-        "/live/demo/b/media.m3u8",
-        "/live/demo/b/r/index.m3u8",
-        "/live/demo/b/index.mpd",
-        "/live/demo/b//media.m3u8",
-        "/live/demo/b/r/media.m3u8/x",
-        "/live/demo/b/r/01.m4s",
-        "/live/demo/b/r/00.m4s",
-        "/live/demo/b/r/+1.m4s",
-        "/live/demo/b/r/-1.m4s",
-        "/live/demo/b/r/.m4s",
-        "/live/demo/b/r/1..m4s",
-        "/live/demo/b/r/1.2.3.m4s",
-        "/live/demo/b/r/18446744073709551616.m4s",
-        "/live/demo/b/r/1.4294967296.m4s",
-        "/live/demo/b/r/1.01.m4s",
-        "/live/demo/b/r/1.mp4",
-        "/live/demo/b/r/init.0.mp4",
-        "/live/demo/b/r/init.01.mp4",
-        "/live/demo/b/r/init..mp4",
-    ];
-
-    #[test]
-    fn each_resource_has_one_spelling() {
-        for path in GOOD {
-            assert_eq!(Resource::parse(path).unwrap().to_string(), path);
-        }
-        for path in BAD {
-            assert!(Resource::parse(path).is_err(), "{path}");
-        }
-        let long = format!("/live/{}/index.m3u8", "x".repeat(64));
-        assert_eq!(Resource::parse(&long), Err(Invalid::Name));
-    }
-
-    #[test]
-    fn a_part_says_where_it_belongs() {
-        let part = Resource::parse("/live/demo/b1/480p/12.3.m4s").unwrap();
-        assert_eq!(part.channel(), "demo");
-        assert_eq!(part.within(), Some(("b1", "480p", File::Part { msn: 12, part: 3 })));
-        assert!(part.is_immutable());
-        assert!(!Resource::parse("/live/demo/index.m3u8").unwrap().is_immutable());
-        assert!(!Resource::parse("/live/demo/index.mpd").unwrap().is_immutable());
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_panics_and_nothing_has_two_spellings(
-            seed in 0..GOOD.len(), at in any::<usize>(), bytes in proptest::collection::vec(any::<u8>(), 0..4),
-        ) {
-            let mut path = GOOD[seed].as_bytes().to_vec();
-            let at = at % path.len();
-            path.splice(at..at, bytes);
-            fuzz(&path);
-        }
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@ use nearcast_service::config::optional;
 use nearcast_service::{control, daemon, drain, http, log, ops, tls};
 use serde::{Deserialize, Serialize};
 
-use crate::{dvr, ingest, package, record, transcode};
+use crate::{dvr, ingest, package, record, thumbs, transcode};
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,7 @@ pub struct Config {
     pub srt: ingest::srt::Config,
     pub limits: ingest::bounds::Bounds,
     pub transcode: transcode::Config,
+    pub thumbnails: thumbs::Config,
     pub package: package::Config,
     pub dvr: dvr::Config,
     pub record: record::Config,
@@ -64,6 +65,7 @@ impl Default for Config {
             srt: ingest::srt::Config::default(),
             limits: ingest::bounds::Bounds::default(),
             transcode: transcode::Config::default(),
+            thumbnails: thumbs::Config::default(),
             package: package::Config::default(),
             dvr: dvr::Config::default(),
             record: record::Config::default(),
@@ -144,6 +146,7 @@ impl daemon::Config for Config {
         self.srt.check()?;
         self.limits.check()?;
         self.transcode.check()?;
+        self.thumbnails.check()?;
         self.record.check()?;
         self.package.check()
     }
@@ -179,6 +182,7 @@ mod tests {
         assert!(with(|config| config.node.latitude = Some(52.5)).contains("node.longitude"));
         assert!(with(|config| config.node.urls.clear()).contains("node.urls"));
         assert!(with(|config| config.srt.passphrase = "short".into()).contains("srt.passphrase"));
+        assert!(with(|config| config.thumbnails.interval = 0).contains("thumbnails.interval"));
         assert!(with(|config| config.transcode.preset = "best".into()).contains("transcode.preset"));
     }
 }

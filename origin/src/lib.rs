@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod package;
 pub mod record;
 pub mod serve;
+pub mod thumbs;
 pub mod transcode;
 
 use std::net::SocketAddr;
@@ -38,6 +39,7 @@ use metrics::Metrics;
 use package::{Channels, Stores};
 use record::Recorder;
 use serve::Live;
+use thumbs::Studio;
 
 /// Where a started origin listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +82,8 @@ pub async fn run(config: Config, daemon: Daemon) -> Result<Addresses> {
     let dvr = Dvr::open(&config.dvr, &folder, metrics.dvr.clone(), &drain);
     let node = config.node.id.as_str();
     let recorder = Recorder::open(config.record, &folder, node, metrics.record.clone(), &drain)?;
-    let stores = Stores { dvr, recorder: recorder.clone() };
+    let studio = Studio::open(config.thumbnails, &config.transcode, metrics.thumbnails.clone(), &drain);
+    let stores = Stores { dvr, recorder: recorder.clone(), studio };
     let encoder = transcode::probe::encoder(&config.transcode).await;
     let channels = Channels::new(
         config.package,

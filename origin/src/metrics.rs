@@ -72,6 +72,22 @@ nearcast_service::metrics! {
 }
 
 nearcast_service::metrics! {
+    /// Small pictures of what is live.
+    pub struct Thumbnails: "thumbnails" {
+        /// Pictures made.
+        pub pictures: Counter,
+        /// Sheets of pictures made.
+        pub sheets: Counter,
+        /// Pictures and sheets that could not be made.
+        pub failed: Counter,
+        /// Pictures left out because others were being made.
+        pub skipped: Counter,
+        /// Bytes of pictures and sheets in memory, all broadcasts together.
+        pub memory_bytes: Gauge,
+    }
+}
+
+nearcast_service::metrics! {
     /// What is packaged.
     pub struct Package: "package" {
         /// Broadcasts now live.
@@ -147,6 +163,7 @@ pub struct Metrics {
     pub ingest: Ingest,
     pub publisher: Publisher,
     pub transcode: Transcode,
+    pub thumbnails: Thumbnails,
     pub package: Package,
     pub dvr: Dvr,
     pub record: Record,
@@ -160,6 +177,7 @@ impl Metrics {
             ingest: Ingest::register(registry),
             publisher: Publisher::register(registry),
             transcode: Transcode::register(registry),
+            thumbnails: Thumbnails::register(registry),
             package: Package::register(registry),
             dvr: Dvr::register(registry),
             record: Record::register(registry),
@@ -223,7 +241,8 @@ pub struct RungLabels {
 /// Labels of [`Serve::requests`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RequestLabels {
-    /// `multivariant`, `manifest`, `media`, `iframes`, `init`, `segment`, `part` or `other`
+    /// `multivariant`, `manifest`, `media`, `iframes`, `init`, `segment`, `part`,
+    /// `thumbnail` or `other`
     pub kind: &'static str,
     pub status: u16,
 }

@@ -37,6 +37,8 @@ mod srt;
 mod stampede;
 #[cfg(test)]
 mod startup;
+#[cfg(test)]
+mod thumbs;
 
 use std::sync::LazyLock;
 

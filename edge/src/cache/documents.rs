@@ -6,30 +6,40 @@ use std::time::{Duration, Instant};
 
 use super::object::Object;
 
-/// Multivariant playlists and DASH manifests by path, a bounded number of them.
+/// Multivariant playlists, DASH manifests, posters and lists of pictures by path, a bounded number of them and of
+/// their bytes.
 #[derive(Debug, Default)]
-pub struct Documents(Mutex<HashMap<Box<str>, Arc<Object>>>);
+pub struct Documents(Mutex<Map>);
+
+#[derive(Debug, Default)]
+struct Map {
+    objects: HashMap<Box<str>, Arc<Object>>,
+    bytes: usize,
+}
 
 impl Documents {
     /// The document, while it is fresh.
     pub fn fresh(&self, key: &str, now: Instant) -> Option<Arc<Object>> {
-        self.map().get(key).filter(|object| object.is_fresh(now)).cloned()
+        self.map().objects.get(key).filter(|object| object.is_fresh(now)).cloned()
     }
 
     /// The document, though its lifetime is over, for when it cannot be asked for again (RFC 5861 §4).
     pub fn stale(&self, key: &str, now: Instant) -> Option<Arc<Object>> {
         let usable = |object: &&Arc<Object>| now < object.produced + object.max_age + STALE_IF_ERROR;
-        self.map().get(key).filter(usable).cloned()
+        self.map().objects.get(key).filter(usable).cloned()
     }
 
-    /// Keeps the newest version. When full, the oldest leaves.
+    /// Keeps the newest version. When full, the oldest leave.
     pub fn insert(&self, key: &str, object: Arc<Object>) {
         let mut map = self.map();
-        if map.len() >= MAX_DOCUMENTS && !map.contains_key(key) {
-            let oldest = map.iter().min_by_key(|(_, object)| object.produced).map(|(key, _)| key.clone());
-            oldest.and_then(|key| map.remove(&key));
+        map.remove(key);
+        map.bytes += object.body.len();
+        map.objects.insert(key.into(), object);
+        while map.objects.len() > MAX_DOCUMENTS || map.bytes > MAX_BYTES {
+            let oldest = map.objects.iter().min_by_key(|(_, object)| object.produced);
+            let Some(oldest) = oldest.map(|(key, _)| key.clone()) else { return };
+            map.remove(&oldest);
         }
-        map.insert(key.into(), object);
     }
 
     /// Forgets what no longer exists.
@@ -37,13 +47,23 @@ impl Documents {
         self.map().remove(key);
     }
 
-    fn map(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Object>>> {
+    fn map(&self) -> MutexGuard<'_, Map> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Map {
+    fn remove(&mut self, key: &str) {
+        if let Some(object) = self.objects.remove(key) {
+            self.bytes -= object.body.len();
+        }
     }
 }
 
 /// Live channels an edge is asked for at a time, with room to spare; a few KB each.
 const MAX_DOCUMENTS: usize = 4096;
+/// For when they are larger.
+const MAX_BYTES: usize = 64 << 20;
 /// As long as a restart of an origin may take; what the document names is cached on its own.
 const STALE_IF_ERROR: Duration = Duration::from_secs(60);
 
@@ -75,7 +95,23 @@ mod tests {
         for index in 0..=MAX_DOCUMENTS as u32 {
             documents.insert(&index.to_string(), document(now + Duration::from_millis(index.into())));
         }
-        assert_eq!(documents.map().len(), MAX_DOCUMENTS);
+        assert_eq!(documents.map().objects.len(), MAX_DOCUMENTS);
         assert!(documents.fresh("0", now).is_none() && documents.fresh("1", now).is_some());
+    }
+
+    #[test]
+    fn bytes_are_bounded_as_well() {
+        let (documents, now) = (Documents::default(), Instant::now());
+        for index in 0..200_u32 {
+            let body = Bytes::from_static(&[0; 1 << 20]);
+            let produced = now + Duration::from_millis(index.into());
+            let object = Object { body, ..Object::clone(&document(produced)) };
+            documents.insert(&(index % 100).to_string(), Arc::new(object));
+        }
+        assert_eq!(documents.map().bytes, MAX_BYTES);
+        assert_eq!(documents.map().objects.len(), 64);
+        assert!(documents.fresh("99", now).is_some() && documents.fresh("30", now).is_none());
+        (0..100).for_each(|key| documents.remove(&key.to_string()));
+        assert_eq!(documents.map().bytes, 0);
     }
 }

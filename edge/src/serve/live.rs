@@ -7,7 +7,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_RANGE, IF_NONE_MATCH, IF_RANGE, RANGE
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use nearcast_media::hls::request::Directives;
-use nearcast_media::path::{File, Resource};
+use nearcast_media::path::{File, Resource, Thumb};
 use nearcast_service::http::{Body, Response};
 
 use super::range::{self, Selection};
@@ -38,17 +38,26 @@ impl Live {
             return self.responder.error(&Error::NoRoute, NOT_FOUND_LIFE);
         };
         match resource {
-            Resource::Multivariant { .. } | Resource::Manifest { .. } => self.document(resource, path).await,
+            Resource::Multivariant { .. } | Resource::Manifest { .. } | Resource::Poster { .. } => {
+                self.document(resource, path).await
+            }
+            Resource::Thumb { file: Thumb::Index, .. } => match self.locate(resource).await {
+                Ok(()) => self.document(resource, path).await,
+                Err(error) => self.responder.error(&error, NOT_FOUND_LIFE),
+            },
             Resource::Media { .. } => self.playlist(resource, directory(path), request.uri.query()).await,
             Resource::IFrames { .. } => self.playlist(resource, path, request.uri.query()).await,
-            Resource::Init { .. } | Resource::Segment { .. } | Resource::Part { .. } => {
+            Resource::Init { .. }
+            | Resource::Segment { .. }
+            | Resource::Part { .. }
+            | Resource::Thumb { .. } => {
                 let answer = self.media(resource, path, headers).await;
                 answer.unwrap_or_else(|error| self.responder.error(&error, NOT_FOUND_LIFE))
             }
         }
     }
 
-    /// What tells a player of a channel's renditions: a small text that is asked for again when it is too old.
+    /// What tells a player of a channel's renditions or pictures: small, and asked for again when it is too old.
     async fn document(&self, resource: Resource<'_>, path: &str) -> Response {
         match self.cache.get(resource, path).await {
             Ok((Got::Whole(object), source)) => self.responder.document(&object, Instant::now(), source),

@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use crate::testing::{Answer, Edge, Fault, Origin, media};
 
 mod dash;
+mod thumbs;
 
 const BASE: &str = "/live/demo/b1/source";
 

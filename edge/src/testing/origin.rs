@@ -176,6 +176,9 @@ async fn resource_of(
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(dash::CONTENT_TYPE));
             response
         }
+        None if matches!(resource, Resource::Poster { .. } | Resource::Thumb { .. }) => {
+            body(shared, uri.path(), fault)
+        }
         None => {
             let mut response =
                 Response::new(Body::from("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nb1/source/media.m3u8\n"));

@@ -19,7 +19,7 @@ use http::header::{USER_AGENT, VIA};
 use http::{HeaderValue, Request, StatusCode};
 use nearcast_api::snapshot::Snapshot;
 use nearcast_media::hls::request::Directives;
-use nearcast_media::path::Resource;
+use nearcast_media::path::{Resource, Thumb};
 use nearcast_service::client::{self, Http};
 use nearcast_service::http::Body;
 use serde::{Deserialize, Serialize};
@@ -113,11 +113,14 @@ impl Upstream {
     }
 
     /// Asks for a resource that can be cached. A channel that is not known anywhere is looked for at all origins
-    /// when its multivariant playlist or manifest is asked for; the others are asked for after it.
+    /// when its multivariant playlist, manifest or poster is asked for; the others are asked for after it.
     pub async fn open(&self, resource: Resource<'_>, path: &str) -> Result<Opened> {
         let question = self.question(resource, path);
         self.budget.deposit();
-        if let Resource::Multivariant { channel } | Resource::Manifest { channel } = resource {
+        if let Resource::Multivariant { channel }
+        | Resource::Manifest { channel }
+        | Resource::Poster { channel } = resource
+        {
             return self.find(channel, question).await;
         }
         let parent = self.parent(resource.channel()).ok_or(Error::NotFound)?;
@@ -269,6 +272,10 @@ impl Upstream {
             Resource::Init { .. } => (metrics::Kind::Init, answer, MAX_INIT),
             Resource::Segment { .. } => (metrics::Kind::Segment, hold, MAX_SEGMENT),
             Resource::Part { .. } => (metrics::Kind::Part, hold, MAX_PART),
+            Resource::Poster { .. } | Resource::Thumb { file: Thumb::Index, .. } => {
+                (metrics::Kind::Thumbnail, answer, MAX_PLAYLIST)
+            }
+            Resource::Thumb { .. } => (metrics::Kind::Thumbnail, answer, MAX_SHEET),
         };
         Question { kind, path, query: "", patience: Duration::from_secs(patience), limit }
     }
@@ -315,6 +322,8 @@ const MAX_INIT: u64 = 1 << 20;
 const MAX_PART: u64 = 32 << 20;
 /// Eight seconds of 128 Mb/s.
 const MAX_SEGMENT: u64 = 128 << 20;
+/// Many small pictures in one.
+const MAX_SHEET: u64 = 4 << 20;
 /// Far more URLs than a network has origins.
 const MAX_BREAKERS: usize = 1024;
 

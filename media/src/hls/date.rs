@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 
 /// Milliseconds since the Unix epoch, to be shown as a date and time.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Date(pub(super) u64);
+pub(crate) struct Date(pub(crate) u64);
 
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -14,7 +14,7 @@ impl fmt::Display for Date {
 }
 
 /// Writes `2026-08-01T12:00:00.500Z`.
-pub(super) fn write(out: &mut impl Write, unix_ms: u64) -> fmt::Result {
+pub(crate) fn write(out: &mut impl Write, unix_ms: u64) -> fmt::Result {
     let (days, ms) = (unix_ms / DAY_MS, unix_ms % DAY_MS);
     let (year, month, day) = civil(days);
     let (seconds, ms) = (ms / 1000, ms % 1000);

@@ -5,7 +5,7 @@
 //! is their reverse and reads other servers' playlists as well. [`request`] says what a query asks for and
 //! whether a playlist answers it yet.
 
-mod date;
+pub(crate) mod date;
 pub mod daterange;
 pub mod delta;
 pub mod media;

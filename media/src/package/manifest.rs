@@ -15,7 +15,7 @@ pub(super) fn manifest(broadcast: &Broadcast) -> Option<Manifest> {
     let leader = broadcast.renditions[0].window().filter(|window| window.is_available())?;
     let shape = broadcast.leader.shape()?;
     let (first, oldest, _) = leader.times().next()?;
-    let line = Line { zero: broadcast.periods.epoch()?.div_euclid(MILLISECOND) * MILLISECOND };
+    let line = Line::of(broadcast)?;
     let target_duration = Duration::from_secs(shape.target_duration.into());
     let started_at = broadcast.started_at.saturating_add_signed(line.zero / MILLISECOND);
     let newest = line.at(broadcast.leader.progress()?);
@@ -44,6 +44,27 @@ pub(super) fn manifest(broadcast: &Broadcast) -> Option<Manifest> {
         schemes: broadcast.schemes.iter().cloned().collect(),
         periods,
     })
+}
+
+/// Where the broadcast's times lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeline {
+    /// The frame time that the manifest's times count from: the first segment's, to the millisecond.
+    pub zero: i64,
+    /// When that was, in milliseconds since the Unix epoch.
+    pub date: u64,
+    /// The frame time of the oldest picture or sound that can be played.
+    pub first: i64,
+}
+
+impl Broadcast {
+    /// Where its times lie. `None` until the leader has something to play.
+    pub fn timeline(&self) -> Option<Timeline> {
+        let leader = self.renditions[0].window().filter(|window| window.is_available())?;
+        let (_, first, _) = leader.times().next()?;
+        let zero = Line::of(self)?.zero;
+        Some(Timeline { zero, date: self.started_at.saturating_add_signed(zero / MILLISECOND), first })
+    }
 }
 
 fn period(broadcast: &Broadcast, stretch: &Stretch, line: &Line) -> Period {
@@ -117,6 +138,10 @@ struct Line {
 }
 
 impl Line {
+    fn of(broadcast: &Broadcast) -> Option<Self> {
+        Some(Self { zero: broadcast.periods.epoch()?.div_euclid(MILLISECOND) * MILLISECOND })
+    }
+
     /// Frame time on the manifest's line.
     fn at(&self, time: i64) -> u64 {
         u64::try_from(time - self.zero).unwrap_or(0)

@@ -18,6 +18,7 @@ use super::store::Stored;
 use super::{AUDIO, Config, SOURCE};
 use crate::dvr::Shelf;
 use crate::metrics::Package as Metrics;
+use crate::thumbs::Thumbs;
 use crate::transcode::Ladder;
 
 /// A broadcast that is live, or over and still served.
@@ -25,6 +26,7 @@ pub struct Broadcast {
     id: BroadcastId,
     started_at: u64,
     pub(super) ladder: Ladder,
+    pub(super) thumbs: Thumbs,
     metrics: Metrics,
     budget: Arc<Budget>,
     /// For what leaves memory.
@@ -41,6 +43,7 @@ pub(super) struct Tracks {
     pub(super) audio: Option<TrackConfig>,
     /// What is made of the video.
     pub(super) ladder: Ladder,
+    pub(super) thumbs: Thumbs,
     /// Time of the newest frame that has arrived, in [`CLOCK`] ticks.
     pub(super) newest: i64,
 }
@@ -83,7 +86,7 @@ impl Broadcast {
         budget: Arc<Budget>,
         shelf: Option<Shelf>,
     ) -> Arc<Self> {
-        let Tracks { video, audio, ladder, newest } = tracks;
+        let Tracks { video, audio, ladder, thumbs, newest } = tracks;
         let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let started_at = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
         // The newest frame is what happens now.
@@ -113,6 +116,7 @@ impl Broadcast {
             id,
             started_at,
             ladder,
+            thumbs,
             metrics,
             budget,
             shelf,
@@ -229,10 +233,23 @@ impl Broadcast {
         if next { state.pending() } else { Media::Unknown }
     }
 
+    /// Its small pictures.
+    pub fn thumbs(&self) -> &Thumbs {
+        &self.thumbs
+    }
+
+    /// Where its times lie, once there is something to play.
+    pub fn timeline(&self) -> Option<package::Timeline> {
+        self.state().core.timeline()
+    }
+
     /// Packages a frame of the publisher's. True when a segment begins with it.
     pub(super) fn push(&self, track: Track, frame: Frame) -> bool {
         let rendition = match track {
-            Track::Video => SOURCE,
+            Track::Video => {
+                self.thumbs.see(&frame, || self.timeline().map(|timeline| timeline.first));
+                SOURCE
+            }
             Track::Audio => AUDIO,
         };
         self.package(rendition, frame)
@@ -250,6 +267,9 @@ impl Broadcast {
 
     /// What comes next is another sequence of frames, of these configurations.
     pub(super) fn splice(&self, video: Option<TrackConfig>, audio: Option<TrackConfig>) {
+        if let Some(video) = &video {
+            self.thumbs.renew(video);
+        }
         let named = |name: &str, config: Option<TrackConfig>| config.map(|config| (name.to_owned(), config));
         let configs = named(SOURCE, video).into_iter().chain(named(AUDIO, audio));
         let spliced = self.state().core.splice(configs);

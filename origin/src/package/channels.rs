@@ -21,6 +21,7 @@ use super::{Broadcast, Config, id};
 use crate::dvr::Dvr;
 use crate::metrics::Metrics;
 use crate::record::Recorder;
+use crate::thumbs::Studio;
 use crate::transcode::wire::{Encoder, Source};
 use crate::transcode::{self, Ladder, Transcoder};
 
@@ -54,11 +55,12 @@ struct Channel {
     broadcasts: Vec<Arc<Broadcast>>,
 }
 
-/// Where media is beside memory.
+/// Where media goes beside memory, and its pictures come from.
 #[derive(Debug, Clone)]
 pub struct Stores {
     pub dvr: Dvr,
     pub recorder: Recorder,
+    pub studio: Studio,
 }
 
 /// A way into a broadcast.
@@ -272,7 +274,8 @@ impl Claim {
             rungs = ladder.rungs.iter().map(|rung| rung.name.as_str()).collect::<Vec<_>>().join(" "),
             "a broadcast begins"
         );
-        let tracks = Tracks { video: video.clone(), audio: audio.clone(), ladder, newest };
+        let thumbs = stores.studio.begin(&id, video.as_ref());
+        let tracks = Tracks { video: video.clone(), audio: audio.clone(), ladder, thumbs, newest };
         let (budget, shelf) = (Arc::clone(budget), stores.dvr.shelf(id.as_str()));
         let broadcast = Broadcast::new(id, now, config, tracks, metrics.package.clone(), budget, shelf);
         stores.recorder.begin(&self.channel, &broadcast);

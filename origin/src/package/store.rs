@@ -63,14 +63,15 @@ impl Broadcast {
 
     /// Bytes in memory that are to stay there.
     pub(super) fn memory(&self) -> usize {
-        self.state().core.memory()
+        self.state().core.memory() + self.thumbs.bytes()
     }
 
-    /// Lets the oldest segments go until `bytes` are in memory; says how many are.
+    /// Lets the oldest segments and pictures go until `bytes` are in memory; says how many are.
     pub(super) fn shrink(&self, bytes: usize) -> usize {
+        let pictures = self.thumbs.shrink(bytes / PICTURES);
         let mut state = self.state();
-        state.core.shrink(bytes);
-        let left = state.core.memory();
+        state.core.shrink(bytes.saturating_sub(pictures));
+        let left = state.core.memory() + pictures;
         drop(state);
         self.move_out();
         left
@@ -105,3 +106,6 @@ impl Broadcast {
         self.move_out();
     }
 }
+
+/// Where memory is short, the part of a broadcast's that its small pictures may take.
+const PICTURES: usize = 8;

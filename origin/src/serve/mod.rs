@@ -2,6 +2,7 @@
 
 mod growing;
 mod respond;
+mod thumbs;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +53,9 @@ impl Live {
 
     async fn answer(&self, resource: &Resource<'_>, request: &Parts) -> Response {
         let channel = resource.channel();
+        if let Some(answer) = self.thumbs(resource) {
+            return answer;
+        }
         let Some((broadcast, rendition, file)) = resource.within() else {
             return match self.channels.current(channel) {
                 Some(broadcast) => match resource {
@@ -223,6 +227,7 @@ fn kind(resource: &Resource<'_>) -> &'static str {
         Resource::Init { .. } => "init",
         Resource::Segment { .. } => "segment",
         Resource::Part { .. } => "part",
+        Resource::Poster { .. } | Resource::Thumb { .. } => "thumbnail",
     }
 }
 

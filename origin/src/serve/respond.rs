@@ -10,10 +10,11 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use nearcast_api::Problem;
 use nearcast_media::hls::request::BadRequest;
-use nearcast_media::{dash, hls, path};
+use nearcast_media::{dash, hls, path, vtt};
 use nearcast_service::http::{Body, Response};
 
 use crate::package::AUDIO;
+use crate::thumbs::Absent;
 
 /// Why a request gets no media.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,8 @@ pub(super) enum Refusal {
     TooLate,
     #[error("the origin cannot read its disk; play nearer to live, or try again")]
     Disk,
+    #[error("{0}")]
+    NoPicture(Absent),
     #[error("use GET or HEAD")]
     Method,
 }
@@ -41,9 +44,12 @@ pub(super) enum Refusal {
 impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
-            Self::NoRoute(_) | Self::NotLive | Self::NoBroadcast | Self::NoRendition | Self::NoMedia => {
-                StatusCode::NOT_FOUND
-            }
+            Self::NoRoute(_)
+            | Self::NotLive
+            | Self::NoBroadcast
+            | Self::NoRendition
+            | Self::NoMedia
+            | Self::NoPicture(_) => StatusCode::NOT_FOUND,
             Self::Directives(_) => StatusCode::BAD_REQUEST,
             Self::TooLate | Self::Disk => StatusCode::SERVICE_UNAVAILABLE,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
@@ -87,8 +93,22 @@ pub(super) fn manifest(text: Bytes, life: Duration) -> Response {
 /// Bytes that never change.
 pub(super) fn immutable(rendition: &str, body: Body) -> Response {
     let kind = if rendition == AUDIO { "audio/mp4" } else { "video/mp4" };
-    let forever = HeaderValue::from_static("public, max-age=31536000, immutable");
-    shared(StatusCode::OK, kind, forever, body)
+    shared(StatusCode::OK, kind, FOREVER, body)
+}
+
+/// A small picture that never changes.
+pub(super) fn picture(file: Bytes) -> Response {
+    shared(StatusCode::OK, JPEG, FOREVER, file.into())
+}
+
+/// The newest picture, which may be cached for `life`.
+pub(super) fn poster(file: Bytes, life: Duration) -> Response {
+    shared(StatusCode::OK, JPEG, max_age(life), file.into())
+}
+
+/// The list of pictures, which may be cached for `life`.
+pub(super) fn cues(text: Bytes, life: Duration) -> Response {
+    shared(StatusCode::OK, vtt::CONTENT_TYPE, max_age(life), text.into())
 }
 
 /// What a browser asks before it lets a page ask.
@@ -128,4 +148,6 @@ fn max_age(life: Duration) -> HeaderValue {
 }
 
 const TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-origin");
+const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+const JPEG: &str = "image/jpeg";
 const METHODS: &str = "GET, HEAD, OPTIONS";

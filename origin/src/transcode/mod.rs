@@ -30,6 +30,7 @@ pub use config::Config;
 pub use demand::{Demand, Watching};
 use inputs::{Inputs, Level, Queued};
 pub use ladder::{Ladder, Rung, Step};
+pub(crate) use process::Process;
 
 use crate::metrics::Transcode as Metrics;
 

@@ -1,5 +1,7 @@
 //! One life of a child process: frames into its stdin, replies out of its stdout, its last words from stderr.
 
+mod ask;
+
 use std::path::Path;
 use std::pin::pin;
 use std::process::Stdio;
@@ -18,7 +20,7 @@ use super::{Demand, child};
 use crate::error::{Error, Result};
 
 /// A running child. Dropping it kills it.
-pub(super) struct Process {
+pub(crate) struct Process {
     child: Child,
     stdin: ChildStdin,
     stdout: ChildStdout,
@@ -37,7 +39,7 @@ pub(super) enum Done {
 
 impl Process {
     /// Starts `program`, or this very binary when it is empty.
-    pub(super) fn spawn(program: &Path) -> Result<Self> {
+    pub(crate) fn spawn(program: &Path) -> Result<Self> {
         // The running image: right even when an upgrade has replaced the file.
         let itself = program.as_os_str().is_empty().then_some(Path::new("/proc/self/exe"));
         let mut command = Command::new(itself.unwrap_or(program));

@@ -60,6 +60,7 @@ impl Sink {
             Reply::Damaged { frames } => {
                 self.metrics.damaged_frames.inc_by(u64::from(frames));
             }
+            Reply::Jpeg(_) => return Err(wire::Error::Picture.into()),
         }
         Ok(())
     }

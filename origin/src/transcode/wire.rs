@@ -6,12 +6,14 @@
 
 mod codec;
 mod start;
+mod still;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use nearcast_media::Frame;
 
 pub use codec::{Codec, Source};
 pub use start::{Encoder, Rung, Start, Task};
+pub use still::{Jpeg, Sheet, Still};
 
 /// What the origin sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +22,10 @@ pub enum Request {
     Start(Start),
     /// Instead of a start: try this encoder, and exit with success when it works.
     Probe(Encoder),
+    /// Instead of a start: make a picture of the frame that follows.
+    Still(Still),
+    /// Instead of a start: make a picture of pictures.
+    Sheet(Sheet),
     Frame(Input),
     /// From here on only these rungs are wanted, one bit each, rung 0 the lowest; what stopped does not run again.
     Wanted {
@@ -60,6 +66,8 @@ pub enum Reply {
     Damaged {
         frames: u32,
     },
+    /// What was asked for instead of a start.
+    Jpeg(Jpeg),
 }
 
 /// A message that breaks the protocol.
@@ -83,6 +91,8 @@ pub enum Error {
     UnknownTask(u8),
     #[error("a message names a rung that was not asked for")]
     UnknownRung,
+    #[error("a picture came that was not asked for, or is none")]
+    Picture,
 }
 
 /// Longest message: [`MAX_FRAME`] and its header.
@@ -90,6 +100,9 @@ pub const MAX_MESSAGE: u32 = MAX_FRAME + 64;
 
 /// Longest access unit: what RTMP lets in, and more than any sane encoder's IDR picture.
 pub const MAX_FRAME: u32 = 4 << 20;
+
+/// Longest file of one small picture: a sheet of 25 of them still goes into a message.
+pub const MAX_PICTURE: usize = 160 << 10;
 
 /// Takes the next whole message's kind and body off the front of `buffer`, or nothing when it is not all there.
 pub fn split(buffer: &mut BytesMut) -> Result<Option<Bytes>, Error> {
@@ -114,6 +127,14 @@ impl Request {
                 start.encode(out);
             }
             Self::Probe(encoder) => out.put_slice(&[PROBE, *encoder as u8]),
+            Self::Still(still) => {
+                out.put_u8(STILL);
+                still.encode(out);
+            }
+            Self::Sheet(sheet) => {
+                out.put_u8(SHEET);
+                sheet.encode(out);
+            }
             Self::Frame(input) => {
                 out.put_u8(FRAME);
                 out.put_u8(u8::from(input.cut));
@@ -129,6 +150,8 @@ impl Request {
     pub fn decode(mut message: Bytes) -> Result<Self, Error> {
         Ok(match message.try_get_u8().map_err(|_| Error::Truncated)? {
             START => Self::Start(Start::decode(message)?),
+            STILL => Self::Still(Still::decode(message)?),
+            SHEET => Self::Sheet(Sheet::decode(message)?),
             FRAME => {
                 let cut = u8_of(&mut message)? & 1 != 0;
                 let behind = u32_of(&mut message)?;
@@ -168,6 +191,10 @@ impl Reply {
                 out.put_u8(DAMAGED);
                 out.put_u32(*frames);
             }
+            Self::Jpeg(jpeg) => {
+                out.put_u8(JPEG);
+                jpeg.encode(out);
+            }
         });
     }
 
@@ -184,6 +211,7 @@ impl Reply {
                 let frames = u32_of(&mut message)?;
                 ended(&message, Self::Damaged { frames })?
             }
+            JPEG => Self::Jpeg(Jpeg::decode(message)?),
             kind => return Err(Error::UnknownKind(kind)),
         })
     }
@@ -236,6 +264,9 @@ const LAG: u8 = 5;
 const DAMAGED: u8 = 6;
 const WANTED: u8 = 7;
 const PROBE: u8 = 8;
+const STILL: u8 = 9;
+const SHEET: u8 = 10;
+const JPEG: u8 = 11;
 
 /// Reads `data` as a stream of messages in both directions; what can be read must be written back alike.
 pub fn fuzz(data: &[u8]) {

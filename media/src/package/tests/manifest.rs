@@ -8,6 +8,10 @@ use crate::frame::CLOCK;
 /// A player that counts finds every segment in the playlist where it reckons it to be.
 fn agrees_with_the_playlists(broadcast: &Broadcast) -> Manifest {
     let manifest = broadcast.manifest().unwrap();
+    let Timeline { zero, date, first } = broadcast.timeline().unwrap();
+    let oldest = &broadcast.playlist("source").unwrap().playlist.segments[0];
+    assert_eq!(date, manifest.started_at);
+    assert_eq!(Some(date + u64::try_from(first - zero).unwrap() / 90), oldest.head.program_date_time);
     for period in &manifest.periods {
         for rendition in &period.renditions {
             let playlist = &broadcast.playlist(&rendition.name).unwrap().playlist;

@@ -2,7 +2,7 @@ use super::*;
 
 fn channels() -> Channels {
     let metrics = Metrics::register(&nearcast_service::metrics::Registry::new());
-    let stores = Stores { dvr: Dvr::none(), recorder: Recorder::none() };
+    let stores = Stores { dvr: Dvr::none(), recorder: Recorder::none(), studio: Studio::none() };
     Channels::new(
         Config::default(),
         transcode::Config::default(),

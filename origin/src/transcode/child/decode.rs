@@ -11,7 +11,7 @@ use super::encode::{self, Handle, Picture};
 use super::libav::{self, Decoder};
 use super::output::Output;
 use super::shed::Shedder;
-use super::{Error, limit_memory};
+use super::{Error, limit_memory, still};
 use crate::transcode::wire::{self, Input, Reply, Request, Start, Task};
 
 /// Reads until the end, then lets every rung finish.
@@ -24,6 +24,13 @@ pub(super) fn run(mut input: impl Read) -> Result<(), Error> {
             libav::init().map_err(Error::Init)?;
             return encode::probe(encoder);
         }
+        Some(Request::Still(wanted)) => {
+            let Some(Request::Frame(input)) = next(&mut input, &mut buffer)? else {
+                return Err(Error::OutOfOrder);
+            };
+            return still::picture(&wanted, &input.frame);
+        }
+        Some(Request::Sheet(wanted)) => return still::sheet(&wanted),
         Some(Request::Frame(_) | Request::Wanted { .. }) => return Err(Error::OutOfOrder),
     };
     limit_memory(start.memory_bytes)?;
@@ -41,7 +48,9 @@ pub(super) fn run(mut input: impl Read) -> Result<(), Error> {
                 Ok(()) => {}
                 Err(error) => break Err(error),
             },
-            Ok(Some(Request::Start(_) | Request::Probe(_))) => break Err(Error::OutOfOrder),
+            Ok(Some(Request::Start(_) | Request::Probe(_) | Request::Still(_) | Request::Sheet(_))) => {
+                break Err(Error::OutOfOrder);
+            }
             Ok(Some(Request::End) | None) => break pipeline.flush(),
             Err(error) => break Err(error),
         }

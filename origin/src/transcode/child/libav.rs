@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "ffmpeg-next has no safe setter for extradata, max_pixels and rc_buffer_size")]
 
 mod hardware;
+pub(super) mod jpeg;
 mod profile;
 
 use std::ptr;

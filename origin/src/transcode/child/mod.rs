@@ -10,6 +10,7 @@ mod encode;
 mod libav;
 mod output;
 mod shed;
+mod still;
 
 use std::process::ExitCode;
 

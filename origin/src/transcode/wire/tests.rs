@@ -31,6 +31,18 @@ fn requests() -> Vec<Request> {
         Request::Frame(Input { frame: frame(), cut: true, behind: 90_000 }),
         Request::Probe(Encoder::Vaapi),
         Request::Wanted { rungs: 0b10 },
+        Request::Still(Still {
+            source: Source { codec: Codec::Hevc, record: Bytes::from_static(&[1, 2]) },
+            height: 180,
+            memory_bytes: 1 << 30,
+        }),
+        Request::Sheet(Sheet {
+            columns: 5,
+            width: 320,
+            height: 180,
+            memory_bytes: 1 << 30,
+            pictures: vec![Bytes::from_static(b"\xff\xd8"), Bytes::new()],
+        }),
         Request::End,
     ]
 }
@@ -41,6 +53,7 @@ fn replies() -> Vec<Reply> {
         Reply::Frame { rung: 0, frame: frame() },
         Reply::Lag { rung: 2, dropped: 60 },
         Reply::Damaged { frames: 3 },
+        Reply::Jpeg(Jpeg { width: 320, height: 180, data: Bytes::from_static(b"\xff\xd8") }),
     ]
 }
 

@@ -1,0 +1,69 @@
+//! One question to a child, and its one answer.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::AsyncReadExt;
+use tokio::process::ChildStdout;
+use tokio::time::timeout;
+
+use super::{EXIT, LastWords, Process, READ_SIZE, write};
+use crate::error::{Error, Result};
+use crate::transcode::wire::{self, Jpeg, Reply};
+
+impl Process {
+    /// Sends the messages of `question` and returns the picture that comes of them within `limit`. The child has ended
+    /// then, or is killed.
+    ///
+    /// # Errors
+    /// It ended without an answer, takes too long, or breaks the protocol.
+    pub(crate) async fn ask(self, mut question: BytesMut, limit: Duration) -> Result<Jpeg> {
+        let Self { mut child, mut stdin, mut stdout, stderr } = self;
+        let mut last_words = LastWords { stderr, tail: Vec::new() };
+        let talk = async {
+            // A child that does not read to the end has a reason, and says it by its exit status.
+            let written = write(&mut stdin, &mut question).await;
+            drop(stdin);
+            match answer(&mut stdout).await {
+                Err(Error::TranscoderGone) => written.and(Err(Error::TranscoderGone)),
+                answer => answer,
+            }
+        };
+        let talked = tokio::select! {
+            talked = timeout(limit, talk) => talked.unwrap_or(Err(Error::TranscoderStuck)),
+            never = last_words.collect() => match never {},
+        };
+        let ended = match &talked {
+            Ok(_) | Err(Error::TranscoderGone) => timeout(EXIT, child.wait()).await.ok(),
+            Err(_) => None,
+        };
+        let Some(status) = ended else {
+            child.kill().await.map_err(Error::SpawnTranscoder)?;
+            return talked;
+        };
+        let status = status.map_err(Error::SpawnTranscoder)?;
+        if !matches!(talked, Err(Error::TranscoderGone)) {
+            return talked;
+        }
+        let _timed_out = timeout(EXIT, last_words.finish()).await;
+        Err(Error::Transcoder { status, words: last_words.line() })
+    }
+}
+
+/// The one reply.
+async fn answer(stdout: &mut ChildStdout) -> Result<Jpeg> {
+    let mut buffer = BytesMut::new();
+    loop {
+        if let Some(message) = wire::split(&mut buffer)? {
+            return match Reply::decode(message)? {
+                Reply::Jpeg(jpeg) => Ok(jpeg),
+                _ => Err(wire::Error::Picture.into()),
+            };
+        }
+        buffer.reserve(READ_SIZE);
+        match stdout.read_buf(&mut buffer).await {
+            Ok(0) | Err(_) => return Err(Error::TranscoderGone),
+            Ok(_) => {}
+        }
+    }
+}
