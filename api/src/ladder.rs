@@ -15,6 +15,13 @@ pub struct Ladder {
     /// when the list is empty: then viewers get the source alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<Vec<Step>>,
+    /// Further renditions of the audio in AAC, at most 3. The lowest goes with the lowest rendition of the video, the
+    /// next with the one above it, and so on; the source, and all that are left, go with the best audio.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audio: Option<Vec<Sound>>,
+    /// List the lowest audio alone as well, for lines that cannot carry video.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audio_only: Option<bool>,
     /// Encode a rendition only while somebody watches it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_demand: Option<bool>,
@@ -28,7 +35,7 @@ pub struct Ladder {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "schema", schema(as = LadderStep))]
 pub struct Step {
-    /// Its name in every path, `480p`. Not `source`, `audio` or `thumbs`.
+    /// Its name in every path, `480p`. Not `source`, `audio`, `thumbs` or anything that begins with `audio-`.
     pub name: RenditionId,
     /// Pixels of the picture's shorter side: 64 to 2304.
     pub height: u32,
@@ -42,13 +49,27 @@ pub struct Step {
     pub preset: Option<String>,
 }
 
+/// A further rendition of the audio.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "schema", schema(as = LadderSound))]
+pub struct Sound {
+    /// Its name in every path, `audio-64k`: it begins with `audio-`, and is not `audio-aac`.
+    pub name: RenditionId,
+    /// Bits per second: 24,000 to 320,000.
+    pub bitrate: u32,
+}
+
 impl Ladder {
     /// Says what cannot be, if anything, and what can.
     pub fn check(&self) -> Result<(), String> {
         if self.linger.is_some_and(|linger| linger > LONGEST_LINGER) {
             return Err(format!("ladder.linger must be at most {LONGEST_LINGER} seconds"));
         }
-        check(self.steps.as_deref().unwrap_or_default()).map_err(|problem| format!("ladder.steps: {problem}"))
+        check(self.steps.as_deref().unwrap_or_default())
+            .map_err(|problem| format!("ladder.steps: {problem}"))?;
+        check_audio(self.audio.as_deref().unwrap_or_default())
+            .map_err(|problem| format!("ladder.audio: {problem}"))
     }
 }
 
@@ -59,7 +80,7 @@ pub fn check(steps: &[Step]) -> Result<(), String> {
     }
     for (index, step) in steps.iter().enumerate() {
         let name = step.name.as_str();
-        if RESERVED.contains(&name) {
+        if RESERVED.contains(&name) || name.starts_with(AUDIO_PREFIX) {
             return Err(format!("{name:?} is taken, choose another name"));
         }
         if steps[..index].iter().any(|other| other.name == step.name) {
@@ -83,11 +104,47 @@ pub fn check(steps: &[Step]) -> Result<(), String> {
     Ok(())
 }
 
+/// Says what of further audio cannot be, if anything, and what can.
+pub fn check_audio(sounds: &[Sound]) -> Result<(), String> {
+    if sounds.len() > MAX_SOUNDS {
+        return Err(format!("{} renditions are too many, have at most {MAX_SOUNDS}", sounds.len()));
+    }
+    for (index, Sound { name, bitrate }) in sounds.iter().enumerate() {
+        let name = name.as_str();
+        if !name.starts_with(AUDIO_PREFIX) {
+            return Err(format!("{name:?} must begin with {AUDIO_PREFIX:?}"));
+        }
+        if name == BESIDE {
+            return Err(format!("{name:?} is taken, choose another name"));
+        }
+        if sounds[..index].iter().any(|other| other.name.as_str() == name) {
+            return Err(format!("{name:?} is there twice"));
+        }
+        if !SOUND_BITRATES.contains(bitrate) {
+            let (least, most) = (SOUND_BITRATES.start(), SOUND_BITRATES.end());
+            return Err(format!("the bitrate of {name:?} is {bitrate}, it must be {least} to {most}"));
+        }
+    }
+    Ok(())
+}
+
 /// More would only split one origin's cores thinner.
 pub const MAX_STEPS: usize = 6;
 
 /// Renditions that are not made by a transcoder.
 pub const RESERVED: [&str; 3] = ["source", "audio", "thumbs"];
+
+/// What names of further audio begin with, so that they are never those of pictures.
+pub const AUDIO_PREFIX: &str = "audio-";
+
+/// The AAC beside a source whose audio is of another codec.
+pub const BESIDE: &str = "audio-aac";
+
+/// A lowest, a low and a better one.
+pub const MAX_SOUNDS: usize = 3;
+
+/// What sounds like something, and what a frame can hold at 32 kHz.
+const SOUND_BITRATES: std::ops::RangeInclusive<u32> = 24_000..=320_000;
 
 /// libx264's presets.
 pub const PRESETS: [&str; 10] = [
@@ -139,6 +196,30 @@ mod tests {
         refused(&seven, "at most 6");
         let long = Ladder { linger: Some(4000), ..Ladder::default() };
         assert!(long.check().unwrap_err().contains("ladder.linger"));
+    }
+
+    #[test]
+    fn audio_that_cannot_work_is_refused_with_the_reason() {
+        let check = |sounds: &[(&str, u32)]| {
+            let sound =
+                |(name, bitrate): &(&str, u32)| Sound { name: name.parse().unwrap(), bitrate: *bitrate };
+            let audio = Some(sounds.iter().map(sound).collect());
+            Ladder { audio, ..Ladder::default() }.check()
+        };
+        let refused = |sounds: &[(&str, u32)], why: &str| {
+            let problem = check(sounds).unwrap_err();
+            assert!(problem.starts_with("ladder.audio: ") && problem.contains(why), "{problem}");
+        };
+        assert_eq!(check(&[("audio-64k", 64_000), ("audio-32k", 32_000)]), Ok(()));
+        refused(&[("low", 64_000)], "must begin with \"audio-\"");
+        refused(&[("audio-aac", 64_000)], "taken");
+        refused(&[("audio-a", 64_000), ("audio-a", 32_000)], "there twice");
+        refused(&[("audio-a", 8_000)], "must be 24000 to 320000");
+        refused(
+            &[("audio-a", 64_000), ("audio-b", 64_000), ("audio-c", 64_000), ("audio-d", 64_000)],
+            "at most 3",
+        );
+        assert!(super::check(&[step("audio-64k", 480, 1_400_000)]).unwrap_err().contains("taken"));
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod ladder;
 mod manifest;
 mod memory;
 mod metadata;
+mod pairs;
 mod rendition;
 mod roster;
 mod settings;
@@ -67,6 +68,8 @@ pub struct Spec {
     pub config: Config,
     /// Bits per second that the encoder was asked for; what is measured counts when it is more.
     pub bandwidth: Option<u64>,
+    /// Frames per second that the encoder was told to stay at or below.
+    pub max_frame_rate: Option<u16>,
     /// List it in the multivariant playlist before it has anything to play.
     pub listed_from_start: bool,
 }

@@ -12,11 +12,14 @@ use crate::shared;
 
 /// What viewers are to get of a broadcast.
 struct Expected {
-    /// Name, codec and what CODECS begins with, of each rendition, as the playlist lists them.
-    renditions: [(&'static str, &'static str, &'static str); 3],
-    /// Frames of sound in a second.
-    sound_rate: f64,
+    /// Pictures, as the playlist lists them.
+    video: [Listed; 2],
+    /// Sound.
+    audio: &'static [Listed],
 }
+
+/// Name, codec, what CODECS begins with, and frames in a second.
+type Listed = (&'static str, &'static str, &'static str, f64);
 
 #[tokio::test]
 async fn hevc_with_further_tracks_is_served_untouched_with_h264_beside_it() -> Result<()> {
@@ -25,30 +28,30 @@ async fn hevc_with_further_tracks_is_served_untouched_with_h264_beside_it() -> R
         pattern(&["-map", "0:v", "-map", "0:v", "-map", "1:a", "-map", "1:a", "-c:v:0", "libx265"], HEVC)?
             .audio(&["-c:a:0", "aac", "-c:a:1", "libopus", "-b:a", "96k"]);
     let expected = Expected {
-        renditions: [("source", "hevc", "hvc1."), ("360p", "h264", "avc1."), ("audio", "aac", "mp4a.40.2")],
-        sound_rate: 48_000.0 / 1024.0,
+        video: [("source", "hevc", "hvc1.", 30.0), H264],
+        audio: &[("audio", "aac", "mp4a.40.2", AAC_RATE)],
     };
     plays("hevc", &feed, &expected).await
 }
 
 #[tokio::test]
-async fn av1_and_opus_are_served_untouched_with_h264_beside_them() -> Result<()> {
+async fn av1_and_opus_are_served_untouched_with_h264_and_aac_beside_them() -> Result<()> {
     // Asks first what is taken, as encoders may.
     let asking = ["-c:a", "libopus", "-b:a", "96k", "-rtmp_enhanced_codecs", "av01,hvc1,vp09"];
     let feed = pattern(&["-c:v", "libsvtav1"], AV1)?.audio(&asking);
     let expected = Expected {
-        renditions: [("source", "av1", "av01."), ("360p", "h264", "avc1."), ("audio", "opus", "Opus")],
-        sound_rate: 50.0,
+        video: [("source", "av1", "av01.", 30.0), H264],
+        audio: &[("audio", "opus", "Opus", 50.0), AAC],
     };
     plays("av1", &feed, &expected).await
 }
 
 #[tokio::test]
-async fn vp9_and_flac_are_served_untouched_with_h264_beside_them() -> Result<()> {
+async fn vp9_and_flac_are_served_untouched_with_h264_and_aac_beside_them() -> Result<()> {
     let feed = pattern(&["-c:v", "libvpx-vp9"], VP9)?.audio(&["-c:a", "flac", "-frame_size", "1024"]);
     let expected = Expected {
-        renditions: [("source", "vp9", "vp09."), ("360p", "h264", "avc1."), ("audio", "flac", "fLaC")],
-        sound_rate: 48_000.0 / 1024.0,
+        video: [("source", "vp9", "vp09.", 30.0), H264],
+        audio: &[("audio", "flac", "fLaC", AAC_RATE), AAC],
     };
     plays("vp9", &feed, &expected).await
 }
@@ -80,12 +83,13 @@ async fn plays(channel: &str, feed: &Feed, expected: &Expected) -> Result<()> {
     announces(list.text()?, expected)?;
 
     let folder = tempfile::tempdir_in(&world.folder)?;
-    let (mut flashes, mut beeps) = (Vec::new(), Vec::new());
+    let (mut flashes, mut sounds) = (Vec::new(), Vec::new());
     for (rendition, followed) in follow_all(&viewer, channel, 3).await? {
         let name = &rendition.name;
-        let (_, codec, _) = expected
-            .renditions
+        let (_, codec, _, rate) = expected
+            .video
             .iter()
+            .chain(expected.audio)
             .find(|(known, ..)| known == name)
             .with_context(|| format!("{name} is not expected"))?;
         let file = folder.path().join(format!("{name}.mp4"));
@@ -93,8 +97,7 @@ async fn plays(channel: &str, feed: &Feed, expected: &Expected) -> Result<()> {
         let stream = probe::decode(&file).await?;
         ensure!(stream.codec_name == *codec, "{name} is {}", stream.codec_name);
         let seconds: f64 = followed.segments.iter().map(|segment| segment.duration).sum();
-        let rate = if rendition.video { 30.0 } else { expected.sound_rate };
-        let (frames, wanted) = (stream.nb_read_frames as f64, seconds * rate);
+        let (frames, wanted) = (stream.nb_read_frames as f64, seconds * *rate);
         ensure!((frames - wanted).abs() <= 2.0, "{name}: {frames} frames of {wanted:.1}");
         if rendition.video {
             let size = stream.width.zip(stream.height);
@@ -102,23 +105,28 @@ async fn plays(channel: &str, feed: &Feed, expected: &Expected) -> Result<()> {
             flashes.push((rendition.name, probe::flashes(&file).await?));
         } else {
             ensure!(stream.sample_rate.as_deref() == Some("48000"), "{name}: {:?}", stream.sample_rate);
-            beeps = probe::beeps(&file).await?;
+            sounds.push((rendition.name, probe::beeps(&file).await?));
         }
     }
     for (name, flashes) in flashes {
         ensure!(flashes.len() >= 2, "{name} flashed at {flashes:?}");
-        for flash in flashes {
-            let nearest = beeps.iter().map(|beep| beep - flash).min_by(|a, b| a.abs().total_cmp(&b.abs()));
-            let off = nearest.context("no beep")?;
-            ensure!(off.abs() <= 0.06, "{name}: flash {flash:.3} s, sound {:+.1} ms later", off * 1e3);
+        for (flash, (sound, beeps)) in flashes.iter().flat_map(|flash| sounds.iter().map(move |s| (flash, s)))
+        {
+            let off = nearest(beeps, *flash).context("no beep")?;
+            ensure!(off.abs() <= 0.06, "{name}: flash {flash:.3} s, {sound} {:+.1} ms later", off * 1e3);
         }
     }
     Ok(())
 }
 
-/// Every variant names both of its codecs, so that a player can choose by them alone, the source first.
+/// How much later than `time` the beep nearest to it is.
+fn nearest(beeps: &[f64], time: f64) -> Option<f64> {
+    beeps.iter().map(|beep| beep - time).min_by(|a, b| a.abs().total_cmp(&b.abs()))
+}
+
+/// Every variant names both of its codecs, so that a player can choose by them alone, the source first, each picture
+/// once with every codec of the sound.
 fn announces(list: &str, expected: &Expected) -> Result<()> {
-    let [source, rung, audio] = expected.renditions.map(|(_, _, codec)| codec);
     let codecs: Vec<&str> = list
         .lines()
         .filter_map(|line| {
@@ -126,13 +134,24 @@ fn announces(list: &str, expected: &Expected) -> Result<()> {
         })
         .map(|(codecs, _)| codecs)
         .collect();
-    let named = |codecs: &str, video: &str| {
-        codecs.split_once(',').is_some_and(|(first, second)| first.starts_with(video) && second == audio)
+    let named = |codecs: &str, video: &Listed, audio: &Listed| {
+        codecs.split_once(',').is_some_and(|(first, second)| first.starts_with(video.2) && second == audio.2)
     };
-    let right = matches!(codecs[..], [first, second] if named(first, source) && named(second, rung));
+    let pairs: Vec<_> = expected
+        .video
+        .iter()
+        .flat_map(|video| expected.audio.iter().map(move |audio| (video, audio)))
+        .collect();
+    let right = codecs.len() == pairs.len()
+        && codecs.iter().zip(pairs).all(|(codecs, (video, audio))| named(codecs, video, audio));
     ensure!(right, "the variants are {codecs:?}:\n{list}");
     Ok(())
 }
+
+/// What every player knows.
+const H264: Listed = ("360p", "h264", "avc1.", 30.0);
+const AAC: Listed = ("audio-aac", "aac", "mp4a.40.2", AAC_RATE);
+const AAC_RATE: f64 = 48_000.0 / 1024.0;
 
 /// Everything fast: the publisher must not take the cores from what is tested.
 const HEVC: &[&str] = &[

@@ -32,6 +32,8 @@ mod reconnect;
 #[cfg(test)]
 mod record;
 #[cfg(test)]
+mod sound;
+#[cfg(test)]
 mod srt;
 #[cfg(test)]
 mod stampede;

@@ -1,96 +1,120 @@
 //! The multivariant playlist of a broadcast: what each rendition is, from its configuration and what was measured.
 
-use super::Broadcast;
 use super::rendition::Rendition;
-use crate::frame::Picture;
+use super::{Broadcast, pairs};
+use crate::frame::Track;
 use crate::hls::multivariant::{Audio, Captions, ClosedCaptions, IFrames, Playlist, Variant};
 use crate::path::File;
-use crate::segment::leader::Shape;
 use crate::window::Window;
 
-/// The source first, for players begin with it, then by height. Audio alone is a variant only where there is
-/// nothing else.
+/// The source first, for players begin with it, then by height; each of them once for every audio codec (see
+/// [`pairs`]). Audio alone is a variant where there is nothing else, and where [`Settings::audio_only`] asks for it.
+///
+/// [`Settings::audio_only`]: super::Settings::audio_only
 pub(super) fn playlist(broadcast: &Broadcast) -> Playlist {
-    let uri = |rendition: &Rendition| format!("{}/{}/{}", broadcast.id, rendition.name, File::Media);
     let listed = || broadcast.renditions.iter().filter(|rendition| rendition.is_listed());
     let independent = |rendition: &Rendition| rendition.window().is_none_or(Window::is_independent);
-    let shape = broadcast.leader.shape();
-    let pathway = broadcast.steering.as_ref().and_then(|steering| steering.pathway.clone());
     let captions = captions(broadcast);
-
-    let mut audio: Vec<(&Rendition, String)> = Vec::new();
-    let mut video: Vec<(&Rendition, Picture)> = Vec::new();
-    for rendition in listed() {
-        match rendition.spec.config.picture() {
-            Some(picture) => video.push((rendition, picture)),
-            None => audio.push((rendition, rendition.spec.config.codec_string())),
-        }
+    let is_video = |rendition: &&Rendition| rendition.spec.config.track() == Track::Video;
+    let (mut video, audio): (Vec<&Rendition>, Vec<&Rendition>) = listed().partition(is_video);
+    if let Some((_, rungs)) = video.split_first_mut() {
+        rungs.sort_by_key(|rung| std::cmp::Reverse(rung.spec.config.picture().map(|picture| picture.height)));
     }
-    let variants = if video.is_empty() {
-        let alone = |(rendition, codec): &(&Rendition, String)| Variant {
-            uri: uri(rendition),
-            codecs: Some(codec.clone()),
-            pathway: pathway.clone(),
-            ..bandwidth(&[rendition])
-        };
-        audio.iter().map(alone).collect()
-    } else {
-        video[1..].sort_by_key(|(_, picture)| std::cmp::Reverse(picture.height));
-        let loudest = audio.iter().max_by_key(|(rendition, _)| peak(rendition));
-        let with_audio = |(rendition, picture): &(&Rendition, Picture)| {
-            let together: Vec<_> = [*rendition].into_iter().chain(loudest.map(|(audio, _)| *audio)).collect();
-            let mut codecs = rendition.spec.config.codec_string();
-            if let Some((_, codec)) = loudest {
-                codecs = format!("{codecs},{codec}");
-            }
-            Variant {
-                uri: uri(rendition),
-                codecs: Some(codecs),
-                resolution: Some((picture.width, picture.height)),
-                frame_rate: frame_rate(picture, shape),
-                audio: loudest.map(|_| AUDIO_GROUP.to_owned()),
-                closed_captions: closed_captions(broadcast, &captions),
-                pathway: pathway.clone(),
-                ..bandwidth(&together)
-            }
-        };
-        video.iter().map(with_audio).collect()
-    };
-    let i_frames = |(rendition, picture): &(&Rendition, Picture)| {
-        let rate = rendition.window()?.i_frame_rate();
-        Some(IFrames {
-            uri: format!("{}/{}/{}", broadcast.id, rendition.name, File::IFrames),
-            // Without a keyframe yet, or ever, there is nothing to list.
-            bandwidth: Some(rate.peak()).filter(|peak| *peak > 0)?,
-            average_bandwidth: Some(rate.average()).filter(|average| *average > 0),
-            codecs: Some(rendition.spec.config.codec_string()),
-            supplemental_codecs: None,
-            resolution: Some((picture.width, picture.height)),
-            pathway: pathway.clone(),
-        })
-    };
-    let i_frames = video.iter().filter_map(i_frames).collect();
-    let group = if video.is_empty() { &[] } else { &audio[..] };
+    let mut variants = Vec::new();
+    // Each codec's audio is a group of its own, for a group is chosen as a whole.
+    let mut groups: Vec<&Rendition> = Vec::new();
+    for (rendition, sounds) in video.iter().zip(pairs::with_video(&audio, video.len())) {
+        let captions = closed_captions(broadcast, &captions);
+        if sounds.is_empty() {
+            variants.push(variant(broadcast, rendition, None, captions));
+        } else {
+            let together = |sound: &&Rendition| variant(broadcast, rendition, Some(sound), captions.clone());
+            variants.extend(sounds.iter().map(together));
+        }
+        groups.extend(sounds);
+    }
+    if video.is_empty() {
+        variants.extend(audio.iter().map(|audio| variant(broadcast, audio, None, None)));
+    } else if let Some(alone) = pairs::alone(&audio).filter(|_| broadcast.settings.audio_only) {
+        // That there are no captions all variants must say, or none.
+        let none = closed_captions(broadcast, &captions).filter(|found| *found == ClosedCaptions::None);
+        variants.push(Variant { audio: Some(group(alone)), ..variant(broadcast, alone, None, none) });
+        groups.push(alone);
+    }
+    let used = |audio: &&&Rendition| groups.iter().any(|group| group.name == audio.name);
     Playlist {
         independent_segments: listed().all(independent),
         steering: broadcast.steering.clone(),
-        audio: group
-            .iter()
-            .enumerate()
-            .map(|(index, (rendition, _))| Audio {
-                group: AUDIO_GROUP.to_owned(),
-                name: rendition.name.to_string(),
-                uri: Some(uri(rendition)),
-                language: None,
-                default: index == 0,
-                autoselect: true,
-                channels: rendition.spec.config.sound().map(|sound| u32::from(sound.channels)),
-            })
-            .collect(),
+        audio: audio.iter().filter(used).map(|audio| media(broadcast, audio)).collect(),
         captions,
         variants,
-        i_frames,
+        i_frames: video.iter().filter_map(|rendition| i_frames(broadcast, rendition)).collect(),
     }
+}
+
+/// A rendition to play, with the audio it goes with.
+fn variant(
+    broadcast: &Broadcast,
+    rendition: &Rendition,
+    audio: Option<&Rendition>,
+    closed_captions: Option<ClosedCaptions>,
+) -> Variant {
+    let codec = rendition.spec.config.codec_string();
+    let codecs = match audio {
+        Some(audio) => format!("{codec},{}", audio.spec.config.codec_string()),
+        None => codec,
+    };
+    let picture = rendition.spec.config.picture();
+    let together: Vec<_> = [rendition].into_iter().chain(audio).collect();
+    Variant {
+        uri: uri(broadcast, rendition, File::Media),
+        codecs: Some(codecs),
+        resolution: picture.map(|picture| (picture.width, picture.height)),
+        frame_rate: picture.and_then(|_| frame_rate(broadcast, rendition)),
+        audio: audio.map(group),
+        closed_captions,
+        pathway: pathway(broadcast),
+        ..bandwidth(&together)
+    }
+}
+
+/// Groups have the same member, the broadcast's one sound, so that players find it again when they change groups.
+fn media(broadcast: &Broadcast, audio: &Rendition) -> Audio {
+    Audio {
+        group: group(audio),
+        name: AUDIO_NAME.to_owned(),
+        uri: Some(uri(broadcast, audio, File::Media)),
+        language: None,
+        default: true,
+        autoselect: true,
+        channels: audio.spec.config.sound().map(|sound| u32::from(sound.channels)),
+    }
+}
+
+fn i_frames(broadcast: &Broadcast, rendition: &Rendition) -> Option<IFrames> {
+    let rate = rendition.window()?.i_frame_rate();
+    Some(IFrames {
+        uri: uri(broadcast, rendition, File::IFrames),
+        // Without a keyframe yet, or ever, there is nothing to list.
+        bandwidth: Some(rate.peak()).filter(|peak| *peak > 0)?,
+        average_bandwidth: Some(rate.average()).filter(|average| *average > 0),
+        codecs: Some(rendition.spec.config.codec_string()),
+        supplemental_codecs: None,
+        resolution: rendition.spec.config.picture().map(|picture| (picture.width, picture.height)),
+        pathway: pathway(broadcast),
+    })
+}
+
+fn uri(broadcast: &Broadcast, rendition: &Rendition, file: File) -> String {
+    format!("{}/{}/{file}", broadcast.id, rendition.name)
+}
+
+fn group(audio: &Rendition) -> String {
+    audio.name.to_string()
+}
+
+fn pathway(broadcast: &Broadcast) -> Option<String> {
+    broadcast.steering.as_ref().and_then(|steering| steering.pathway.clone())
 }
 
 /// Everybody who has spoken in the source's captions, which every rung carries on.
@@ -137,9 +161,11 @@ pub(super) fn peak(rendition: &Rendition) -> u64 {
     measured.max(rendition.spec.bandwidth.unwrap_or(0))
 }
 
-/// Frames per 1000 seconds: as the bitstream says, else as measured.
-fn frame_rate(picture: &Picture, shape: Option<Shape>) -> Option<u32> {
-    let rate = match (picture.frame_rate, shape) {
+/// Frames per 1000 seconds: as the source's bitstream says, else as measured; of a rung no more than it may have. What
+/// its own bitstream says is its encoder's first guess.
+fn frame_rate(broadcast: &Broadcast, rendition: &Rendition) -> Option<u32> {
+    let source = broadcast.renditions[0].spec.config.picture()?;
+    let rate = match (source.frame_rate, broadcast.leader.shape()) {
         (Some((frames, seconds)), _) if seconds > 0 => u64::from(frames) * 1000 / u64::from(seconds),
         (_, Some(shape)) => {
             let rate = 1_000_000_000_000 / shape.frame.as_nanos().max(1);
@@ -147,8 +173,9 @@ fn frame_rate(picture: &Picture, shape: Option<Shape>) -> Option<u32> {
         }
         _ => return None,
     };
-    u32::try_from(rate).ok().filter(|rate| *rate > 0)
+    let most = rendition.spec.max_frame_rate.map_or(u64::MAX, |most| u64::from(most) * 1000);
+    u32::try_from(rate.min(most)).ok().filter(|rate| *rate > 0)
 }
 
-const AUDIO_GROUP: &str = "audio";
+const AUDIO_NAME: &str = "audio";
 const CAPTIONS_GROUP: &str = "captions";

@@ -117,7 +117,13 @@ fn listed(broadcast: &Broadcast, rendition: &Rendition, init: String, segments: 
     let picture = config.picture().map(|mut picture| {
         let measured = broadcast.leader.shape().map(|shape| shape.frame.as_micros().max(1));
         let rounded = measured.and_then(|frame| u32::try_from((1_000_000 + frame / 2) / frame).ok());
-        picture.frame_rate = picture.frame_rate.or(rounded.filter(|rate| *rate > 0).map(|rate| (rate, 1)));
+        // What a rung's own bitstream says is its encoder's first guess.
+        let source = broadcast.renditions[0].spec.config.picture().and_then(|source| source.frame_rate);
+        let rate = source.or(rounded.filter(|rate| *rate > 0).map(|rate| (rate, 1)));
+        picture.frame_rate = match rendition.spec.max_frame_rate {
+            Some(most) => rate.map(|rate| capped(rate, most)),
+            None => rate,
+        };
         Media::Video(picture)
     });
     Some(Listed {
@@ -129,6 +135,12 @@ fn listed(broadcast: &Broadcast, rendition: &Rendition, init: String, segments: 
         init,
         segments,
     })
+}
+
+/// A rate in frames and seconds, or the most there may be in one second.
+fn capped((frames, seconds): (u32, u32), most: u16) -> (u32, u32) {
+    let most = u32::from(most);
+    if u64::from(frames) > u64::from(most) * u64::from(seconds) { (most, 1) } else { (frames, seconds) }
 }
 
 /// The manifest's time. Its zero is a whole millisecond, as the availability start time can only say those.

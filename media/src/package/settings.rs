@@ -22,6 +22,8 @@ pub struct Settings {
     /// Segments that leave memory are handed out ([`super::Move::Out`]) and stay in the playlist. Without, they
     /// are gone.
     pub spill: bool,
+    /// List audio alone beside video, for lines that cannot carry more.
+    pub audio_only: bool,
 }
 
 impl Default for Settings {
@@ -33,6 +35,7 @@ impl Default for Settings {
             longest_gop: Duration::from_secs(4),
             memory: 256 << 20,
             spill: false,
+            audio_only: false,
         }
     }
 }

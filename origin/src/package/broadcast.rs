@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::budget::Budget;
 use super::rungs::Standing;
 use super::store::Stored;
-use super::{AUDIO, Config, SOURCE};
+use super::{AUDIO, Config, SOURCE, is_audio};
 use crate::dvr::Shelf;
 use crate::metrics::Package as Metrics;
 use crate::thumbs::Thumbs;
@@ -95,20 +95,22 @@ impl Broadcast {
             name: name.to_owned(),
             config,
             bandwidth: None,
+            max_frame_rate: None,
             listed_from_start: true,
         };
         let source = video.map(|config| spec(SOURCE, config));
         let audio = audio.map(|config| spec(AUDIO, config));
         let mut specs = source.into_iter().chain(audio);
         let leader = specs.next().unwrap_or_else(|| unreachable!("a broadcast has a track"));
-        let settings = Settings { spill: shelf.is_some(), ..config.settings() };
+        let (spill, audio_only) = (shelf.is_some(), ladder.audio_only);
+        let settings = Settings { spill, audio_only, ..config.settings() };
         let mut core = package::Broadcast::new(id.as_str(), zero, settings, leader);
         core.steer(config.steering());
         for spec in specs {
             // The second of two different names in a new broadcast always fits.
             let _fits = core.add_rendition(spec);
         }
-        let rungs = vec![Standing::default(); ladder.rungs.len()];
+        let rungs = vec![Standing::default(); ladder.all().count()];
         let state = State { core, rungs, playable: None, over: false };
         let (state, version) = (Mutex::new(state), watch::Sender::new(0));
         let share = Arc::clone(&budget);
@@ -183,7 +185,7 @@ impl Broadcast {
         match found {
             Some(snapshot) if self.is_fit(&state, rendition) => Media::Ready(snapshot),
             Some(_) => state.pending(),
-            None if file == File::IFrames && rendition == AUDIO => Media::Unknown,
+            None if file == File::IFrames && is_audio(rendition) => Media::Unknown,
             None if self.has(&state, rendition) => state.pending(),
             None => Media::Unknown,
         }
@@ -283,9 +285,9 @@ impl Broadcast {
     pub(super) fn finish(&self) {
         let mut state = self.state();
         let State { core, rungs, .. } = &mut *state;
-        for (plan, _) in self.ladder.rungs.iter().zip(rungs).filter(|(_, standing)| standing.is_asleep()) {
+        for (plan, _) in self.ladder.all().zip(rungs).filter(|(_, standing)| standing.is_asleep()) {
             // Nobody can wake it any more.
-            let _known = core.drop_rendition(plan.name.as_str());
+            let _known = core.drop_rendition(plan.name);
         }
         let events = state.core.end();
         state.over = true;

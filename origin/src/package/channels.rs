@@ -22,8 +22,8 @@ use crate::dvr::Dvr;
 use crate::metrics::Metrics;
 use crate::record::Recorder;
 use crate::thumbs::Studio;
-use crate::transcode::wire::{Encoder, Source};
-use crate::transcode::{self, Ladder, Transcoder};
+use crate::transcode::wire::Encoder;
+use crate::transcode::{self, Ladder, Transcoders};
 
 /// All channels of this origin. Clones are the same.
 #[derive(Clone)]
@@ -260,18 +260,18 @@ impl Claim {
         let id = id::broadcast(now, random);
         let transcode = &transcode.with(self.ladder.as_ref());
         let rungs = video.as_ref().map(|video| transcode.plan(video)).unwrap_or_default();
+        let sounds = audio.as_ref().map(|audio| transcode.plan_audio(audio)).unwrap_or_default();
         let demand = Arc::new(transcode.demand(rungs.len()));
-        let ladder = Ladder { rungs, demand };
-        let source = video.as_ref().filter(|_| !ladder.rungs.is_empty()).and_then(Source::of);
-        let made = source.map(|source| {
-            Transcoder::spawn(transcode, id.clone(), source, &ladder, *encoder, drain, &metrics.transcode)
-        });
+        let ladder = Ladder { rungs, sounds, audio_only: transcode.audio_only, demand };
+        let tracks = (video.as_ref(), audio.as_ref());
+        let (transcoders, outputs) =
+            Transcoders::spawn(transcode, &id, tracks, &ladder, *encoder, drain, &metrics.transcode);
         tracing::info!(
             channel = %self.channel,
             broadcast = %id,
             video = video.as_ref().map(describe),
             audio = audio.as_ref().map(describe),
-            rungs = ladder.rungs.iter().map(|rung| rung.name.as_str()).collect::<Vec<_>>().join(" "),
+            rungs = ladder.all().map(|plan| plan.name).collect::<Vec<_>>().join(" "),
             "a broadcast begins"
         );
         let thumbs = stores.studio.begin(&id, video.as_ref());
@@ -288,14 +288,13 @@ impl Claim {
         metrics.package.live.inc();
         metrics.package.broadcasts.inc();
         changed.notify_one();
-        let (transcoder, outputs) = made.unzip();
         let program = Program {
             channels: self.channels.clone(),
             channel: self.channel.clone(),
             broadcast,
             splicer: Splicer::new(failover.settings(config.part), video, audio, 0),
             joins,
-            transcoder,
+            transcoders,
             outputs,
             metrics: metrics.package.clone(),
             linger: config.linger(),

@@ -11,6 +11,7 @@ mod store;
 
 use std::time::Duration;
 
+use nearcast_api::ladder::AUDIO_PREFIX;
 use nearcast_media::hls::multivariant::Steering;
 use nearcast_media::package::Settings;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,11 @@ pub const SOURCE: &str = "source";
 
 /// The name of the publisher's audio.
 pub const AUDIO: &str = "audio";
+
+/// Whether a rendition of this name is sound without pictures: all that are begin alike.
+pub fn is_audio(rendition: &str) -> bool {
+    rendition == AUDIO || rendition.starts_with(AUDIO_PREFIX)
+}
 
 /// `[package]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::feed::{Air, Input};
 use super::{Broadcast, Channels};
 use crate::metrics::Package as Metrics;
-use crate::transcode::{Output, Transcoder};
+use crate::transcode::{Output, Transcoders};
 
 /// `[failover]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,9 +67,9 @@ pub(super) struct Program {
     pub(super) broadcast: Arc<Broadcast>,
     pub(super) splicer: Splicer,
     pub(super) joins: mpsc::Receiver<Join>,
-    /// The broadcast's ladder, if it has one, and what that has made.
-    pub(super) transcoder: Option<Transcoder>,
-    pub(super) outputs: Option<mpsc::Receiver<Output>>,
+    /// What makes the broadcast's ladder, and what it has made.
+    pub(super) transcoders: Transcoders,
+    pub(super) outputs: mpsc::Receiver<Output>,
     pub(super) metrics: Metrics,
     pub(super) linger: Duration,
     pub(super) drain: Drain,
@@ -152,7 +152,7 @@ impl Program {
         let alone = sources.is_empty();
         tokio::select! {
             biased;
-            Some(output) = made(&mut self.outputs) => Event::Made(output),
+            Some(output) = self.outputs.recv() => Event::Made(output),
             join = self.joins.recv(), if open => join.map_or(Event::Closed, Event::Joined),
             (id, input) = sent(sources) => Event::Sent(id, input),
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Event::Time,
@@ -167,9 +167,7 @@ impl Program {
             splice::Output::Frame(track, frame) => self.frame(track, frame),
             splice::Output::Splice { video, audio } => {
                 self.metrics.splices.inc();
-                if let (Some(video), Some(transcoder)) = (&video, &mut self.transcoder) {
-                    transcoder.renew(video);
-                }
+                self.transcoders.renew(video.as_ref(), audio.as_ref());
                 self.broadcast.splice(video, audio);
             }
             splice::Output::OnAir(Id(source)) => {
@@ -179,9 +177,7 @@ impl Program {
             splice::Output::Slate { picture } => {
                 self.metrics.slates.inc();
                 sources.iter().for_each(|known| known.air.set(false));
-                if let (Some(picture), Some(transcoder)) = (&picture, &mut self.transcoder) {
-                    transcoder.renew(picture);
-                }
+                self.transcoders.renew(picture.as_ref(), None);
                 self.broadcast.splice(picture, None);
                 tracing::warn!(
                     channel = %self.channel,
@@ -196,15 +192,13 @@ impl Program {
 
     fn frame(&mut self, track: Track, frame: Frame) {
         let cut = self.broadcast.push(track, frame.clone());
-        if let (Track::Video, Some(transcoder)) = (track, &mut self.transcoder) {
-            transcoder.push(frame, cut);
-        }
+        self.transcoders.push(track, frame, cut);
     }
 
     async fn finish(mut self) {
-        self.transcoder = None;
+        self.transcoders = Transcoders::default();
         let flush = async {
-            while let Some(output) = made(&mut self.outputs).await {
+            while let Some(output) = self.outputs.recv().await {
                 self.broadcast.follow(output);
             }
         };
@@ -215,11 +209,6 @@ impl Program {
         self.drain.unless_draining(tokio::time::sleep(self.linger)).await;
         self.channels.forget(&self.channel, &self.broadcast);
     }
-}
-
-/// The next output, or nothing when there is no ladder or its last child has ended.
-async fn made(outputs: &mut Option<mpsc::Receiver<Output>>) -> Option<Output> {
-    outputs.as_mut()?.recv().await
 }
 
 /// What the next of the publishers has sent; nothing from one that has gone. Never completes without publishers.

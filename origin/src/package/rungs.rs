@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use nearcast_media::Config as TrackConfig;
-use nearcast_media::codec::avc;
 use nearcast_media::package::{self, Spec};
 
 use super::SOURCE;
@@ -14,7 +13,7 @@ use crate::transcode::{Output, Watching};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Standing {
     /// Its configuration, once it is known.
-    pub(super) config: Option<avc::Config>,
+    pub(super) config: Option<TrackConfig>,
     presence: Presence,
 }
 
@@ -73,7 +72,7 @@ impl Broadcast {
 
     /// The same for all its rungs.
     pub fn watch_all(&self) -> Vec<Watching> {
-        self.ladder.rungs.iter().filter_map(|rung| self.watch(rung.name.as_str())).collect()
+        self.ladder.all().filter_map(|plan| self.watch(plan.name)).collect()
     }
 
     /// Packages what the ladder has made.
@@ -81,10 +80,10 @@ impl Broadcast {
         match output {
             Output::Config { rung, config } => self.begin(rung, config),
             Output::Frame { rung, frame } => {
-                let Some(plan) = self.ladder.rungs.get(rung) else { return };
-                self.package(plan.name.as_str(), frame);
+                let Some(plan) = self.ladder.get(rung) else { return };
+                self.package(plan.name, frame);
                 let State { core, rungs, .. } = &mut *self.state();
-                rungs[rung].settle(|| behind(core, plan.name.as_str()));
+                rungs[rung].settle(|| behind(core, plan.name));
             }
             // The packager sees what is missing by the times of what comes next.
             Output::Lag { .. } => {}
@@ -100,8 +99,8 @@ impl Broadcast {
     fn change(&self, rung: usize, change: impl FnOnce(&mut package::Broadcast, &str, &mut Standing)) {
         let mut state = self.state();
         let State { core, rungs, .. } = &mut *state;
-        let (Some(plan), Some(standing)) = (self.ladder.rungs.get(rung), rungs.get_mut(rung)) else { return };
-        change(core, plan.name.as_str(), standing);
+        let (Some(plan), Some(standing)) = (self.ladder.get(rung), rungs.get_mut(rung)) else { return };
+        change(core, plan.name, standing);
         drop(state);
         self.version.send_modify(|version| *version += 1);
     }
@@ -122,19 +121,23 @@ impl Broadcast {
     }
 
     /// A rung has its configuration: at the broadcast's begin, and again at that of every child that makes it.
-    fn begin(&self, rung: usize, config: avc::Config) {
-        let Some(plan) = self.ladder.rungs.get(rung) else { return };
-        let bandwidth = Some(plan.target.bitrate.into());
+    fn begin(&self, rung: usize, config: TrackConfig) {
+        let Some(plan) = self.ladder.get(rung) else { return };
         self.change(rung, |core, name, standing| match &mut standing.config {
             Some(known) if *known == config => {}
             Some(known) => {
                 // Made of another source: from its discontinuity on.
-                let _it_is_there = core.renew(name, TrackConfig::Avc(config.clone()));
+                let _it_is_there = core.renew(name, config.clone());
                 *known = config;
             }
             None => {
-                let track = TrackConfig::Avc(config.clone());
-                let spec = Spec { name: name.to_owned(), config: track, bandwidth, listed_from_start: true };
+                let spec = Spec {
+                    name: name.to_owned(),
+                    config: config.clone(),
+                    bandwidth: Some(plan.bitrate.into()),
+                    max_frame_rate: plan.max_fps,
+                    listed_from_start: true,
+                };
                 if let Err(error) = core.add_rendition(spec) {
                     tracing::warn!(broadcast = %self.id(), rung = name, "a rung is left out: {error}");
                 }
@@ -146,7 +149,8 @@ impl Broadcast {
 
 /// How many segments a rendition's playlist ends before the source's. `None` while it has none.
 fn behind(core: &package::Broadcast, rendition: &str) -> Option<u64> {
-    Some(core.newest_segment(SOURCE)?.saturating_sub(core.newest_segment(rendition)?))
+    let source = core.renditions().next()?;
+    Some(core.newest_segment(source)?.saturating_sub(core.newest_segment(rendition)?))
 }
 
 /// In segments: how far back a rung that is woken up may begin.

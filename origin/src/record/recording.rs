@@ -163,15 +163,17 @@ impl Recording {
             self.tracks.get(rendition).filter(|track| track.playable)?;
             Some(uri.to_owned())
         };
-        let variants = live.variants.into_iter().filter_map(|mut variant| {
-            variant.uri = here(&variant.uri)?;
-            Some(variant)
-        });
         let audio = live.audio.into_iter().filter_map(|mut audio| {
             audio.uri = Some(here(audio.uri.as_deref()?)?);
             Some(audio)
         });
-        multivariant::Playlist { variants: variants.collect(), audio: audio.collect(), ..live }
+        let audio: Vec<_> = audio.collect();
+        let variants = live.variants.into_iter().filter_map(|mut variant| {
+            variant.uri = here(&variant.uri)?;
+            let heard = |group: &String| audio.iter().any(|audio| audio.group == *group);
+            variant.audio.as_ref().is_none_or(heard).then_some(variant)
+        });
+        multivariant::Playlist { variants: variants.collect(), audio, ..live }
     }
 
     /// Bytes of all playlists.

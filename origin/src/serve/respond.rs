@@ -13,7 +13,7 @@ use nearcast_media::hls::request::BadRequest;
 use nearcast_media::{dash, hls, path, vtt};
 use nearcast_service::http::{Body, Response};
 
-use crate::package::AUDIO;
+use crate::package::is_audio;
 use crate::thumbs::Absent;
 
 /// Why a request gets no media.
@@ -92,7 +92,7 @@ pub(super) fn manifest(text: Bytes, life: Duration) -> Response {
 
 /// Bytes that never change.
 pub(super) fn immutable(rendition: &str, body: Body) -> Response {
-    let kind = if rendition == AUDIO { "audio/mp4" } else { "video/mp4" };
+    let kind = if is_audio(rendition) { "audio/mp4" } else { "video/mp4" };
     shared(StatusCode::OK, kind, FOREVER, body)
 }
 

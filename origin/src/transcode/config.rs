@@ -8,7 +8,7 @@ use nearcast_media::{Config as TrackConfig, Picture};
 use serde::{Deserialize, Serialize};
 
 use super::probe::Choice;
-use super::{Demand, Rung, Step, ladder};
+use super::{Demand, Rung, Sounds, Step, ladder, sound};
 
 /// `[transcode]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,11 @@ pub struct Config {
     pub program: PathBuf,
     /// Lower renditions, any order; a source gets those below its own size.
     pub ladder: Vec<Step>,
+    /// Further renditions of the audio, in AAC, at lower bitrates; the lowest goes with the lowest picture. Audio that
+    /// is not AAC gets a rendition that is, `audio-aac`, in any case.
+    pub audio: Vec<sound::Step>,
+    /// List the lowest audio alone beside the pictures, for lines that cannot carry those.
+    pub audio_only: bool,
 }
 
 impl Default for Config {
@@ -51,6 +56,8 @@ impl Default for Config {
             memory_bytes: 1 << 30,
             program: PathBuf::new(),
             ladder: ladder::default_steps(),
+            audio: Vec::new(),
+            audio_only: false,
         }
     }
 }
@@ -63,16 +70,24 @@ impl Config {
             return Err(format!("transcode.preset {:?} is not one of {known}", self.preset));
         }
         let steps: Vec<_> = self.ladder.iter().map(Into::into).collect();
-        settings::check(&steps).map_err(|problem| format!("transcode.ladder: {problem}"))
+        settings::check(&steps).map_err(|problem| format!("transcode.ladder: {problem}"))?;
+        let sounds: Vec<_> = self.audio.iter().map(Into::into).collect();
+        settings::check_audio(&sounds).map_err(|problem| format!("transcode.audio: {problem}"))
     }
 
     /// As a channel's own settings have it.
     pub fn with(&self, ladder: Option<&settings::Ladder>) -> Self {
         let mut config = self.clone();
-        let Some(settings::Ladder { steps, on_demand, linger }) = ladder else { return config };
+        let Some(settings::Ladder { steps, audio, audio_only, on_demand, linger }) = ladder else {
+            return config;
+        };
         if let Some(steps) = steps {
             config.ladder = steps.iter().map(Into::into).collect();
         }
+        if let Some(audio) = audio {
+            config.audio = audio.iter().map(Into::into).collect();
+        }
+        config.audio_only = audio_only.unwrap_or(config.audio_only);
         config.on_demand = on_demand.unwrap_or(config.on_demand);
         config.linger = linger.unwrap_or(config.linger);
         config
@@ -88,6 +103,11 @@ impl Config {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// The audio to make of a source; none when transcoding is off.
+    pub fn plan_audio(&self, source: &TrackConfig) -> Sounds {
+        if self.enabled { sound::plan(source, &self.audio) } else { Sounds::default() }
     }
 
     /// For `rungs` of one broadcast.
@@ -128,7 +148,11 @@ mod tests {
             max_fps: 15,
             preset: Some("fast".into()),
         };
-        let own = settings::Ladder { steps: Some(vec![step.clone()]), on_demand: Some(false), linger: None };
+        let own = settings::Ladder {
+            steps: Some(vec![step.clone()]),
+            on_demand: Some(false),
+            ..Default::default()
+        };
         let own = config.with(Some(&own));
         assert!(!own.on_demand && own.linger == config.linger);
         assert_eq!(own.ladder.iter().map(settings::Step::from).collect::<Vec<_>>(), [step]);

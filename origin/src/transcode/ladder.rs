@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nearcast_api::{RenditionId, ladder as settings};
 use serde::{Deserialize, Serialize};
 
-use super::{Demand, Watching, wire};
+use super::{Demand, Sounds, Watching, wire};
 
 /// One row of the ladder table, `[[transcode.ladder]]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,18 +49,52 @@ pub struct Rung {
 /// What a broadcast's ladder is to be, and who wants which rung.
 #[derive(Debug, Clone)]
 pub struct Ladder {
-    /// Best first.
+    /// Pictures, best first.
     pub rungs: Vec<Rung>,
+    /// After them, sound.
+    pub sounds: Sounds,
+    /// List audio alone, too.
+    pub audio_only: bool,
+    /// For the pictures: sound is made in any case.
     pub demand: Arc<Demand>,
 }
 
+/// A rendition to be, as far as it is known before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan<'a> {
+    pub name: &'a str,
+    pub bitrate: u32,
+    /// Frames per second, where they are limited.
+    pub max_fps: Option<u16>,
+}
+
 impl Ladder {
-    /// The number of the rung of this name.
-    pub fn find(&self, name: &str) -> Option<usize> {
-        self.rungs.iter().position(|rung| rung.name.as_str() == name)
+    /// All renditions to make, pictures before sound.
+    pub fn all(&self) -> impl Iterator<Item = Plan<'_>> {
+        let pictures = self.rungs.iter().map(|Rung { name, target }| Plan {
+            name: name.as_str(),
+            bitrate: target.bitrate,
+            max_fps: Some(target.max_fps).filter(|most| *most > 0),
+        });
+        let sounds = self.sounds.steps.iter().map(|step| Plan {
+            name: step.name.as_str(),
+            bitrate: step.bitrate,
+            max_fps: None,
+        });
+        pictures.chain(sounds)
     }
 
-    /// Says that somebody asks for something of a rendition, if that is a rung.
+    /// The rendition of this number.
+    pub fn get(&self, index: usize) -> Option<Plan<'_>> {
+        self.all().nth(index)
+    }
+
+    /// The number of the rendition of this name.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.all().position(|plan| plan.name == name)
+    }
+
+    /// Says that somebody asks for something of a rendition, if that is one made on demand.
     pub fn watch(&self, rendition: &str) -> Option<Watching> {
         self.demand.watch(self.find(rendition)?)
     }

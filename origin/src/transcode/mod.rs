@@ -10,18 +10,20 @@ pub mod child;
 mod config;
 mod demand;
 mod inputs;
+mod job;
 pub mod ladder;
 pub mod probe;
 mod process;
 mod sink;
+pub mod sound;
 mod supervisor;
+mod transcoders;
 pub mod wire;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use nearcast_api::BroadcastId;
-use nearcast_media::codec::avc;
 use nearcast_media::{Config as TrackConfig, Frame};
 use nearcast_service::drain::Drain;
 use tokio::sync::mpsc;
@@ -29,18 +31,22 @@ use tokio::sync::mpsc;
 pub use config::Config;
 pub use demand::{Demand, Watching};
 use inputs::{Inputs, Level, Queued};
+use job::Job;
 pub use ladder::{Ladder, Rung, Step};
 pub(crate) use process::Process;
+use sink::Sink;
+pub use sound::Sounds;
+pub use transcoders::Transcoders;
 
 use crate::metrics::Transcode as Metrics;
 
-/// What came back from the child. `rung` counts in the order of the plan.
+/// What came back from the child. `rung` counts in the order of the ladder.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Output {
     /// Before a rung's first frame, and again when a new child begins.
     Config {
         rung: usize,
-        config: avc::Config,
+        config: TrackConfig,
     },
     Frame {
         rung: usize,
@@ -64,9 +70,22 @@ pub enum Output {
     },
 }
 
-/// The origin's handle on a broadcast's ladder. Dropping it ends the child's input.
+impl Output {
+    fn rung(&mut self) -> &mut usize {
+        match self {
+            Self::Config { rung, .. }
+            | Self::Frame { rung, .. }
+            | Self::Lag { rung }
+            | Self::Awake { rung }
+            | Self::Asleep { rung }
+            | Self::Forget { rung } => rung,
+        }
+    }
+}
+
+/// The origin's handle on children of one kind. Dropping it ends the child's input.
 #[derive(Debug)]
-pub struct Transcoder {
+struct Transcoder {
     queue: mpsc::Sender<Queued>,
     level: Arc<Level>,
     /// What does not fit is left out up to a place where the decoder and all rungs can begin anew.
@@ -78,45 +97,33 @@ pub struct Transcoder {
 }
 
 impl Transcoder {
-    /// Starts children for the `ladder` of the source as it is wanted, and replaces them for as long as the handle
-    /// lives. What they make comes out of the receiver, which ends after the last frame when the handle is dropped.
-    pub fn spawn(
+    /// Starts children for the `job` as it is wanted, and replaces them for as long as the handle lives.
+    fn spawn(
         config: &Config,
         broadcast: BroadcastId,
-        source: wire::Source,
-        ladder: &Ladder,
-        encoder: wire::Encoder,
+        job: Job,
+        demand: Arc<Demand>,
+        sink: Sink,
         drain: &Drain,
-        metrics: &Metrics,
-    ) -> (Self, mpsc::Receiver<Output>) {
-        let Ladder { rungs, demand } = ladder;
+    ) -> Self {
+        let (source, metrics) = (job.source().clone(), sink.metrics.clone());
         let (queue, inputs) = mpsc::channel(QUEUE_FRAMES);
-        let (outputs, receiver) = mpsc::channel(OUTPUT_FRAMES);
         let level = Arc::<Level>::default();
-        let start = wire::Start {
-            source: source.clone(),
-            rungs: rungs.iter().map(|rung| rung.target.clone()).collect(),
-            encoder,
-            decode_threads: config.decode_threads,
-            queue_bytes: config.queue_bytes,
-            memory_bytes: config.memory_bytes,
-        };
         let supervisor = supervisor::Supervisor {
             program: config.program.clone(),
             broadcast,
-            start,
+            job,
             inputs: Inputs::new(inputs, Arc::clone(&level), source.clone()),
-            demand: Arc::clone(demand),
-            sink: sink::Sink::new(outputs, rungs.iter().map(|rung| rung.name.to_string()), metrics.clone()),
+            demand,
+            sink,
         };
         drain.spawn("transcoder", supervisor.run());
-        let metrics = metrics.clone();
-        (Self { queue, level, skipping: true, source, renewed: false, metrics }, receiver)
+        Self { queue, level, skipping: true, source, renewed: false, metrics }
     }
 
     /// The source is of this configuration from the next frame on. Where that is another, rungs go on at the next
     /// cut at a keyframe, from a child that has been started for it. Their sizes stay as planned.
-    pub fn renew(&mut self, source: &TrackConfig) {
+    fn renew(&mut self, source: &TrackConfig) {
         if let Some(source) = wire::Source::of(source).filter(|source| *source != self.source) {
             self.source = source;
             (self.renewed, self.skipping) = (true, true);
@@ -124,7 +131,7 @@ impl Transcoder {
     }
 
     /// Hands a source frame to the child. Never waits.
-    pub fn push(&mut self, frame: Frame, cut: bool) {
+    fn push(&mut self, frame: Frame, cut: bool) {
         let fresh = self.skipping;
         if fresh && !(cut && frame.keyframe) {
             self.metrics.skipped_frames.inc();
@@ -152,9 +159,6 @@ const QUEUE_FRAMES: usize = 240;
 
 /// Bytes to the child: four seconds at 32 Mb/s.
 const QUEUE_BYTES: usize = 16 << 20;
-
-/// Frames from the child: half a second of three rungs at 60 per second.
-const OUTPUT_FRAMES: usize = 90;
 
 #[cfg(test)]
 mod tests {

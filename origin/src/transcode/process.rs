@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::inputs::{Inputs, Next};
 use super::sink::Sink;
 use super::supervisor::rest;
-use super::wire::{self, Reply, Request, Start};
+use super::wire::{self, Reply, Request};
 use super::{Demand, child};
 use crate::error::{Error, Result};
 
@@ -88,7 +88,7 @@ impl Process {
     /// The child ended early, hangs, or breaks the protocol. It is dead then.
     pub(super) async fn run(
         self,
-        start: Start,
+        start: Request,
         wanted: u8,
         awake: &mut u8,
         inputs: &mut Inputs,
@@ -120,7 +120,7 @@ impl Process {
 }
 
 /// Both directions at once, until the child has answered everything or need not.
-async fn talk(feeder: Feeder<'_>, stdout: ChildStdout, start: Start, sink: &Sink) -> Result<Done> {
+async fn talk(feeder: Feeder<'_>, stdout: ChildStdout, start: Request, sink: &Sink) -> Result<Done> {
     let mut read = pin!(read(stdout, sink));
     let done = tokio::select! {
         fed = feeder.feed(start) => fed?,
@@ -145,9 +145,9 @@ struct Feeder<'a> {
 
 impl Feeder<'_> {
     /// Writes until the input ends or the child is not the right one any more, and closes the pipe.
-    async fn feed(mut self, start: Start) -> Result<Done> {
+    async fn feed(mut self, start: Request) -> Result<Done> {
         let mut buffer = BytesMut::new();
-        Request::Start(start).encode(&mut buffer);
+        start.encode(&mut buffer);
         for input in self.inputs.backlog() {
             Request::Frame(input).encode(&mut buffer);
             write(&mut self.stdin, &mut buffer).await?;

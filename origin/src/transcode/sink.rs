@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use nearcast_media::codec::avc;
+use nearcast_media::codec::{aac, avc};
+use nearcast_media::{Config as TrackConfig, Track};
 use tokio::sync::mpsc;
 
 use super::Output;
@@ -13,6 +14,10 @@ use crate::metrics::{RungLabels, Transcode as Metrics};
 /// Hands on what children say.
 pub(super) struct Sink {
     outputs: mpsc::Sender<Output>,
+    /// What is made.
+    track: Track,
+    /// The first rung's number in the ladder.
+    first: usize,
     rungs: Vec<Rung>,
     pub(super) metrics: Metrics,
 }
@@ -28,11 +33,13 @@ struct Rung {
 impl Sink {
     pub(super) fn new(
         outputs: mpsc::Sender<Output>,
+        track: Track,
+        first: usize,
         names: impl Iterator<Item = String>,
         metrics: Metrics,
     ) -> Self {
         let rung = |name| Rung { name, described: AtomicBool::new(false), newest: AtomicI64::new(NEVER) };
-        Self { outputs, rungs: names.map(rung).collect(), metrics }
+        Self { outputs, track, first, rungs: names.map(rung).collect(), metrics }
     }
 
     /// Hands a reply on. Waits while the packager is behind: then the child's queues fill, and it sheds.
@@ -40,7 +47,11 @@ impl Sink {
         match reply {
             Reply::Config { rung, record } => {
                 let (rung, state) = self.known(rung)?;
-                let config = avc::Config::parse(&record).map_err(Error::TranscoderConfig)?;
+                let config = match self.track {
+                    Track::Video => avc::Config::parse(&record).map(TrackConfig::Avc),
+                    Track::Audio => aac::Config::parse(&record).map(TrackConfig::Aac),
+                };
+                let config = config.map_err(Error::TranscoderConfig)?;
                 self.send(Output::Config { rung, config }).await?;
                 state.described.store(true, Ordering::Relaxed);
             }
@@ -66,7 +77,8 @@ impl Sink {
     }
 
     /// Tells the packager. Fails when it is gone.
-    pub(super) async fn send(&self, output: Output) -> Result<()> {
+    pub(super) async fn send(&self, mut output: Output) -> Result<()> {
+        *output.rung() += self.first;
         self.outputs.send(output).await.map_err(|_| Error::TranscoderGone)
     }
 

@@ -15,15 +15,14 @@ use tokio::time::Instant;
 use super::inputs::{Inputs, Next};
 use super::process::{Done, Process};
 use super::sink::Sink;
-use super::wire::{Start, Task};
-use super::{Demand, Output};
+use super::{Demand, Job, Output};
 use crate::error::Result;
 
 /// The task behind a [`super::Transcoder`].
 pub(super) struct Supervisor {
     pub(super) program: PathBuf,
     pub(super) broadcast: BroadcastId,
-    pub(super) start: Start,
+    pub(super) job: Job,
     pub(super) inputs: Inputs,
     pub(super) demand: Arc<Demand>,
     pub(super) sink: Sink,
@@ -66,24 +65,15 @@ impl Supervisor {
 
     /// One child, from its first frame to its end, for the rungs that are `wanted`.
     async fn live(&mut self, wanted: u8, awake: &mut u8) -> Result<Done> {
-        self.start.source = self.inputs.source().clone();
-        for (index, rung) in self.start.rungs.iter_mut().enumerate() {
-            let bit = 1 << index;
-            rung.after = self.sink.newest(index);
-            rung.task = match self.sink.is_described(index) {
-                _ if wanted & bit != 0 => Task::Encode,
-                true => Task::Nothing,
-                false => Task::Describe,
-            };
-            if wanted & !*awake & bit != 0 {
-                self.sink.send(Output::Awake { rung: index }).await?;
-            }
+        let start = self.job.start(self.inputs.source(), wanted, &self.sink);
+        for index in (0..self.job.rungs()).filter(|index| wanted & !*awake & 1 << index != 0) {
+            self.sink.send(Output::Awake { rung: index }).await?;
         }
         *awake |= wanted;
         let process = Process::spawn(&self.program)?;
         tracing::debug!(broadcast = %self.broadcast, pid = process.id(), wanted, "a transcoder starts");
-        let Self { start, inputs, demand, sink, .. } = self;
-        let done = process.run(start.clone(), wanted, awake, inputs, demand, sink).await;
+        let Self { inputs, demand, sink, .. } = self;
+        let done = process.run(start, wanted, awake, inputs, demand, sink).await;
         tracing::debug!(broadcast = %self.broadcast, "a transcoder has ended");
         done
     }
@@ -112,7 +102,7 @@ impl Supervisor {
     /// Rungs that sleep for so long that the backlog does not reach back to their end begin anew.
     async fn forget_stale(&self, wanted: u8) -> Result<()> {
         let Some(start) = self.inputs.start() else { return Ok(()) };
-        for index in (0..self.start.rungs.len()).filter(|index| wanted & 1 << index == 0) {
+        for index in (0..self.job.rungs()).filter(|index| wanted & 1 << index == 0) {
             if self.sink.newest(index).is_some_and(|newest| newest < start) {
                 self.sink.forget(index);
                 self.sink.send(Output::Forget { rung: index }).await?;

@@ -5,6 +5,7 @@
 //! it no more than the stranger.
 
 mod codec;
+pub mod sound;
 mod start;
 mod still;
 
@@ -20,6 +21,8 @@ pub use still::{Jpeg, Sheet, Still};
 pub enum Request {
     /// First, once.
     Start(Start),
+    /// Instead of a start: make sound.
+    Sound(sound::Start),
     /// Instead of a start: try this encoder, and exit with success when it works.
     Probe(Encoder),
     /// Instead of a start: make a picture of the frame that follows.
@@ -45,7 +48,7 @@ pub struct Input {
     pub behind: u32,
 }
 
-/// What the child answers. `rung` counts from 0 in the order of [`Start::rungs`].
+/// What the child answers. `rung` counts from 0 in the order of [`Start::rungs`] or [`sound::Start::rungs`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// Before a rung's first frame.
@@ -126,6 +129,10 @@ impl Request {
                 out.put_u8(START);
                 start.encode(out);
             }
+            Self::Sound(start) => {
+                out.put_u8(SOUND);
+                start.encode(out);
+            }
             Self::Probe(encoder) => out.put_slice(&[PROBE, *encoder as u8]),
             Self::Still(still) => {
                 out.put_u8(STILL);
@@ -152,6 +159,7 @@ impl Request {
             START => Self::Start(Start::decode(message)?),
             STILL => Self::Still(Still::decode(message)?),
             SHEET => Self::Sheet(Sheet::decode(message)?),
+            SOUND => Self::Sound(sound::Start::decode(message)?),
             FRAME => {
                 let cut = u8_of(&mut message)? & 1 != 0;
                 let behind = u32_of(&mut message)?;
@@ -267,6 +275,7 @@ const PROBE: u8 = 8;
 const STILL: u8 = 9;
 const SHEET: u8 = 10;
 const JPEG: u8 = 11;
+const SOUND: u8 = 12;
 
 /// Reads `data` as a stream of messages in both directions; what can be read must be written back alike.
 pub fn fuzz(data: &[u8]) {

@@ -147,3 +147,24 @@ fn keyframes_that_come_as_they_like_are_listed() {
 
 /// Publishers' times are rounded to it; in ticks.
 const MILLISECOND: u64 = 90;
+
+#[test]
+fn a_rung_of_fewer_frames_says_so() {
+    let mut broadcast = Broadcast::new("b1", STARTED_AT, settings(), video("source", 720));
+    broadcast.add_rendition(Spec { max_frame_rate: Some(15), ..video("480p", 480) }).unwrap();
+    broadcast.add_rendition(Spec { max_frame_rate: Some(50), ..video("360p", 360) }).unwrap();
+    for index in 0..300 {
+        broadcast.push("source", CAMERA.frame(index)).unwrap();
+        if index % 2 == 0 {
+            broadcast.push("480p", CAMERA.frame(index)).unwrap();
+        }
+        broadcast.push("360p", CAMERA.frame(index)).unwrap();
+    }
+    let manifest = broadcast.manifest().unwrap();
+    let rate = |media: &Media| match media {
+        Media::Video(picture) => picture.frame_rate,
+        Media::Audio(_) => None,
+    };
+    let rates: Vec<_> = manifest.periods[0].renditions.iter().map(|one| rate(&one.media)).collect();
+    assert_eq!(rates, [Some((30, 1)), Some((15, 1)), Some((30, 1))]);
+}

@@ -23,7 +23,13 @@ fn flac(rate: u32, block: u16) -> Config {
 fn follow(config: Config, data: &[u8], samples: i64, missing: impl Fn(i64) -> bool) -> World {
     let rate = i64::from(config.sound().unwrap().sample_rate);
     let mut world = World::new(video("source", 720), CAMERA.interval());
-    let spec = Spec { name: "audio".into(), config, bandwidth: None, listed_from_start: false };
+    let spec = Spec {
+        name: "audio".into(),
+        config,
+        bandwidth: None,
+        max_frame_rate: None,
+        listed_from_start: false,
+    };
     world.broadcast.add_rendition(spec).unwrap();
     let mut next = 0;
     for index in 0..30 * 40 {
@@ -99,7 +105,13 @@ fn holes_are_filled_with_each_codecs_silence() {
 fn opus_alone_leads_itself() {
     for (head, samples) in OPUS {
         let interval = Duration::from_millis(samples.unsigned_abs() / 48 + 1);
-        let spec = Spec { name: "audio".into(), config: opus(), bandwidth: None, listed_from_start: true };
+        let spec = Spec {
+            name: "audio".into(),
+            config: opus(),
+            bandwidth: None,
+            max_frame_rate: None,
+            listed_from_start: true,
+        };
         let mut world = World::new(spec, interval);
         for index in 0..30 * 48_000 / samples {
             let time = index * samples / 48 * 90;
@@ -119,4 +131,89 @@ fn opus_alone_leads_itself() {
                 .all(|segment| segment.duration < Duration::from_millis(2_100))
         );
     }
+}
+
+/// A world of a source with `audio`, whose rungs and sounds are all there.
+fn listed(audio: Config, sounds: &[&str], audio_only: bool) -> multivariant::Playlist {
+    let spec = |name: &str, config: Config, bandwidth, max_frame_rate| Spec {
+        name: name.into(),
+        config,
+        bandwidth,
+        max_frame_rate,
+        listed_from_start: true,
+    };
+    let settings = Settings { audio_only, ..settings() };
+    let mut broadcast = Broadcast::new("b1", STARTED_AT, settings, video("source", 720));
+    broadcast.add_rendition(spec("audio", audio, None, None)).unwrap();
+    for (height, most) in [(240, Some(15)), (480, None)] {
+        let name = format!("{height}p");
+        broadcast.add_rendition(spec(&name, video(&name, height).config, Some(500_000), most)).unwrap();
+    }
+    let aac = world::audio(48_000).config;
+    for (index, name) in sounds.iter().enumerate() {
+        let bandwidth = Some(128_000 >> index);
+        broadcast.add_rendition(spec(name, aac.clone(), bandwidth, None)).unwrap();
+    }
+    (0..180).for_each(|index| drop(broadcast.push("source", CAMERA.frame(index)).unwrap()));
+    let list = broadcast.multivariant().unwrap();
+    assert_eq!(crate::hls::parse::multivariant(&list.render()), Ok(list.clone()));
+    list
+}
+
+/// Each variant's rendition, its codec of sound and its group.
+fn variants(list: &multivariant::Playlist) -> Vec<(&str, &str, &str)> {
+    list.variants
+        .iter()
+        .map(|variant| {
+            let codecs = variant.codecs.as_deref().unwrap();
+            let codec = codecs.rsplit(',').next().unwrap();
+            (variant.uri.split('/').nth(1).unwrap(), codec, variant.audio.as_deref().unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn every_video_is_listed_with_every_codec_of_audio() {
+    let (opus_is, aac_is) = ("Opus", "mp4a.40.2");
+    let list = listed(opus(), &["audio-aac", "audio-64k"], false);
+    let expected = [
+        ("source", opus_is, "audio"),
+        ("source", aac_is, "audio-aac"),
+        ("480p", opus_is, "audio"),
+        ("480p", aac_is, "audio-aac"),
+        ("240p", opus_is, "audio"),
+        ("240p", aac_is, "audio-64k"),
+    ];
+    assert_eq!(variants(&list), expected);
+    let groups: Vec<_> =
+        list.audio.iter().map(|audio| (audio.group.as_str(), audio.uri.as_deref().unwrap())).collect();
+    let uris = ["b1/audio/media.m3u8", "b1/audio-aac/media.m3u8", "b1/audio-64k/media.m3u8"];
+    assert_eq!(groups, [("audio", uris[0]), ("audio-aac", uris[1]), ("audio-64k", uris[2])]);
+    assert!(list.audio.iter().all(|audio| audio.default && audio.name == list.audio[0].name));
+    assert_eq!(list.i_frames.len(), 1, "the rungs have no keyframe yet");
+    let rates: Vec<_> = list.variants.iter().map(|variant| variant.frame_rate).collect();
+    assert_eq!(rates[..4], [Some(30_000); 4]);
+    assert_eq!(rates[4..], [Some(15_000); 2], "what a rung may have at most");
+}
+
+#[test]
+fn audio_alone_is_a_variant_where_it_is_asked_for() {
+    let aac = audio(48_000).config;
+    let list = listed(aac.clone(), &[], false);
+    assert_eq!(variants(&list).len(), 3);
+    let list = listed(aac.clone(), &[], true);
+    assert_eq!(variants(&list).last(), Some(&("audio", "mp4a.40.2", "audio")));
+    let list = listed(aac, &["audio-64k"], true);
+    let low = list.variants.last().unwrap();
+    assert_eq!(
+        variants(&list)[2..],
+        [("240p", "mp4a.40.2", "audio-64k"), ("audio-64k", "mp4a.40.2", "audio-64k")]
+    );
+    assert_eq!((low.bandwidth, low.resolution, low.frame_rate), (128_000, None, None));
+    let list = listed(opus(), &["audio-aac"], true);
+    assert_eq!(
+        variants(&list).last(),
+        Some(&("audio-aac", "mp4a.40.2", "audio-aac")),
+        "that all players know"
+    );
 }

@@ -126,19 +126,24 @@ fn only_what_can_be_played_is_in_the_multivariant_playlist_and_names_are_relativ
     recording.see("source", &live(0, 1, "init.mp4"));
     recording.see("audio", &live(0, 1, "init.mp4"));
     store_all(&mut recording);
-    let variant = |name: &str| multivariant::Variant {
+    let variant = |name: &str, audio: &str| multivariant::Variant {
         uri: format!("b1/{name}/media.m3u8"),
         bandwidth: 1,
+        audio: Some(audio.to_owned()),
         ..multivariant::Variant::default()
     };
-    let audio =
-        multivariant::Audio { uri: Some("b1/audio/media.m3u8".into()), ..multivariant::Audio::default() };
+    let audio = |name: &str| multivariant::Audio {
+        group: name.to_owned(),
+        uri: Some(format!("b1/{name}/media.m3u8")),
+        ..multivariant::Audio::default()
+    };
     let live = multivariant::Playlist {
-        variants: vec![variant("source"), variant("480p")],
-        audio: vec![audio],
+        variants: vec![variant("source", "audio"), variant("source", "audio-aac"), variant("480p", "audio")],
+        audio: vec![audio("audio"), audio("audio-aac")],
         ..multivariant::Playlist::default()
     };
     let here = recording.multivariant(live, "b1");
     assert_eq!(here.variants.iter().map(|variant| &variant.uri).collect::<Vec<_>>(), ["source/media.m3u8"]);
+    assert_eq!(here.audio.len(), 1);
     assert_eq!(here.audio[0].uri.as_deref(), Some("audio/media.m3u8"));
 }

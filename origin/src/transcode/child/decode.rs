@@ -11,7 +11,7 @@ use super::encode::{self, Handle, Picture};
 use super::libav::{self, Decoder};
 use super::output::Output;
 use super::shed::Shedder;
-use super::{Error, limit_memory, still};
+use super::{Error, limit_memory, sound, still};
 use crate::transcode::wire::{self, Input, Reply, Request, Start, Task};
 
 /// Reads until the end, then lets every rung finish.
@@ -20,6 +20,7 @@ pub(super) fn run(mut input: impl Read) -> Result<(), Error> {
     let start = match next(&mut input, &mut buffer)? {
         None | Some(Request::End) => return Ok(()),
         Some(Request::Start(start)) => start,
+        Some(Request::Sound(start)) => return sound::run(&start, input, &mut buffer),
         Some(Request::Probe(encoder)) => {
             libav::init().map_err(Error::Init)?;
             return encode::probe(encoder);
@@ -48,10 +49,8 @@ pub(super) fn run(mut input: impl Read) -> Result<(), Error> {
                 Ok(()) => {}
                 Err(error) => break Err(error),
             },
-            Ok(Some(Request::Start(_) | Request::Probe(_) | Request::Still(_) | Request::Sheet(_))) => {
-                break Err(Error::OutOfOrder);
-            }
             Ok(Some(Request::End) | None) => break pipeline.flush(),
+            Ok(Some(_)) => break Err(Error::OutOfOrder),
             Err(error) => break Err(error),
         }
     };
@@ -59,7 +58,7 @@ pub(super) fn run(mut input: impl Read) -> Result<(), Error> {
 }
 
 /// The next message, or nothing at the end of the pipe.
-fn next(input: &mut impl Read, buffer: &mut BytesMut) -> Result<Option<Request>, Error> {
+pub(super) fn next(input: &mut impl Read, buffer: &mut BytesMut) -> Result<Option<Request>, Error> {
     loop {
         if let Some(message) = wire::split(buffer)? {
             return Ok(Some(Request::decode(message)?));
@@ -247,7 +246,7 @@ fn has(bits: u8, index: usize) -> bool {
 const READ_SIZE: usize = 64 << 10;
 
 /// Two seconds at 30 frames: a loss of signal passes, a stream that is not what it says does not.
-const MAX_UNDECODABLE: u32 = 60;
+pub(super) const MAX_UNDECODABLE: u32 = 60;
 
 /// A decoder holds at most 16 pictures, so more cuts than that wait for nothing.
 const MAX_CUTS: usize = 32;

@@ -4,6 +4,7 @@
 mod hardware;
 pub(super) mod jpeg;
 mod profile;
+pub(super) mod sound;
 
 use std::ptr;
 
@@ -12,7 +13,7 @@ use ffmpeg_next::software::scaling;
 use ffmpeg_next::{
     self as ff, Dictionary, Error, Packet, Rational, color, decoder, encoder, ffi, format, frame,
 };
-use nearcast_media::{Frame, frame::CLOCK};
+use nearcast_media::{Frame, Track, frame::CLOCK};
 
 use crate::transcode::wire;
 
@@ -22,30 +23,8 @@ pub(super) struct Decoder(decoder::Video);
 impl Decoder {
     /// `record` is a decoder configuration as MP4 has it; with H.264 and HEVC, packets then are length-prefixed.
     pub(super) fn open(kind: wire::Codec, record: &[u8], threads: u16) -> Result<Self, Error> {
-        let mut parameters = codec::Parameters::new();
-        parameters.set_medium(ff::media::Type::Video);
-        let id = match kind {
-            wire::Codec::Avc => codec::Id::H264,
-            wire::Codec::Hevc => codec::Id::HEVC,
-            wire::Codec::Av1 => codec::Id::AV1,
-            wire::Codec::Vp9 => codec::Id::VP9,
-        };
-        parameters.set_id(id);
-        // SAFETY: `parameters` owns its AVCodecParameters and has no extradata yet. The buffer comes from
-        // av_mallocz with the padding libavcodec asks for, `record.len()` of its bytes are written, and
-        // avcodec_parameters_free releases it with `parameters`.
-        unsafe {
-            let padding = ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize;
-            let buffer: *mut u8 = ffi::av_mallocz(record.len() + padding).cast();
-            if buffer.is_null() {
-                return Err(OUT_OF_MEMORY);
-            }
-            ptr::copy_nonoverlapping(record.as_ptr(), buffer, record.len());
-            let raw = parameters.as_mut_ptr();
-            (*raw).extradata = buffer;
-            (*raw).extradata_size = record.len() as i32;
-        }
-        let mut context = codec::Context::from_parameters(parameters)?;
+        let id = id(kind);
+        let mut context = codec::Context::from_parameters(parameters(kind, record)?)?;
         // Frame threads would hold one picture each; slices cost no time.
         context.set_threading(threading::Config {
             count: usize::from(threads),
@@ -67,17 +46,7 @@ impl Decoder {
 
     /// Takes one access unit. Drain [`Self::receive`] before the next.
     pub(super) fn send(&mut self, input: &Frame) -> Result<(), Error> {
-        let mut packet = Packet::new(input.data.len());
-        let Some(data) = packet.data_mut().filter(|data| data.len() == input.data.len()) else {
-            return Err(OUT_OF_MEMORY);
-        };
-        data.copy_from_slice(&input.data);
-        packet.set_pts(Some(input.pts));
-        packet.set_dts(Some(input.dts));
-        if input.keyframe {
-            packet.set_flags(codec::packet::Flags::KEY);
-        }
-        self.0.send_packet(&packet)
+        self.0.send_packet(&packet(input)?)
     }
 
     /// No more input: [`Self::receive`] gives what is left.
@@ -89,6 +58,72 @@ impl Decoder {
     pub(super) fn receive(&mut self) -> Result<Option<frame::Video>, Error> {
         let mut picture = frame::Video::empty();
         some(self.0.receive_frame(&mut picture)).map(|ready| ready.map(|()| picture))
+    }
+}
+
+/// What a decoder must know before it is opened.
+fn parameters(kind: wire::Codec, record: &[u8]) -> Result<codec::Parameters, Error> {
+    let mut parameters = codec::Parameters::new();
+    parameters.set_medium(match kind.track() {
+        Track::Video => ff::media::Type::Video,
+        Track::Audio => ff::media::Type::Audio,
+    });
+    parameters.set_id(id(kind));
+    // SAFETY: `parameters` owns its AVCodecParameters and has no extradata yet. The buffer comes from
+    // av_mallocz with the padding libavcodec asks for, `record.len()` of its bytes are written, and
+    // avcodec_parameters_free releases it with `parameters`.
+    unsafe {
+        let padding = ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize;
+        let buffer: *mut u8 = ffi::av_mallocz(record.len() + padding).cast();
+        if buffer.is_null() {
+            return Err(OUT_OF_MEMORY);
+        }
+        ptr::copy_nonoverlapping(record.as_ptr(), buffer, record.len());
+        let raw = parameters.as_mut_ptr();
+        (*raw).extradata = buffer;
+        (*raw).extradata_size = record.len() as i32;
+    }
+    Ok(parameters)
+}
+
+/// A frame for a decoder.
+fn packet(input: &Frame) -> Result<Packet, Error> {
+    let mut packet = Packet::new(input.data.len());
+    let Some(data) = packet.data_mut().filter(|data| data.len() == input.data.len()) else {
+        return Err(OUT_OF_MEMORY);
+    };
+    data.copy_from_slice(&input.data);
+    packet.set_pts(Some(input.pts));
+    packet.set_dts(Some(input.dts));
+    if input.keyframe {
+        packet.set_flags(codec::packet::Flags::KEY);
+    }
+    Ok(packet)
+}
+
+/// libav's name.
+fn id(kind: wire::Codec) -> codec::Id {
+    match kind {
+        wire::Codec::Avc => codec::Id::H264,
+        wire::Codec::Hevc => codec::Id::HEVC,
+        wire::Codec::Av1 => codec::Id::AV1,
+        wire::Codec::Vp9 => codec::Id::VP9,
+        wire::Codec::Aac => codec::Id::AAC,
+        wire::Codec::Opus => codec::Id::OPUS,
+        wire::Codec::Flac => codec::Id::FLAC,
+    }
+}
+
+/// The extradata of a context that is open.
+fn extradata(context: &codec::Context) -> &[u8] {
+    // SAFETY: the context is open, so extradata is null or points to extradata_size bytes that live and
+    // stay unchanged as long as the context; the slice borrows it.
+    unsafe {
+        let raw = context.as_ptr();
+        match usize::try_from((*raw).extradata_size) {
+            Ok(length) if !(*raw).extradata.is_null() => std::slice::from_raw_parts((*raw).extradata, length),
+            _ => &[],
+        }
     }
 }
 
@@ -184,17 +219,7 @@ impl Encoder {
 
     /// SPS and PPS in Annex B form.
     pub(super) fn parameter_sets(&self) -> &[u8] {
-        // SAFETY: the context is open, so extradata is null or points to extradata_size bytes that live and
-        // stay unchanged as long as the context; the slice borrows it.
-        unsafe {
-            let raw = self.codec.as_ptr();
-            match usize::try_from((*raw).extradata_size) {
-                Ok(length) if !(*raw).extradata.is_null() => {
-                    std::slice::from_raw_parts((*raw).extradata, length)
-                }
-                _ => &[],
-            }
-        }
+        extradata(self.codec.as_ref())
     }
 
     /// Takes a picture of the rung's size. Drain [`Self::receive`] before the next.

@@ -10,6 +10,7 @@ mod encode;
 mod libav;
 mod output;
 mod shed;
+mod sound;
 mod still;
 
 use std::process::ExitCode;
@@ -56,6 +57,10 @@ pub enum Error {
     Scale { width: u32, height: u32, source: ffmpeg_next::Error },
     #[error("cannot encode a {width}x{height} rendition")]
     Encode { width: u32, height: u32, source: ffmpeg_next::Error },
+    #[error("cannot resample sound of {rate} Hz")]
+    Resample { rate: u32, source: ffmpeg_next::Error },
+    #[error("cannot encode sound of {bitrate} bits per second")]
+    EncodeSound { bitrate: u32, source: ffmpeg_next::Error },
     #[error("{name} does not work here")]
     Probe { name: &'static str, source: ffmpeg_next::Error },
     #[error("the encoder gave no usable parameter sets")]

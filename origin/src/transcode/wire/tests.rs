@@ -30,6 +30,16 @@ fn requests() -> Vec<Request> {
         Request::Start(start),
         Request::Frame(Input { frame: frame(), cut: true, behind: 90_000 }),
         Request::Probe(Encoder::Vaapi),
+        Request::Sound(sound::Start {
+            source: Source { codec: Codec::Opus, record: Bytes::from_static(b"OpusHead") },
+            sample_rate: 48_000,
+            channels: 2,
+            rungs: vec![
+                sound::Rung { bitrate: 128_000, after: None },
+                sound::Rung { bitrate: 64_000, after: Some(-1920) },
+            ],
+            memory_bytes: 1 << 30,
+        }),
         Request::Wanted { rungs: 0b10 },
         Request::Still(Still {
             source: Source { codec: Codec::Hevc, record: Bytes::from_static(&[1, 2]) },

@@ -105,9 +105,16 @@ function sample(hls: Hls, video: HTMLVideoElement): Sample {
     buffer: bufferAhead(video),
     ...frames(video),
     rendition: level ? rendition(level, currentLevel) : null,
-    renditions: levels.map(rendition).sort((a, b) => b.height - a.height || b.bitrate - a.bitrate),
+    renditions: choices(levels, level).sort((a, b) => b.height - a.height || b.bitrate - a.bitrate),
     pinned: hls.autoLevelEnabled ? null : hls.loadLevel,
   };
+}
+
+/** Each picture is listed with every codec of the sound: of those, the ones with the codec that is heard. */
+function choices(levels: Level[], heard: Level | undefined): Rendition[] {
+  const codec = (heard ?? levels[0])?.audioCodec;
+  const all = levels.map((level, id) => ({ codec: level.audioCodec, choice: rendition(level, id) }));
+  return all.filter((each) => each.codec === codec).map((each) => each.choice);
 }
 
 function rendition({ width, height, bitrate }: Level, id: number): Rendition {
