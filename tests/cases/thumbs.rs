@@ -20,7 +20,7 @@ async fn world(name: &str, settings: &str) -> Result<World> {
 fn greys() -> Feed {
     let picture = "nullsrc=size=16x16:rate=30,format=yuv420p,\
                    geq=lum='if(lt(X,8),20+8*mod(floor(T+0.01),25),63)':cb='if(lt(X,4),128,102)':cr='if(lt(X,4),128,240)',\
-                   scale=640:360:flags=neighbor";
+                   scale=640:360:flags=neighbor,setsar=1";
     let tone = "anullsrc=sample_rate=48000:channel_layout=stereo";
     Feed::from_inputs(&["-re", "-f", "lavfi", "-i", picture, "-re", "-f", "lavfi", "-i", tone]).video(&[
         "-c:v",
@@ -81,7 +81,7 @@ async fn shows_what_it_says(viewer: &Client, folder: &str, cues: &[Cue]) -> Resu
         let picture = Luma::decode(&reply.body).await?;
         for cue in cues.iter().filter(|cue| cue.file == *file) {
             let (x, y, width, height) = cue.area.unwrap_or((0, 0, picture.width, picture.height));
-            ensure!((width, height) == (320, 180), "{cue:?}");
+            ensure!((width, height) == (320, 180), "{cue:?} is {width}x{height}");
             let (left, right) = (
                 picture.mean(x + 10, y + 10, width / 2 - 20, height - 20)?,
                 picture.mean(x + width / 2 + 10, y + 10, width / 2 - 20, height - 20)?,
@@ -125,8 +125,10 @@ async fn a_seek_bar_shows_the_moment_it_is_at_until_the_broadcast_is_gone() -> R
     // Both kinds of players find the moment: by the date, and by the manifest's time.
     let source = Media::parse(viewer.get(&renditions(&viewer, "demo").await?[0].path).await?.text()?)?;
     let newest = source.segments.last().and_then(|segment| segment.date).context("no date")?;
-    let at = newest - full.zero;
-    let cue = full.cues.last().context("no cue")?;
+    let now = Index::parse(viewer.get(&list).await?.expect(200)?.text()?)?;
+    ensure!((now.zero - full.zero).abs() < 1e-6, "time 0 has moved");
+    let at = newest - now.zero;
+    let cue = now.cues.last().context("no cue")?;
     ensure!(
         (at - cue.start).abs() < 4.0,
         "the newest segment is at {at}, the newest picture at {}",

@@ -6,15 +6,21 @@ use super::rendition::Rendition;
 use super::{Broadcast, ladder};
 use crate::dash::manifest::{Manifest, Media, Period, Rendition as Listed, Segments};
 use crate::dash::periods::{Addressing, Period as Stretch};
-use crate::frame::CLOCK;
+use crate::frame::{CLOCK, Track};
 use crate::segment::LEAD;
 use crate::window::Window;
 
-/// What can be played now. `None` until the leader has a whole segment.
+/// What can be played now. `None` until the leader has a whole segment, and sound what is listed of it.
 pub(super) fn manifest(broadcast: &Broadcast) -> Option<Manifest> {
     let leader = broadcast.renditions[0].window().filter(|window| window.is_available())?;
     let shape = broadcast.leader.shape()?;
     let (first, oldest, _) = leader.times().next()?;
+    // Players take what a period has as all it will ever have: sound comes a little later than the picture.
+    let is_late =
+        |rendition: &Rendition| rendition.spec.config.track() == Track::Audio && !rendition.is_available();
+    if !broadcast.ended && broadcast.renditions.iter().any(is_late) && leader.times().count() < PATIENCE {
+        return None;
+    }
     let line = Line::of(broadcast)?;
     let target_duration = Duration::from_secs(shape.target_duration.into());
     let started_at = broadcast.started_at.saturating_add_signed(line.zero / MILLISECOND);
@@ -168,6 +174,9 @@ impl Line {
 fn span(ticks: u64) -> Duration {
     Duration::from_millis(ticks / MILLISECOND.unsigned_abs())
 }
+
+/// In segments: who announced sound and sends none is watched without.
+const PATIENCE: usize = 3;
 
 /// In [`CLOCK`] ticks.
 const MILLISECOND: i64 = CLOCK / 1000;

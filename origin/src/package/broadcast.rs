@@ -171,8 +171,9 @@ impl Broadcast {
             Media::Expected => return Media::Expected,
             Media::Unknown => return Media::Unknown,
         }
-        let manifest = self.state().core.manifest();
-        manifest.map_or(Media::Unknown, |manifest| Media::Ready(manifest.render()))
+        let state = self.state();
+        let manifest = state.core.manifest();
+        manifest.map_or_else(|| state.pending(), |manifest| Media::Ready(manifest.render()))
     }
 
     /// A rendition's playlist, or its list of keyframes, as it stands.

@@ -1,6 +1,6 @@
 //! Audio whose frames do not have AAC's 1024 samples.
 
-use super::world::{CAMERA, World, video};
+use super::world::{self, CAMERA, World, video};
 use super::*;
 use crate::codec::{flac, opus};
 

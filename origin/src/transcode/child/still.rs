@@ -78,26 +78,21 @@ fn answer(picture: &mut frame::Video, most: usize) -> Result<(), Error> {
 /// as 4:2:0 has them.
 fn fit((width, height): (u32, u32), ratio: (i32, i32), limit: u32) -> (u32, u32) {
     let (num, den) = match ratio {
-        (num @ 1.., den @ 1..) => (u64::from(num.unsigned_abs()), u64::from(den.unsigned_abs())),
-        _ => (1, 1),
+        (num @ 1.., den @ 1..) => (f64::from(num), f64::from(den)),
+        _ => (1.0, 1.0),
     };
-    let (shown, height) = ((u64::from(width) * num / den).max(1), u64::from(height.max(1)));
-    let mut to_height = height.min(limit.into());
-    let mut to_width = (shown * to_height + height / 2) / height;
-    let widest = u64::from(limit) * WIDEST;
-    if to_width > widest {
-        (to_width, to_height) = (widest, widest * height / shown);
-    }
-    // Both are bounded by the limit.
-    let even = |side: u64| u32::try_from(side.div_ceil(2) * 2).unwrap_or(2).max(2);
-    (even(to_width), even(to_height))
+    // Width over height.
+    let shape = f64::from(width.max(1)) * num / (f64::from(height.max(1)) * den);
+    let to_height = f64::from(height.min(limit)).min(f64::from(limit) * WIDEST / shape);
+    let even = |side: f64| ((side / 2.0).round() as u32 * 2).max(2);
+    (even(to_height * shape), even(to_height))
 }
 
 /// libav's quantizers for JPEG, best first; the first is what pictures have that are not extraordinary.
 const QUALITIES: [u8; 4] = [4, 8, 16, 31];
 
 /// Times the height: wider than any cinema, and a bound for a pixel shape that makes no sense.
-const WIDEST: u64 = 4;
+const WIDEST: f64 = 4.0;
 
 /// Half way to the least important.
 const NICE: i32 = 10;
@@ -114,6 +109,7 @@ mod tests {
             // Anamorphic PAL, 16:9 and 4:3.
             ((720, 576), (64, 45), (320, 180)),
             ((720, 576), (16, 15), (240, 180)),
+            ((640, 360), (4, 3), (426, 180)),
             // From a telephone.
             ((1080, 1920), (1, 1), (102, 180)),
             // Not made larger.
