@@ -1,6 +1,7 @@
 //! What can go wrong in an origin.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use crate::transcode::wire;
@@ -16,6 +17,12 @@ pub enum Error {
         url: String,
         #[source]
         source: object_store::Error,
+    },
+    #[error("cannot use `failover.slate` = {path:?}")]
+    Slate {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
     },
     #[error("cannot start a transcoder")]
     SpawnTranscoder(#[source] io::Error),

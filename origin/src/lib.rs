@@ -36,6 +36,7 @@ use dvr::Dvr;
 use ingest::Ingest;
 use ingest::health::Board;
 use metrics::Metrics;
+use package::slate::Slates;
 use package::{Channels, Stores};
 use record::Recorder;
 use serve::Live;
@@ -83,7 +84,8 @@ pub async fn run(config: Config, daemon: Daemon) -> Result<Addresses> {
     let node = config.node.id.as_str();
     let recorder = Recorder::open(config.record, &folder, node, metrics.record.clone(), &drain)?;
     let studio = Studio::open(config.thumbnails, &config.transcode, metrics.thumbnails.clone(), &drain);
-    let stores = Stores { dvr, recorder: recorder.clone(), studio };
+    let slates = Slates::open(&config.failover.slate, &config.transcode, &drain)?;
+    let stores = Stores { dvr, recorder: recorder.clone(), studio, slates };
     let encoder = transcode::probe::encoder(&config.transcode).await;
     let channels = Channels::new(
         config.package,

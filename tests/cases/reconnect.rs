@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use nearcast_tests::browser::artifacts;
 use nearcast_tests::client::{Client, Protocol};
 use nearcast_tests::player::{Followed, Rendition, Until, follow, renditions};
 use nearcast_tests::publisher::Feed;
 use nearcast_tests::world::World;
 use serde_json::json;
+use tokio::process::Command;
 
 async fn world(name: &str, failover: &str) -> Result<World> {
     let origin = format!("[transcode]\nenabled = false\n{failover}");
@@ -92,6 +94,41 @@ async fn a_publisher_that_does_not_come_back_ends_the_broadcast_after_the_grace(
     let followed = followed.strict()?;
     let slate: f64 = followed.segments.iter().map(|segment| segment.duration).sum();
     ensure!(slate > 3.0, "the slate stood in for {slate:.1} s");
+    Ok(())
+}
+
+#[tokio::test]
+async fn viewers_see_the_operators_picture_while_nobody_publishes() -> Result<()> {
+    let picture = artifacts()?.join("slate.png");
+    let drawn = ["-v", "error", "-y", "-f", "lavfi", "-i", "color=red:size=320x320", "-frames:v", "1"];
+    let drawn = Command::new("ffmpeg").args(drawn).arg(&picture).status().await?;
+    ensure!(drawn.success(), "ffmpeg cannot draw a picture");
+    let world = world("slate", &format!("[failover]\nslate = {picture:?}\n")).await?;
+    let key = world.channel("demo").await?;
+    let mut first = world.publish("demo", &key, &Feed::pattern(360)).await?;
+    let viewer = world.viewer("eu-1", Protocol::H2).await?;
+    let source = source(&viewer).await?;
+    follow(&viewer, &source, Until::Segments(1)).await?.strict()?;
+    first.kill().await?;
+    let followed = follow(&viewer, &source, Until::Segments(4)).await?.strict()?;
+    let slate = followed.segments.iter().find(|segment| segment.map.as_deref() == Some("init.1.mp4"));
+    let slate = &slate.context("no slate")?.uri;
+    let folder = source.path.strip_suffix("media.m3u8").context("a playlist's path")?;
+    let mut media = viewer.get(&format!("{folder}init.1.mp4")).await?.expect(200)?.body.to_vec();
+    media.extend_from_slice(&viewer.get(&format!("{folder}{slate}")).await?.expect(200)?.body);
+    let file = world.folder.join("slate.mp4");
+    std::fs::write(&file, &media)?;
+    // The picture's middle is the notice, and black is beside it.
+    for (crop, red) in [("crop=8:8:316:176", true), ("crop=8:8:20:176", false)] {
+        let filter = format!("{crop},scale=1:1,format=rgb24");
+        let arguments = ["-v", "error", "-i", file.to_str().context("a path")?, "-vf", &filter];
+        let end = ["-frames:v", "1", "-f", "rawvideo", "-"];
+        let output = Command::new("ffmpeg").args(arguments).args(end).output().await?;
+        let [r, g, b] = output.stdout[..] else {
+            anyhow::bail!("{}", String::from_utf8_lossy(&output.stderr))
+        };
+        ensure!(if red { r > 200 && g < 60 && b < 60 } else { r < 40 }, "{crop}: {r} {g} {b}");
+    }
     Ok(())
 }
 

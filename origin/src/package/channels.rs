@@ -17,6 +17,7 @@ use super::broadcast::Tracks;
 use super::budget::Budget;
 use super::feed::{Air, Feed};
 use super::program::{self, Join, Program};
+use super::slate::Slates;
 use super::{Broadcast, Config, id};
 use crate::dvr::Dvr;
 use crate::metrics::Metrics;
@@ -55,12 +56,13 @@ struct Channel {
     broadcasts: Vec<Arc<Broadcast>>,
 }
 
-/// Where media goes beside memory, and its pictures come from.
+/// Where media goes beside memory, and pictures of it and instead of it come from.
 #[derive(Debug, Clone)]
 pub struct Stores {
     pub dvr: Dvr,
     pub recorder: Recorder,
     pub studio: Studio,
+    pub slates: Slates,
 }
 
 /// A way into a broadcast.
@@ -288,6 +290,7 @@ impl Claim {
         metrics.package.live.inc();
         metrics.package.broadcasts.inc();
         changed.notify_one();
+        let slate = stores.slates.make(video.as_ref());
         let program = Program {
             channels: self.channels.clone(),
             channel: self.channel.clone(),
@@ -298,6 +301,8 @@ impl Claim {
             outputs,
             metrics: metrics.package.clone(),
             linger: config.linger(),
+            slates: stores.slates.clone(),
+            slate,
             drain: drain.clone(),
         };
         drain.spawn("broadcast", program.run());

@@ -7,6 +7,7 @@ mod feed;
 pub mod id;
 pub mod program;
 mod rungs;
+pub mod slate;
 mod store;
 
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! A broadcast's task: what its publishers send goes through the splicer into packager and ladder, then the end.
 
 use std::future::poll_fn;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -11,10 +12,11 @@ use nearcast_media::splice::{self, Id, Rank, Splicer};
 use nearcast_media::{Config as TrackConfig, Frame, Track};
 use nearcast_service::drain::Drain;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::feed::{Air, Input};
+use super::slate::{Picture, Slates};
 use super::{Broadcast, Channels};
 use crate::metrics::Package as Metrics;
 use crate::transcode::{Output, Transcoders};
@@ -24,15 +26,18 @@ use crate::transcode::{Output, Transcoders};
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Seconds for which a broadcast waits for a publisher whose line has failed; meanwhile viewers see its last
-    /// picture. 0 ends the broadcast at once. A publisher that stops of its own will ends it at once as well.
+    /// picture, or the slate. 0 ends the broadcast at once. A publisher that stops of its own will ends it at once as well.
     pub grace: u64,
     /// Seconds for which a publisher must have sent without a stall before it takes the air back from its backup.
     pub failback: u64,
+    /// A JPEG or PNG file to show instead of the last picture of an H.264 publisher, in the middle of black, and of
+    /// its size. Empty for the last picture.
+    pub slate: PathBuf,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { grace: 30, failback: 10 }
+        Self { grace: 30, failback: 10, slate: PathBuf::new() }
     }
 }
 
@@ -72,6 +77,9 @@ pub(super) struct Program {
     pub(super) outputs: mpsc::Receiver<Output>,
     pub(super) metrics: Metrics,
     pub(super) linger: Duration,
+    pub(super) slates: Slates,
+    /// The slate of the newest source, in the making.
+    pub(super) slate: Option<oneshot::Receiver<Picture>>,
     pub(super) drain: Drain,
 }
 
@@ -88,6 +96,7 @@ enum Event {
     Made(Output),
     Joined(Join),
     Sent(Id, Option<Input>),
+    Drawn(Picture),
     /// Nobody can come in any more.
     Closed,
     Time,
@@ -131,6 +140,7 @@ impl Program {
                     sources.retain(|source| source.id != id);
                     self.splicer.leave(id, stopped || !open, now);
                 }
+                Event::Drawn(Picture { of, config, frame }) => self.splicer.set_picture(&of, config, frame),
                 Event::Closed => open = false,
                 Event::Time => self.splicer.handle_timeout(now),
                 Event::Draining => over = true,
@@ -153,6 +163,7 @@ impl Program {
         tokio::select! {
             biased;
             Some(output) = self.outputs.recv() => Event::Made(output),
+            Some(picture) = drawn(&mut self.slate) => Event::Drawn(picture),
             join = self.joins.recv(), if open => join.map_or(Event::Closed, Event::Joined),
             (id, input) = sent(sources) => Event::Sent(id, input),
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Event::Time,
@@ -168,6 +179,7 @@ impl Program {
             splice::Output::Splice { video, audio } => {
                 self.metrics.splices.inc();
                 self.transcoders.renew(video.as_ref(), audio.as_ref());
+                self.slate = self.slates.make(video.as_ref());
                 self.broadcast.splice(video, audio);
             }
             splice::Output::OnAir(Id(source)) => {
@@ -209,6 +221,13 @@ impl Program {
         self.drain.unless_draining(tokio::time::sleep(self.linger)).await;
         self.channels.forget(&self.channel, &self.broadcast);
     }
+}
+
+/// The slate, once. Nothing when none is being made, or it cannot be.
+async fn drawn(slate: &mut Option<oneshot::Receiver<Picture>>) -> Option<Picture> {
+    let picture = slate.as_mut()?.await;
+    *slate = None;
+    picture.ok()
 }
 
 /// What the next of the publishers has sent; nothing from one that has gone. Never completes without publishers.

@@ -13,7 +13,9 @@ use super::album::{COLUMNS, Due, Picture};
 use super::{Inner, Shelf};
 use crate::error::{Error, Result};
 use crate::transcode::Process;
-use crate::transcode::wire::{self, Input, Jpeg, MAX_FRAME, MAX_PICTURE, Request, Sheet, Source, Still};
+use crate::transcode::wire::{
+    self, Input, Jpeg, MAX_FRAME, MAX_PICTURE, Reply, Request, Sheet, Source, Still,
+};
 
 /// A keyframe that is to be a picture.
 #[derive(Debug)]
@@ -94,8 +96,10 @@ impl Maker {
         // Never closed.
         let _place = self.studio.places.acquire().await.ok();
         let process = Process::spawn(&self.studio.program)?;
-        let jpeg = process.ask(question, PATIENCE).await?;
-        if is_plausible(&jpeg, most) { Ok(jpeg) } else { Err(wire::Error::Picture.into()) }
+        match <[Reply; 1]>::try_from(process.ask(question, PATIENCE).await?) {
+            Ok([Reply::Jpeg(jpeg)]) if is_plausible(&jpeg, most) => Ok(jpeg),
+            _ => Err(wire::Error::Picture.into()),
+        }
     }
 
     fn failed(&mut self, error: &Error) {

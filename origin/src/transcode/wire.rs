@@ -14,7 +14,7 @@ use nearcast_media::Frame;
 
 pub use codec::{Codec, Source};
 pub use start::{Encoder, Rung, Start, Task};
-pub use still::{Jpeg, Sheet, Still};
+pub use still::{JPEG as JPEG_FILE, Jpeg, PNG as PNG_FILE, Sheet, Slate, Still, is_picture};
 
 /// What the origin sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub enum Request {
     Still(Still),
     /// Instead of a start: make a picture of pictures.
     Sheet(Sheet),
+    /// Instead of a start: make a video picture of a picture file.
+    Slate(Slate),
     Frame(Input),
     /// From here on only these rungs are wanted, one bit each, rung 0 the lowest; what stopped does not run again.
     Wanted {
@@ -142,6 +144,10 @@ impl Request {
                 out.put_u8(SHEET);
                 sheet.encode(out);
             }
+            Self::Slate(slate) => {
+                out.put_u8(SLATE);
+                slate.encode(out);
+            }
             Self::Frame(input) => {
                 out.put_u8(FRAME);
                 out.put_u8(u8::from(input.cut));
@@ -159,6 +165,7 @@ impl Request {
             START => Self::Start(Start::decode(message)?),
             STILL => Self::Still(Still::decode(message)?),
             SHEET => Self::Sheet(Sheet::decode(message)?),
+            SLATE => Self::Slate(Slate::decode(message)?),
             SOUND => Self::Sound(sound::Start::decode(message)?),
             FRAME => {
                 let cut = u8_of(&mut message)? & 1 != 0;
@@ -276,6 +283,7 @@ const STILL: u8 = 9;
 const SHEET: u8 = 10;
 const JPEG: u8 = 11;
 const SOUND: u8 = 12;
+const SLATE: u8 = 13;
 
 /// Reads `data` as a stream of messages in both directions; what can be read must be written back alike.
 pub fn fuzz(data: &[u8]) {

@@ -2,7 +2,12 @@ use super::*;
 
 fn channels() -> Channels {
     let metrics = Metrics::register(&nearcast_service::metrics::Registry::new());
-    let stores = Stores { dvr: Dvr::none(), recorder: Recorder::none(), studio: Studio::none() };
+    let stores = Stores {
+        dvr: Dvr::none(),
+        recorder: Recorder::none(),
+        studio: Studio::none(),
+        slates: Slates::none(),
+    };
     Channels::new(
         Config::default(),
         transcode::Config::default(),

@@ -32,6 +32,7 @@ pub(super) fn run(mut input: impl Read) -> Result<(), Error> {
             return still::picture(&wanted, &input.frame);
         }
         Some(Request::Sheet(wanted)) => return still::sheet(&wanted),
+        Some(Request::Slate(wanted)) => return still::slate(&wanted),
         Some(Request::Frame(_) | Request::Wanted { .. }) => return Err(Error::OutOfOrder),
     };
     limit_memory(start.memory_bytes)?;

@@ -127,7 +127,7 @@ pub(super) fn probe(kind: wire::Encoder) -> Result<(), Error> {
 }
 
 /// Sends what the encoder has ready.
-fn drain(encoder: &mut Encoder, rung: &Rung, index: u8, output: &Output) -> Result<(), Error> {
+pub(super) fn drain(encoder: &mut Encoder, rung: &Rung, index: u8, output: &Output) -> Result<(), Error> {
     while let Some(packet) = encoder.receive().map_err(|source| failed(rung, source))? {
         let (Some(data), Some(pts)) = (packet.data(), packet.pts()) else { continue };
         // Without B-frames pictures are decoded in the order they are shown.

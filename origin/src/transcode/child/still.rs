@@ -1,12 +1,12 @@
-//! A child's shortest life: one keyframe becomes a small picture, or small pictures become a sheet.
+//! A child's shortest life: one keyframe becomes a small picture, small pictures become a sheet, or a file a slate.
 
 use ffmpeg_next::frame;
 use nearcast_media::Frame;
 
 use super::libav::{self, Decoder, jpeg};
 use super::output::Output;
-use super::{Error, limit_memory};
-use crate::transcode::wire::{Jpeg, MAX_FRAME, MAX_PICTURE, Reply, Sheet, Still};
+use super::{Error, encode, limit_memory};
+use crate::transcode::wire::{self, Jpeg, MAX_FRAME, MAX_PICTURE, Reply, Rung, Sheet, Slate, Still, Task};
 
 /// Answers with a picture of `frame`.
 pub(super) fn picture(still: &Still, frame: &Frame) -> Result<(), Error> {
@@ -39,6 +39,34 @@ pub(super) fn sheet(sheet: &Sheet) -> Result<(), Error> {
             .map_err(fail)?;
     }
     answer(&mut canvas, MAX_FRAME as usize)
+}
+
+/// Answers with an IDR picture of the file, whole, in its shape and in the middle of the picture.
+pub(super) fn slate(slate: &Slate) -> Result<(), Error> {
+    prepare(slate.memory_bytes)?;
+    let Slate { width, height, .. } = *slate;
+    let fail = |source| Error::Encode { width, height, source };
+    let (even_width, even_height) = (width & !1, height & !1);
+    if even_width < 2 || even_height < 2 {
+        return Err(fail(ffmpeg_next::Error::InvalidData));
+    }
+    let image = jpeg::open(&slate.file).map_err(fail)?;
+    let mut picture = jpeg::letterbox(&image, even_width, even_height).map_err(fail)?;
+    picture.set_pts(Some(0));
+    let rung = Rung {
+        width: even_width,
+        height: even_height,
+        bitrate: SLATE_BITRATE,
+        max_fps: 0,
+        preset: "medium".into(),
+        task: Task::Encode,
+        after: None,
+    };
+    let output = Output::new();
+    let mut encoder = encode::describe(0, &rung, wire::Encoder::Libx264, &picture, &output)?;
+    encoder.send(&mut picture, true).map_err(fail)?;
+    encoder.finish().map_err(fail)?;
+    encode::drain(&mut encoder, &rung, 0, &output)
 }
 
 fn prepare(memory_bytes: u64) -> Result<(), Error> {
@@ -90,6 +118,9 @@ fn fit((width, height): (u32, u32), ratio: (i32, i32), limit: u32) -> (u32, u32)
 
 /// libav's quantizers for JPEG, best first; the first is what pictures have that are not extraordinary.
 const QUALITIES: [u8; 4] = [4, 8, 16, 31];
+
+/// Bits per second of a slate, which is but one picture: some of them are spent on it.
+const SLATE_BITRATE: u32 = 4_000_000;
 
 /// Times the height: wider than any cinema, and a bound for a pixel shape that makes no sense.
 const WIDEST: f64 = 4.0;

@@ -1,4 +1,4 @@
-//! One question to a child, and its one answer.
+//! One question to a child, and its answer.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use tokio::time::timeout;
 
 use super::{EXIT, LastWords, Process, READ_SIZE, write};
 use crate::error::{Error, Result};
-use crate::transcode::wire::{self, Jpeg, Reply};
+use crate::transcode::wire::{self, Reply};
 
 impl Process {
-    /// Sends the messages of `question` and returns the picture that comes of them within `limit`. The child has ended
-    /// then, or is killed.
+    /// Sends the messages of `question` and returns what comes of them within `limit`: one message or two. The child
+    /// has ended then, or is killed.
     ///
     /// # Errors
     /// It ended without an answer, takes too long, or breaks the protocol.
-    pub(crate) async fn ask(self, mut question: BytesMut, limit: Duration) -> Result<Jpeg> {
+    pub(crate) async fn ask(self, mut question: BytesMut, limit: Duration) -> Result<Vec<Reply>> {
         let Self { mut child, mut stdin, mut stdout, stderr } = self;
         let mut last_words = LastWords { stderr, tail: Vec::new() };
         let talk = async {
@@ -50,20 +50,23 @@ impl Process {
     }
 }
 
-/// The one reply.
-async fn answer(stdout: &mut ChildStdout) -> Result<Jpeg> {
-    let mut buffer = BytesMut::new();
+/// All it says.
+async fn answer(stdout: &mut ChildStdout) -> Result<Vec<Reply>> {
+    let (mut buffer, mut replies) = (BytesMut::new(), Vec::new());
     loop {
-        if let Some(message) = wire::split(&mut buffer)? {
-            return match Reply::decode(message)? {
-                Reply::Jpeg(jpeg) => Ok(jpeg),
-                _ => Err(wire::Error::Picture.into()),
-            };
+        while let Some(message) = wire::split(&mut buffer)? {
+            if replies.len() == MAX_REPLIES {
+                return Err(wire::Error::Picture.into());
+            }
+            replies.push(Reply::decode(message)?);
         }
         buffer.reserve(READ_SIZE);
         match stdout.read_buf(&mut buffer).await {
-            Ok(0) | Err(_) => return Err(Error::TranscoderGone),
+            Ok(0) | Err(_) if replies.is_empty() => return Err(Error::TranscoderGone),
+            Ok(0) | Err(_) => return Ok(replies),
             Ok(_) => {}
         }
     }
 }
+
+const MAX_REPLIES: usize = 2;

@@ -27,7 +27,28 @@ pub struct Sheet {
     pub pictures: Vec<Bytes>,
 }
 
-/// What comes of either.
+/// Make an H.264 IDR picture of this size of a picture file: answered by a [`super::Reply::Config`] and a
+/// [`super::Reply::Frame`] of rung 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slate {
+    /// Pixels.
+    pub width: u32,
+    pub height: u32,
+    /// Bytes of writable memory the child may have.
+    pub memory_bytes: u64,
+    /// What [`is_picture`] takes.
+    pub file: Bytes,
+}
+
+/// Whether this is a file that a [`Slate`] can be made of: JPEG or PNG.
+pub fn is_picture(file: &[u8]) -> bool {
+    file.starts_with(JPEG) || file.starts_with(PNG)
+}
+
+pub const JPEG: &[u8] = b"\xff\xd8\xff";
+pub const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// What comes of a still or a sheet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Jpeg {
     /// Pixels.
@@ -78,6 +99,21 @@ impl Sheet {
             pictures.push(body.split_to(length));
         }
         Ok(Self { columns, width, height, memory_bytes, pictures })
+    }
+}
+
+impl Slate {
+    pub(super) fn encode(&self, out: &mut BytesMut) {
+        out.put_u32(self.width);
+        out.put_u32(self.height);
+        out.put_u64(self.memory_bytes);
+        out.put_slice(&self.file);
+    }
+
+    pub(super) fn decode(mut body: Bytes) -> Result<Self, Error> {
+        let (width, height) = (u32_of(&mut body)?, u32_of(&mut body)?);
+        let memory_bytes = body.try_get_u64().map_err(|_| Error::Truncated)?;
+        Ok(Self { width, height, memory_bytes, file: body })
     }
 }
 

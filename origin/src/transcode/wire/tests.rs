@@ -53,6 +53,12 @@ fn requests() -> Vec<Request> {
             memory_bytes: 1 << 30,
             pictures: vec![Bytes::from_static(b"\xff\xd8"), Bytes::new()],
         }),
+        Request::Slate(Slate {
+            width: 1280,
+            height: 720,
+            memory_bytes: 1 << 30,
+            file: Bytes::from_static(b"\xff\xd8"),
+        }),
         Request::End,
     ]
 }

@@ -7,6 +7,7 @@ use ffmpeg_next::software::scaling;
 use ffmpeg_next::{Error, Packet, Rational, color, decoder, encoder, ffi, format, frame};
 
 use super::{OUT_OF_MEMORY, some};
+use crate::transcode::wire::PNG_FILE;
 
 /// Brings a picture to this size, and its colours to JPEG's: BT.601, full range (JFIF 1.02).
 pub(in super::super) fn convert(
@@ -49,7 +50,14 @@ pub(in super::super) fn encode(picture: &mut frame::Video, quality: u8) -> Resul
 
 /// The picture in a JPEG file that [`encode`] has made.
 pub(in super::super) fn decode(file: &[u8]) -> Result<frame::Video, Error> {
-    let codec = decoder::find(codec::Id::MJPEG).ok_or(Error::DecoderNotFound)?;
+    let picture = open(file)?;
+    if picture.format() == LAYOUT { Ok(picture) } else { Err(Error::InvalidData) }
+}
+
+/// The picture in a JPEG or PNG file.
+pub(in super::super) fn open(file: &[u8]) -> Result<frame::Video, Error> {
+    let id = if file.starts_with(PNG_FILE) { codec::Id::PNG } else { codec::Id::MJPEG };
+    let codec = decoder::find(id).ok_or(Error::DecoderNotFound)?;
     let mut context = codec::Context::new();
     // SAFETY: the context is ours and not open yet; max_pixels is a plain number.
     unsafe { (*context.as_mut_ptr()).max_pixels = super::MAX_PIXELS }
@@ -58,7 +66,41 @@ pub(in super::super) fn decode(file: &[u8]) -> Result<frame::Video, Error> {
     decoder.send_eof()?;
     let mut picture = frame::Video::empty();
     some(decoder.receive_frame(&mut picture))?.ok_or(Error::InvalidData)?;
-    if picture.format() == LAYOUT { Ok(picture) } else { Err(Error::InvalidData) }
+    Ok(picture)
+}
+
+/// The picture as large as it fits, in the middle of a black one of this size that video has: of BT.709 colours where it
+/// is high, else of BT.601's, in video range. Even sides.
+pub(in super::super) fn letterbox(
+    input: &frame::Video,
+    width: u32,
+    height: u32,
+) -> Result<frame::Video, Error> {
+    let (from_width, from_height) = (u64::from(input.width().max(1)), u64::from(input.height().max(1)));
+    let wide = u64::from(width) * from_height <= u64::from(height) * from_width;
+    let (fit_width, fit_height) = match wide {
+        true => (u64::from(width), u64::from(width) * from_height / from_width),
+        false => (u64::from(height) * from_width / from_height, u64::from(height)),
+    };
+    // Neither is larger than the picture it goes into.
+    let even = |side: u64| u32::try_from(side).unwrap_or(0).max(2) & !1;
+    let (fit_width, fit_height) = (even(fit_width), even(fit_height));
+    let (space, matrix) = match height >= 720 {
+        true => (color::Space::BT709, ffi::SWS_CS_ITU709 as c_int),
+        false => (color::Space::SMPTE170M, BT601),
+    };
+    // JPEG files are BT.601 in full range; PNG files are RGB.
+    let rgb = scale(input, format::Pixel::RGB24, (fit_width, fit_height), (BT601, 1), (BT601, 1))?;
+    let layout = format::Pixel::YUV420P;
+    let picture = scale(&rgb, layout, (fit_width, fit_height), (BT601, 1), (matrix, 0))?;
+    let mut canvas = blank(layout, width, height)?;
+    for (plane, level) in [16, 128, 128].into_iter().enumerate() {
+        canvas.data_mut(plane).fill(level);
+    }
+    paste(&mut canvas, &picture, (width - fit_width) / 4 * 2, (height - fit_height) / 4 * 2)?;
+    canvas.set_color_space(space);
+    canvas.set_color_range(color::Range::MPEG);
+    Ok(canvas)
 }
 
 /// A black picture that others are put on.
@@ -79,7 +121,8 @@ pub(in super::super) fn paste(
 ) -> Result<(), Error> {
     let fits = x.saturating_add(picture.width()) <= canvas.width()
         && y.saturating_add(picture.height()) <= canvas.height();
-    if !fits || picture.format() != LAYOUT || canvas.format() != LAYOUT || picture.planes() < 3 {
+    let planar = matches!(picture.format(), LAYOUT | format::Pixel::YUV420P);
+    if !fits || !planar || picture.format() != canvas.format() {
         return Err(Error::InvalidData);
     }
     for plane in 0..3 {
@@ -205,6 +248,20 @@ mod tests {
             assert_eq!((seen.width(), seen.height()), (320, 180));
             let got = colour(&seen);
             assert!(close(got, expected), "{layout:?} {space:?} {levels:?}: {got:?}");
+        }
+    }
+
+    #[test]
+    fn a_slate_is_whole_and_in_the_middle() {
+        let red = flat(LAYOUT, (64, 64), [76, 85, 255]);
+        for (size, expected, edge) in
+            [((1280, 720), [63, 102, 240], (10, 360)), ((64, 360), [81, 90, 240], (32, 10))]
+        {
+            let slate = letterbox(&red, size.0, size.1).unwrap();
+            assert_eq!((slate.width(), slate.height()), size);
+            assert!(close(colour(&slate), expected), "{size:?}: {:?}", colour(&slate));
+            let (x, y): (usize, usize) = edge;
+            assert_eq!(slate.data(0)[y * slate.stride(0) + x], 16, "{size:?}: black beside it");
         }
     }
 
