@@ -33,8 +33,10 @@ impl Config {
     pub fn parse(data: &[u8]) -> Result<Self> {
         let data = data.strip_prefix(MAGIC).unwrap_or(data);
         let block = match data.first_chunk::<4>() {
-            // A smallest block of 0 or 0x8000 samples and more is none that an encoder makes.
-            Some([0 | 0x80, 0, 0, SIZE]) => data.get(4..).unwrap_or_default(),
+            // Without a head it would be a block of samples that no encoder makes.
+            Some([0 | 0x80, 0, 0, SIZE]) if data.len() > usize::from(SIZE) => {
+                data.get(4..).unwrap_or_default()
+            }
             _ => data,
         };
         let mut cursor = Cursor::new("FLAC stream information", block);
@@ -214,6 +216,8 @@ mod tests {
 
     #[test]
     fn any_bytes_are_survived() {
-        mutation::run(&[&INFO, &FRAME], fuzz);
+        // What is behind a head may look like one.
+        let heads = [&[0, 0, 0, SIZE, 0, 0, 0, SIZE][..], &[0x96; 40]].concat();
+        mutation::run(&[&INFO, &FRAME, &heads], fuzz);
     }
 }
