@@ -105,13 +105,18 @@ async fn callers_that_may_not_publish_are_told_why() -> Result<()> {
         ensure!(publisher.log().contains(told), "{name} is not told {told:?}:\n{}", publisher.log());
         ensure!(world.origin.log().contains(logged), "the origin says no {logged:?} of {name}");
     }
-    // All of that harms nobody, and each length of key is taken.
+    // All of that harms nobody, and each length of key is taken, also when keys are changed every two seconds or so.
     for (channel, length) in [("aes-128", 16), ("aes-192", 24), ("aes-256", 32)] {
-        let url = format!("{}&pbkeylen={length}", with(&world.channel(channel).await?, PASSPHRASE));
+        let url = with(&world.channel(channel).await?, PASSPHRASE);
+        let url = format!("{url}&pbkeylen={length}&kmrefreshrate=150&kmpreannounce=60");
         let name = format!("publisher-{channel}");
         let mut publisher = Feed::pattern(360).publish(&url, &name, &world.logs())?;
         whole(&world, &mut publisher, channel, 1, &H264_AAC).await?;
+        publisher.stop(LIMIT).await?;
     }
+    until(async || world.origin.log().matches("connection ends").count() == 3).await?;
+    let clean = world.origin.log().matches("lost: 0, damaged: 0").count();
+    ensure!(clean == 3, "the origin saw faults in {} of 3:\n{}", 3 - clean, world.origin.last_words());
     let panics = world.origin_metrics().await?.sum("nearcast_panics_total", &[]);
     ensure!(panics == 0.0, "{panics} panics");
     Ok(())
