@@ -14,7 +14,7 @@ use nearcast_media::Frame;
 
 pub use codec::{Codec, Source};
 pub use start::{Encoder, Rung, Start, Task};
-pub use still::{JPEG as JPEG_FILE, Jpeg, PNG as PNG_FILE, Sheet, Slate, Still, is_picture};
+pub use still::{Jpeg, PNG as PNG_FILE, Sheet, Slate, Still, is_picture};
 
 /// What the origin sends.
 #[derive(Debug, Clone, PartialEq, Eq)]

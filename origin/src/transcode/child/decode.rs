@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use ffmpeg_next::frame;
 
+use super::damage::Damage;
 use super::encode::{self, Handle, Picture};
 use super::libav::{self, Decoder};
 use super::output::Output;
@@ -93,8 +94,7 @@ struct Pipeline {
     last: i64,
     /// Frames left out per rung and not told yet.
     dropped: Vec<u32>,
-    /// Frames in a row that could not be decoded.
-    undecodable: u32,
+    damage: Damage,
 }
 
 impl Pipeline {
@@ -113,7 +113,7 @@ impl Pipeline {
             due: false,
             last: i64::MIN,
             dropped: vec![0; start.rungs.len()],
-            undecodable: 0,
+            damage: Damage::default(),
         })
     }
 
@@ -125,16 +125,7 @@ impl Pipeline {
             }
             self.cuts.push_back(input.frame.pts);
         }
-        match self.decoder.send(&input.frame) {
-            Ok(()) => self.undecodable = 0,
-            Err(error) => {
-                self.undecodable += 1;
-                if self.undecodable > MAX_UNDECODABLE {
-                    return Err(Error::Undecodable(self.undecodable, error));
-                }
-                self.output.send(&Reply::Damaged { frames: 1 })?;
-            }
-        }
+        self.damage.count(self.decoder.send(&input.frame), &self.output)?;
         self.drain()
     }
 
@@ -245,9 +236,6 @@ fn has(bits: u8, index: usize) -> bool {
 
 /// The largest read from the pipe; Linux pipes hold this much by default.
 const READ_SIZE: usize = 64 << 10;
-
-/// Two seconds at 30 frames: a loss of signal passes, a stream that is not what it says does not.
-pub(super) const MAX_UNDECODABLE: u32 = 60;
 
 /// A decoder holds at most 16 pictures, so more cuts than that wait for nothing.
 const MAX_CUTS: usize = 32;

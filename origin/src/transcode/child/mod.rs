@@ -5,6 +5,7 @@
 //! strangers' bitstreams here, in a process of its own: whatever goes wrong costs one broadcast a restart.
 
 mod captions;
+mod damage;
 mod decode;
 mod encode;
 mod libav;

@@ -10,7 +10,8 @@ use bytes::{Bytes, BytesMut};
 use ffmpeg_next::frame;
 use nearcast_media::{Frame, frame::CLOCK};
 
-use super::decode::{MAX_UNDECODABLE, next};
+use super::damage::Damage;
+use super::decode::next;
 use super::libav::sound::{Decoder, Encoder, Resampler};
 use super::output::Output;
 use super::{Error, libav, limit_memory};
@@ -42,8 +43,7 @@ struct Pipeline {
     grid: Grid,
     rungs: Vec<Rung>,
     output: Output,
-    /// Frames in a row that could not be decoded.
-    undecodable: u32,
+    damage: Damage,
 }
 
 struct Rung {
@@ -68,20 +68,11 @@ impl Pipeline {
             rungs.push(Rung { encoder, bitrate: rung.bitrate, after: rung.after, first: None });
         }
         let grid = Grid::new(rate, channels);
-        Ok(Self { rate, channels, decoder, resampler: None, grid, rungs, output, undecodable: 0 })
+        Ok(Self { rate, channels, decoder, resampler: None, grid, rungs, output, damage: Damage::default() })
     }
 
     fn push(&mut self, input: &Frame) -> Result<(), Error> {
-        match self.decoder.send(input) {
-            Ok(()) => self.undecodable = 0,
-            Err(error) => {
-                self.undecodable += 1;
-                if self.undecodable > MAX_UNDECODABLE {
-                    return Err(Error::Undecodable(self.undecodable, error));
-                }
-                self.output.send(&Reply::Damaged { frames: 1 })?;
-            }
-        }
+        self.damage.count(self.decoder.send(input), &self.output)?;
         self.drain()
     }
 

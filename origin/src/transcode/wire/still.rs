@@ -45,7 +45,7 @@ pub fn is_picture(file: &[u8]) -> bool {
     file.starts_with(JPEG) || file.starts_with(PNG)
 }
 
-pub const JPEG: &[u8] = b"\xff\xd8\xff";
+const JPEG: &[u8] = b"\xff\xd8\xff";
 pub const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
 /// What comes of a still or a sheet.
