@@ -1,14 +1,17 @@
 //! The transcode child that makes sound, by itself: packets in, AAC out that sounds at the same time.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+#[path = "support/child.rs"]
+mod child;
+
 use std::io::{Read, Write};
 use std::process::{Command, ExitStatus, Stdio};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use nearcast_media::codec::aac;
 use nearcast_media::frame::{CLOCK, Frame};
 use nearcast_origin::transcode::wire::sound::{Rung, Start};
-use nearcast_origin::transcode::wire::{self, Codec, Input, Reply, Request, Source};
+use nearcast_origin::transcode::wire::{Codec, Input, Reply, Request, Source};
 
 /// A second of silence, a tenth of a second of a tone, and so on.
 const TONE: &str = "0.5*sin(2*PI*1000*t)*gte(t,0.9)*gte(mod(t,1),0.9)";
@@ -122,29 +125,9 @@ fn start(source: Source, rungs: &[(u32, Option<i64>)]) -> Start {
 
 /// Runs a child over the whole input and returns what it said.
 fn transcode(start: Start, frames: &[Frame]) -> (Vec<Reply>, ExitStatus, String) {
-    let mut input = BytesMut::new();
-    Request::Sound(start).encode(&mut input);
-    let requests = frames.iter().map(|f| Request::Frame(Input { frame: f.clone(), cut: true, behind: 0 }));
-    requests.chain([Request::End]).for_each(|request| request.encode(&mut input));
-    let mut child = Command::new(env!("CARGO_BIN_EXE_nearcast-origin"))
-        .arg("transcode")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    // A child that gives up closes its end early.
-    let writer = std::thread::spawn(move || stdin.write_all(&input).is_ok());
-    let mut output = Vec::new();
-    child.stdout.take().unwrap().read_to_end(&mut output).unwrap();
-    let mut complaint = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut complaint).unwrap();
-    writer.join().unwrap();
-    let mut buffer = BytesMut::from(&output[..]);
-    let messages = std::iter::from_fn(|| wire::split(&mut buffer).unwrap());
-    let replies = messages.map(|message| Reply::decode(message).unwrap()).collect();
-    (replies, child.wait().unwrap(), complaint)
+    let inputs = frames.iter().map(|f| Request::Frame(Input { frame: f.clone(), cut: true, behind: 0 }));
+    let requests: Vec<_> = [Request::Sound(start)].into_iter().chain(inputs).chain([Request::End]).collect();
+    child::run(&requests)
 }
 
 /// The frames that were made of rung number `rung`, after its one configuration.

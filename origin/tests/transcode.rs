@@ -1,15 +1,17 @@
 //! The transcode child by itself: a real bitstream in, every rung's frames out, cut where it was told.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
-use std::io::{Read, Write};
-use std::process::{Command, Stdio};
+#[path = "support/child.rs"]
+mod child;
 
-use bytes::{Bytes, BytesMut};
+use std::process::Command;
+
+use bytes::Bytes;
 use nearcast_media::codec::avc;
 use nearcast_media::codec::captions::triples;
 use nearcast_media::flv;
 use nearcast_media::frame::{CLOCK, Event, Frame};
-use nearcast_origin::transcode::wire::{self, Encoder, Input, Reply, Request, Rung, Source, Start, Task};
+use nearcast_origin::transcode::wire::{Codec, Encoder, Input, Reply, Request, Rung, Source, Start, Task};
 
 const COUNT: u32 = 40;
 
@@ -81,34 +83,6 @@ fn display_order(units: &[Bytes]) -> Vec<i64> {
     shown
 }
 
-/// Runs a child over the whole input and returns what it said.
-fn transcode(requests: &[Request]) -> (Vec<Reply>, std::process::ExitStatus, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_nearcast-origin"))
-        .arg("transcode")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = BytesMut::new();
-    requests.iter().for_each(|request| request.encode(&mut input));
-    let mut stdin = child.stdin.take().unwrap();
-    // A child that gives up closes its end early.
-    let writer = std::thread::spawn(move || stdin.write_all(&input).is_ok());
-    let mut output = Vec::new();
-    child.stdout.take().unwrap().read_to_end(&mut output).unwrap();
-    let mut complaint = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut complaint).unwrap();
-    writer.join().unwrap();
-    let mut buffer = BytesMut::from(&output[..]);
-    let mut replies = Vec::new();
-    while let Some(message) = wire::split(&mut buffer).unwrap() {
-        replies.push(Reply::decode(message).unwrap());
-    }
-    assert!(buffer.is_empty(), "the child stopped in the middle of a message");
-    (replies, child.wait().unwrap(), complaint)
-}
-
 fn rung(width: u32, height: u32, max_fps: u16) -> Rung {
     let preset = "ultrafast".into();
     Rung { width, height, bitrate: 300_000, max_fps, preset, task: Task::Encode, after: None }
@@ -116,7 +90,7 @@ fn rung(width: u32, height: u32, max_fps: u16) -> Rung {
 
 fn start(record: Bytes) -> Request {
     Request::Start(Start {
-        source: Source { codec: wire::Codec::Avc, record },
+        source: Source { codec: Codec::Avc, record },
         rungs: vec![rung(240, 180, 0), rung(160, 120, 15)],
         encoder: Encoder::Libx264,
         decode_threads: 1,
@@ -139,7 +113,7 @@ fn every_rung_keeps_the_times_and_starts_a_group_exactly_at_each_cut() {
             .map(|f| Request::Frame(Input { frame: f.clone(), cut: cuts.contains(&f.pts), behind: 0 })),
     );
     requests.push(Request::End);
-    let (replies, status, complaint) = transcode(&requests);
+    let (replies, status, complaint) = child::run(&requests);
     assert!(status.success() && complaint.is_empty(), "{status} {complaint}");
 
     for (rung, (width, count)) in [(240, COUNT as usize), (160, COUNT as usize / 2)].into_iter().enumerate() {
@@ -178,7 +152,7 @@ fn a_stream_that_is_no_video_ends_the_child_with_a_sentence() {
     requests.extend(
         frames.iter().map(|f| Request::Frame(Input { frame: f.clone(), cut: f.keyframe, behind: 0 })),
     );
-    let (replies, status, complaint) = transcode(&requests);
+    let (replies, status, complaint) = child::run(&requests);
     assert!(replies.iter().all(|reply| matches!(reply, Reply::Damaged { .. })), "{replies:?}");
     assert_eq!(status.code(), Some(1));
     assert!(complaint.contains("source frames in a row cannot be decoded"), "{complaint}");
@@ -192,7 +166,7 @@ fn damaged_frames_are_counted_and_the_rest_goes_on() {
     requests.extend(
         frames.iter().map(|f| Request::Frame(Input { frame: f.clone(), cut: f.keyframe, behind: 0 })),
     );
-    let (replies, status, _) = transcode(&requests);
+    let (replies, status, _) = child::run(&requests);
     assert!(status.success());
     let last = replies.iter().rev().find_map(|reply| match reply {
         Reply::Frame { rung: 0, frame } => Some(frame.pts),
@@ -215,7 +189,7 @@ fn a_child_that_is_behind_pauses_its_last_rung_and_goes_on_with_an_idr_picture()
             .iter()
             .map(|f| Request::Frame(Input { frame: f.clone(), cut: f.keyframe, behind: behind(f.pts) })),
     );
-    let (replies, status, _) = transcode(&requests);
+    let (replies, status, _) = child::run(&requests);
     assert!(status.success());
     let of = |rung: u8| {
         let frame = move |reply: &Reply| match reply {
@@ -261,7 +235,7 @@ fn a_rung_is_described_before_it_runs_and_later_encoders_have_the_same_configura
     let input = |f: &Frame| Request::Frame(Input { frame: f.clone(), cut: f.keyframe, behind: 0 });
     let child = |start: Request, frames: &[Frame]| {
         let requests: Vec<_> = [start].into_iter().chain(frames.iter().map(input)).collect();
-        let (replies, status, complaint) = transcode(&requests);
+        let (replies, status, complaint) = child::run(&requests);
         assert!(status.success() && complaint.is_empty(), "{status} {complaint}");
         replies
     };
@@ -287,7 +261,7 @@ fn a_child_goes_on_with_the_picture_after_the_last_that_another_made() {
     );
     // The second rung is given up in the middle.
     requests.insert(25, Request::Wanted { rungs: 0b01 });
-    let (replies, status, complaint) = transcode(&requests);
+    let (replies, status, complaint) = child::run(&requests);
     assert!(status.success() && complaint.is_empty(), "{status} {complaint}");
     let (_, first) = of(&replies, 0);
     let times: Vec<_> = first.iter().map(|frame| frame.pts / tick).collect();
@@ -311,7 +285,7 @@ fn captions_of_the_source_are_the_captions_of_every_rung() {
         frames.iter().map(|f| Request::Frame(Input { frame: f.clone(), cut: f.keyframe, behind: 0 })),
     );
     requests.push(Request::End);
-    let (replies, status, complaint) = transcode(&requests);
+    let (replies, status, complaint) = child::run(&requests);
     assert!(status.success() && complaint.is_empty(), "{status} {complaint}");
     let said = |frames: &mut dyn Iterator<Item = &Frame>| -> Vec<[u8; 3]> {
         frames.flat_map(|frame| triples(&frame.data)).collect()
@@ -341,10 +315,10 @@ fn captions(n: u8) -> Vec<u8> {
 
 #[test]
 fn sources_of_every_codec_get_their_h264() {
-    let recordings: [(wire::Codec, &[u8]); 3] = [
-        (wire::Codec::Hevc, include_bytes!("../../media/tests/fixtures/hevc-aac.flv")),
-        (wire::Codec::Av1, include_bytes!("../../media/tests/fixtures/av1-opus.flv")),
-        (wire::Codec::Vp9, include_bytes!("../../media/tests/fixtures/vp9-flac.flv")),
+    let recordings: [(Codec, &[u8]); 3] = [
+        (Codec::Hevc, include_bytes!("../../media/tests/fixtures/hevc-aac.flv")),
+        (Codec::Av1, include_bytes!("../../media/tests/fixtures/av1-opus.flv")),
+        (Codec::Vp9, include_bytes!("../../media/tests/fixtures/vp9-flac.flv")),
     ];
     for (codec, file) in recordings {
         let (record, frames) = recorded(file);
@@ -357,7 +331,7 @@ fn sources_of_every_codec_get_their_h264() {
             frames.iter().map(|f| Request::Frame(Input { frame: f.clone(), cut: f.keyframe, behind: 0 })),
         );
         requests.push(Request::End);
-        let (replies, status, complaint) = transcode(&requests);
+        let (replies, status, complaint) = child::run(&requests);
         assert!(status.success() && complaint.is_empty(), "{codec:?}: {status} {complaint}");
         let made: Vec<(i64, bool)> = replies
             .iter()

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// The demand for the rungs of one broadcast, in the order of its plan.
 #[derive(Debug)]
@@ -99,7 +100,7 @@ impl Drop for Watching {
 mod tests {
     use super::*;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_rung_is_wanted_from_its_first_request_until_a_while_after_the_last() {
         let demand = Arc::new(Demand::new(3, Some(Duration::from_millis(50))));
         assert_eq!(demand.settle(), 0);
