@@ -60,6 +60,8 @@ nearcast_service::metrics! {
 nearcast_service::metrics! {
     /// What the transcode children do.
     pub struct Transcode: "transcode" {
+        /// Frames that were made, by rung.
+        pub frames: Family<RungLabels, Counter>,
         /// Children that ended before their broadcast.
         pub restarts: Counter,
         /// Source frames the ladder went without, because the child was behind or away.

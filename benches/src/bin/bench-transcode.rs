@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use nearcast_benches::cpu;
 use nearcast_benches::report::{self, Row};
+use nearcast_tests::metrics::Samples;
 use nearcast_tests::process::Program;
 use nearcast_tests::world::World;
 
@@ -17,7 +18,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<()> {
-    let world = World::builder("bench-transcode").edges(["eu-1"]).start().await?;
+    let world =
+        World::builder("bench-transcode").edges(["eu-1"]).setting("origin-1", SAME_WORK).start().await?;
     let key = world.channel("bench").await?;
     let clip = clip(&world.folder).await?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -60,6 +62,7 @@ async fn clip(folder: &Path) -> Result<PathBuf> {
 /// CPU seconds of the origin and its transcoder from a publisher's first byte to the end of its broadcast.
 async fn origin(world: &World, clip: &Path, url: &str) -> Result<f64> {
     let id = world.origin.id();
+    let had = frames(world).await?;
     let before = cpu::seconds_with_children(id)?;
     let clip = clip.to_string_lossy();
     let args = ["-hide_banner", "-loglevel", "error", "-re", "-i", &*clip, "-c", "copy", "-f", "flv", url];
@@ -70,7 +73,18 @@ async fn origin(world: &World, clip: &Path, url: &str) -> Result<f64> {
     while cpu::has_children(id)? {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    let made = frames(world).await?;
+    for (rung, (made, had)) in RUNGS.iter().zip(made.into_iter().zip(had)) {
+        ensure!(made - had >= f64::from(SECONDS) * 30.0 - 2.0, "{rung} had only {} frames", made - had);
+    }
     Ok(cpu::seconds_with_children(id)? - before)
+}
+
+/// How many frames each rung has had so far.
+async fn frames(world: &World) -> Result<Vec<f64>> {
+    let samples = Samples::read(world.layout.origin.ops).await?;
+    let of = |rung: &&str| samples.sum("nearcast_transcode_frames_total", &[&format!("rung=\"{rung}\"")]);
+    Ok(RUNGS.iter().map(of).collect())
 }
 
 /// CPU seconds of `ffmpeg` for the same rungs with the same encoder settings.
@@ -140,6 +154,11 @@ fn say(line: &str) {
 }
 
 const ROUNDS: u32 = 3;
+
+/// Nobody watches, and `ffmpeg` makes no thumbnails.
+const SAME_WORK: &str = "[transcode]\non_demand = false\n[thumbnails]\nenabled = false\n";
+
+const RUNGS: [&str; 2] = ["480p", "360p"];
 
 /// Of media, and so of each run.
 const SECONDS: u32 = 30;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use nearcast_media::codec::{aac, avc};
 use nearcast_media::{Config as TrackConfig, Track};
+use nearcast_service::metrics::Counter;
 use tokio::sync::mpsc;
 
 use super::Output;
@@ -25,6 +26,7 @@ pub(super) struct Sink {
 struct Rung {
     /// For metrics.
     name: String,
+    frames: Counter,
     described: AtomicBool,
     /// Time of the newest frame that was handed on; [`NEVER`] for none that matters.
     newest: AtomicI64,
@@ -38,7 +40,12 @@ impl Sink {
         names: impl Iterator<Item = String>,
         metrics: Metrics,
     ) -> Self {
-        let rung = |name| Rung { name, described: AtomicBool::new(false), newest: AtomicI64::new(NEVER) };
+        let rung = |name: String| Rung {
+            frames: metrics.frames.get_or_create(&RungLabels { rung: name.clone() }).clone(),
+            name,
+            described: AtomicBool::new(false),
+            newest: AtomicI64::new(NEVER),
+        };
         Self { outputs, track, first, rungs: names.map(rung).collect(), metrics }
     }
 
@@ -59,6 +66,7 @@ impl Sink {
                 let (rung, state) = self.known(rung)?;
                 let pts = frame.pts;
                 self.send(Output::Frame { rung, frame }).await?;
+                state.frames.inc();
                 // Only now: what was not handed on is to be made again.
                 state.newest.store(pts, Ordering::Relaxed);
             }
