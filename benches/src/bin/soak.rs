@@ -41,7 +41,8 @@ async fn run() -> Result<()> {
             ensure!(publisher.running(), "{} has ended:\n{}", publisher.name(), publisher.last_words());
         }
         let mib = memory::resident(world.origin.id())?;
-        say(&format!("{:>4} s  {mib:.1} MiB", (INTERVAL * sample).as_secs()));
+        let thumbs = world.origin_metrics().await?.sum("nearcast_thumbnails_memory_bytes", &[]) / MIB;
+        say(&format!("{:>4} s  {mib:.1} MiB, thumbnails {thumbs:.1}", (INTERVAL * sample).as_secs()));
         samples.push(mib);
     }
     let live = world.origin_metrics().await?.sum("nearcast_package_live", &[]);
@@ -89,8 +90,11 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// The window is full long before the end: what grows after that is a leak.
-const SOURCE_ONLY: &str = "[transcode]\nenabled = false\n[package]\nwindow = 30.0\n";
+/// The window is full long before the end, and of thumbnails two sheets' worth, which are what is kept: what grows after
+/// that is a leak.
+const SOURCE_ONLY: &str =
+    "[transcode]\nenabled = false\n[package]\nwindow = 30.0\n[thumbnails]\ninterval = 3\n";
+const MIB: f64 = 1024.0 * 1024.0;
 const BROADCASTS: usize = 20;
 const INTERVAL: Duration = Duration::from_secs(10);
 const SAMPLES: u32 = 30;
