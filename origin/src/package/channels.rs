@@ -268,14 +268,7 @@ impl Claim {
         let tracks = (video.as_ref(), audio.as_ref());
         let (transcoders, outputs) =
             Transcoders::spawn(transcode, &id, tracks, &ladder, *encoder, drain, &metrics.transcode);
-        tracing::info!(
-            channel = %self.channel,
-            broadcast = %id,
-            video = video.as_ref().map(describe),
-            audio = audio.as_ref().map(describe),
-            rungs = ladder.all().map(|plan| plan.name).collect::<Vec<_>>().join(" "),
-            "a broadcast begins"
-        );
+        let names = ladder.all().map(|plan| plan.name).collect::<Vec<_>>().join(" ");
         let thumbs = stores.studio.begin(&id, video.as_ref());
         let tracks = Tracks { video: video.clone(), audio: audio.clone(), ladder, thumbs, newest };
         let (budget, shelf) = (Arc::clone(budget), stores.dvr.shelf(id.as_str()));
@@ -287,6 +280,15 @@ impl Claim {
             .or_default()
             .broadcasts
             .push(Arc::clone(&broadcast));
+        // Not before it can be asked for: who reads this may ask at once.
+        tracing::info!(
+            channel = %self.channel,
+            broadcast = %broadcast.id(),
+            video = video.as_ref().map(describe),
+            audio = audio.as_ref().map(describe),
+            rungs = names,
+            "a broadcast begins"
+        );
         metrics.package.live.inc();
         metrics.package.broadcasts.inc();
         changed.notify_one();
