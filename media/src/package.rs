@@ -5,6 +5,7 @@ mod manifest;
 mod memory;
 mod metadata;
 mod pairs;
+mod position;
 mod rendition;
 mod roster;
 mod settings;
@@ -29,6 +30,7 @@ pub use crate::window::Held;
 pub use manifest::Timeline;
 pub use memory::Move;
 pub use metadata::Metadata;
+pub use position::Position;
 use rendition::{Rendition, Source};
 use roster::MAX_RENDITIONS;
 pub use settings::Settings;
@@ -47,6 +49,8 @@ pub struct Broadcast {
     periods: Periods,
     /// The leader first.
     renditions: Vec<Rendition>,
+    /// The version of each rendition's first init segment.
+    first_init: u32,
     /// Configurations and init segments of those that were dropped, by name.
     dropped: BTreeMap<String, Vec<(Config, Bytes)>>,
     moves: VecDeque<Move>,
@@ -132,18 +136,23 @@ impl Broadcast {
     /// Unix epoch. `leader` decides where segments begin: the publisher's own video, or its audio when there is
     /// no video.
     pub fn new(id: impl Into<String>, started_at: u64, settings: Settings, leader: Spec) -> Self {
+        Self::beginning(id.into(), started_at, settings, leader, 0)
+    }
+
+    fn beginning(id: String, started_at: u64, settings: Settings, leader: Spec, first_init: u32) -> Self {
         let settings = settings.sane();
         let source = match leader.config.track() {
             Track::Video => Source::LeadingVideo,
             Track::Audio => Source::LeadingAudio(audio::Clock::new(&leader.config)),
         };
         Self {
-            id: id.into(),
+            id,
             started_at,
             settings,
             leader: Leader::new(settings.rules()),
             periods: Periods::default(),
-            renditions: vec![Rendition::new(leader, source, Vec::new())],
+            renditions: vec![Rendition::new(leader, source, Vec::new(), first_init)],
+            first_init,
             dropped: BTreeMap::new(),
             moves: VecDeque::new(),
             date_ranges: Arc::default(),

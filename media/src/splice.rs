@@ -106,6 +106,14 @@ impl Splicer {
         }
     }
 
+    /// The same as it goes on after another one's, which had come to `end` in the broadcast's time when that was `edge`.
+    #[must_use]
+    pub fn resuming(mut self, end: i64, edge: i64, now: i64) -> Self {
+        self.slate.resume(self.leader, end);
+        self.edge = Some((edge - now, now));
+        self
+    }
+
     /// Whether a source with video, or without, can be on the air here: the track that leads stays the same.
     pub fn fits(&self, video: bool) -> bool {
         !self.ended && video == (self.leader == Track::Video)

@@ -14,6 +14,8 @@ use crate::segment::cuts::{Cut, Cuts};
 pub(crate) struct Periods {
     periods: VecDeque<Period>,
     newest: Option<Cut>,
+    /// Media sequence number of the first segment.
+    first: u64,
     run: Run,
     /// When the first segment began.
     epoch: Option<i64>,
@@ -49,9 +51,14 @@ struct Run {
 }
 
 impl Periods {
+    /// Those of a broadcast that goes on with this segment, and whose very first began at `epoch`.
+    pub(crate) fn resume(first: u64, epoch: i64) -> Self {
+        Self { first, epoch: Some(epoch), ..Self::default() }
+    }
+
     /// Takes in where the leader has begun segments since the last call.
     pub(crate) fn follow(&mut self, cuts: &Cuts) {
-        while let Some(cut) = cuts.get(self.newest.map_or(0, |newest| newest.msn + 1)) {
+        while let Some(cut) = cuts.get(self.newest.map_or(self.first, |newest| newest.msn + 1)) {
             self.cut(*cut);
         }
     }

@@ -24,6 +24,8 @@ pub(super) struct Rendition {
     pub(super) name: Arc<str>,
     /// Each configuration it had, and its init segment.
     inits: Vec<(Config, Bytes)>,
+    /// The version of the first of them.
+    first_init: u32,
     /// Configurations to come, and the discontinuities from which on they count.
     renewals: VecDeque<(u64, Config)>,
     pub(super) source: Source,
@@ -57,10 +59,11 @@ struct Output {
 
 impl Rendition {
     /// `inits` are those of an earlier rendition of this name.
-    pub(super) fn new(spec: Spec, source: Source, inits: Vec<(Config, Bytes)>) -> Self {
+    pub(super) fn new(spec: Spec, source: Source, inits: Vec<(Config, Bytes)>, first_init: u32) -> Self {
         let mut rendition = Self {
             name: spec.name.as_str().into(),
             inits,
+            first_init,
             renewals: VecDeque::new(),
             spec,
             source,
@@ -195,8 +198,10 @@ impl Rendition {
         self.spec.config = config;
     }
 
-    fn version(&self) -> u32 {
-        u32::try_from(self.inits.len().saturating_sub(1)).unwrap_or(u32::MAX)
+    /// Of the newest init segment.
+    pub(super) fn version(&self) -> u32 {
+        let before = u32::try_from(self.inits.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        self.first_init.saturating_add(before)
     }
 
     /// Made of the leader's video.
@@ -211,15 +216,19 @@ impl Rendition {
 
     /// The init segment of a version.
     pub(super) fn init(&self, version: u32) -> Option<&Bytes> {
-        Some(&self.inits.get(usize::try_from(version).ok()?)?.1)
+        Some(&self.of_version(version)?.1)
     }
 
     /// The configuration that the init segment of this name is of.
     pub(super) fn config_of(&self, init: &str) -> Option<&Config> {
         match File::parse(init) {
-            Ok(File::Init { version }) => Some(&self.inits.get(usize::try_from(version).ok()?)?.0),
+            Ok(File::Init { version }) => Some(&self.of_version(version)?.0),
             _ => None,
         }
+    }
+
+    fn of_version(&self, version: u32) -> Option<&(Config, Bytes)> {
+        self.inits.get(usize::try_from(version.checked_sub(self.first_init)?).ok()?)
     }
 
     /// The configuration of what has come in last: it may count only from a discontinuity to come.

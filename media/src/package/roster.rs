@@ -24,7 +24,7 @@ impl Broadcast {
             (Track::Audio, Track::Video) => return Err(Error::VideoAfterAudio { name: name.clone() }),
         };
         let inits = self.dropped.remove(name).unwrap_or_default();
-        let mut rendition = Rendition::new(spec, source, inits);
+        let mut rendition = Rendition::new(spec, source, inits, self.first_init);
         self.share_events(&mut rendition);
         self.renditions.push(rendition);
         Ok(())

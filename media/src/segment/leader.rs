@@ -80,6 +80,12 @@ impl Leader {
         }
     }
 
+    /// One that goes on where another one's frames ended, with segment `msn`, at a discontinuity.
+    pub(crate) fn resume(rules: Rules, shape: Shape, msn: u64, discontinuities: u64, end: i64) -> Self {
+        let state = State::Interrupted { end };
+        Self { state, shape: Some(shape), next_msn: msn, discontinuities, ..Self::new(rules) }
+    }
+
     /// Takes the next frame, as `frame` for its times and `sample` for the track. Returns whether a segment
     /// begins with it.
     pub(crate) fn push(&mut self, frame: &Frame, sample: Sample, out: &mut Vec<Action>) -> bool {
@@ -146,6 +152,19 @@ impl Leader {
     /// The newest frame's time in the presentation.
     pub(crate) fn newest(&self) -> i64 {
         self.present()
+    }
+
+    /// When the newest frame ends in the presentation.
+    pub(crate) fn end(&self) -> i64 {
+        match self.state {
+            State::Interrupted { end } => end,
+            _ => self.present() + self.frame_duration,
+        }
+    }
+
+    /// Discontinuities so far.
+    pub(crate) fn discontinuities(&self) -> u64 {
+        self.discontinuities
     }
 
     /// The media sequence number of the segment that comes after the one being made.

@@ -62,6 +62,11 @@ impl Slate {
         *run = Some(Run { dts: frame.dts, length });
     }
 
+    /// The leading track has ended there, and nobody knows with what.
+    pub(super) fn resume(&mut self, leader: Track, end: i64) {
+        *self.run(leader) = Some(Run { dts: end - FIRST_LENGTH, length: FIRST_LENGTH });
+    }
+
     /// The source's configuration is another one: what there is to show is of no use to its decoder, or of another
     /// size.
     pub(super) fn forget_stills(&mut self) {

@@ -282,3 +282,24 @@ fn what_the_broadcast_began_without_is_left_out() {
     assert_eq!(splicer.poll_output(), Some(Output::OnAir(Id(1))));
     assert_eq!(splicer.poll_output(), Some(Output::Frame(Track::Video, frame)));
 }
+
+#[test]
+fn another_origins_broadcast_goes_on_with_the_next_keyframe() {
+    let mut world = World::new();
+    let (end, edge) = (500 * CLOCK, 500 * CLOCK + FRAME);
+    let splicer = Splicer::new(SETTINGS, Some(avc(720)), Some(aac()), world.now);
+    world.splicer = splicer.resuming(end, edge, world.now);
+    world.now += CLOCK / 3;
+    let backup = world.join(1, Rank::Backup, 7 * CLOCK, avc(720));
+    world.run(&[backup], 90);
+    assert_eq!(world.video()[0], (edge + CLOCK / 3, 1), "where it would be, had nothing happened");
+    assert_eq!(world.video().len(), 90);
+    world.continuous(FRAME);
+    assert!(matches!(world.said[..], [Output::Splice { .. }, Output::OnAir(Id(1))]), "{:?}", world.said);
+    // Nobody knows what was shown last, so there is nothing to show until somebody sends.
+    let mut world = World::new();
+    let splicer = Splicer::new(SETTINGS, Some(avc(720)), Some(aac()), world.now);
+    world.splicer = splicer.resuming(end, edge, world.now);
+    world.run(&[], 300);
+    assert_eq!((world.frames.len(), world.said.len()), (0, 0));
+}
