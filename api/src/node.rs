@@ -86,10 +86,22 @@ pub struct Broadcast {
     pub id: BroadcastId,
     /// Milliseconds since the Unix epoch.
     pub started_at: u64,
+    /// When the origin took it over from another that was lost, in milliseconds since the Unix epoch; none where it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
+    pub taken_over_at: Option<u64>,
     /// How its publishers do, the one that viewers see first; none while it waits for one. An origin with very many broadcasts tells it of some at a time: the last one holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(nullable = false))]
     pub health: Option<Vec<ingest::Health>>,
+}
+
+impl Broadcast {
+    /// Since when it is at this origin, in milliseconds since the Unix epoch. Of two origins that have a channel live,
+    /// the one that has it since later counts.
+    pub fn since(&self) -> u64 {
+        self.taken_over_at.unwrap_or(self.started_at)
+    }
 }
 
 /// What the control plane thinks of a node.

@@ -52,6 +52,17 @@ pub struct Live {
     pub broadcast: BroadcastId,
     /// Milliseconds since the Unix epoch.
     pub started_at: u64,
+    /// When the origin took it over from another that was lost, in milliseconds since the Unix epoch; none where it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
+    pub taken_over_at: Option<u64>,
+}
+
+impl Live {
+    /// As [`Broadcast::since`](crate::node::Broadcast::since).
+    pub fn since(&self) -> u64 {
+        self.taken_over_at.unwrap_or(self.started_at)
+    }
 }
 
 /// SHA-256 of a stream key, lower-case hex. Keys are 160 random bits, so no salt or stretching is needed.

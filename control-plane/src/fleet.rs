@@ -82,12 +82,17 @@ impl Fleet {
             let member = Member { spec, drain, beat: Heartbeat::default(), health, credible: true };
             members.insert(member.spec.id.clone(), member);
         }
-        for (channel, Live { origin, broadcast, started_at }) in
+        for (channel, Live { origin, broadcast, started_at, taken_over_at }) in
             channels.iter().filter_map(|(id, channel)| Some((id, channel.live.clone()?)))
         {
             if let Some(member) = members.get_mut(&origin) {
-                let broadcast =
-                    Broadcast { channel: channel.clone(), id: broadcast, started_at, health: None };
+                let broadcast = Broadcast {
+                    channel: channel.clone(),
+                    id: broadcast,
+                    started_at,
+                    taken_over_at,
+                    health: None,
+                };
                 member.beat.broadcasts.push(broadcast);
             }
         }

@@ -34,12 +34,13 @@ pub use error::{Error, Result};
 
 use dvr::Dvr;
 use ingest::Ingest;
+use ingest::forward::Forwarder;
 use ingest::health::Board;
 use metrics::Metrics;
 use package::slate::Slates;
 use package::{Channels, Stores};
 use record::Recorder;
-use serve::Live;
+use serve::Site;
 use thumbs::Studio;
 
 /// Where a started origin listens.
@@ -108,8 +109,12 @@ pub async fn run(config: Config, daemon: Daemon) -> Result<Addresses> {
     drain
         .spawn("announcer", fleet::announce(channels.clone(), board.clone(), control.clone(), drain.clone()));
     drain.spawn("ingest health", board.clone().run(drain.clone()));
-    server.serve(Live::new(channels.clone(), metrics.serve))?;
-    ingest.serve(control, channels, board, metrics.ingest, &drain);
+    let forwarded = metrics.ingest.forwarded.clone();
+    let (id, ca) = (config.node.id.clone(), &config.control.ca);
+    let forwarder = Forwarder::new(id, ca, control.clone(), channels.clone(), forwarded, drain.clone())?;
+    drain.spawn("takeovers", forwarder.clone().heed());
+    let inbound = ingest.serve(control, channels.clone(), forwarder, board, metrics.ingest, &drain);
+    server.serve(Site::new(channels, inbound, metrics.serve))?;
     tracing::info!(
         node = %config.node.id,
         rtmp = %addresses.rtmp,

@@ -20,6 +20,8 @@ nearcast_service::metrics! {
         pub refused: Family<ReasonLabels, Counter>,
         /// Connections ended because of what the publisher sent or did not send, by reason.
         pub failed: Family<ReasonLabels, Counter>,
+        /// Publishers whose frames go to another origin, where their channel is live.
+        pub forwarded: Gauge,
         /// Packets of SRT publishers that were lost on the way and came in time when sent again.
         pub srt_recovered_packets: Counter,
         /// Packets of SRT publishers that came too late or never.
@@ -96,6 +98,8 @@ nearcast_service::metrics! {
         pub live: Gauge,
         /// Broadcasts begun.
         pub broadcasts: Counter,
+        /// Broadcasts of another origin that went on here.
+        pub takeovers: Counter,
         /// Parts made, all renditions together.
         pub parts: Counter,
         /// Times that another encoder, or the same with other settings, went on in a broadcast.

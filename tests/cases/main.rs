@@ -41,6 +41,8 @@ mod stampede;
 mod startup;
 #[cfg(test)]
 mod thumbs;
+#[cfg(test)]
+mod two_origins;
 
 use std::sync::LazyLock;
 

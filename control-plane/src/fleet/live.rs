@@ -9,13 +9,13 @@ use nearcast_api::snapshot::Live;
 use super::Member;
 
 /// The live broadcast of each channel: of an origin that is up before one that has just fallen silent, then the one that
-/// started last (the publisher came back elsewhere), then the greater id, so that all instances agree.
+/// started or was taken over last (the publisher came back elsewhere), then the greater id, so that all instances agree.
 pub(super) fn by_channel<'a>(members: impl Iterator<Item = &'a Member>) -> BTreeMap<ChannelId, Live> {
     let mut best: BTreeMap<&ChannelId, (bool, &Broadcast, &Member)> = BTreeMap::new();
     for member in members.filter(|member| member.spec.role == Role::Origin && member.credible) {
         let up = !member.health.is_down();
         for broadcast in &member.beat.broadcasts {
-            let rank = |up: bool, b: &Broadcast| (up, b.started_at, b.id.clone());
+            let rank = |up: bool, b: &Broadcast| (up, b.since(), b.id.clone());
             let better = best
                 .get(&broadcast.channel)
                 .is_none_or(|(was_up, was, _)| rank(up, broadcast) > rank(*was_up, was));
@@ -28,6 +28,7 @@ pub(super) fn by_channel<'a>(members: impl Iterator<Item = &'a Member>) -> BTree
         origin: member.spec.id.clone(),
         broadcast: broadcast.id.clone(),
         started_at: broadcast.started_at,
+        taken_over_at: broadcast.taken_over_at,
     };
     best.into_iter().map(|(channel, chosen)| (channel.clone(), live(chosen))).collect()
 }
@@ -42,6 +43,8 @@ pub(super) fn keep_health(old: &[Broadcast], new: &mut [Broadcast]) {
 
 /// Whether the same broadcasts are live, however they do.
 pub(super) fn same_broadcasts(old: &[Broadcast], new: &[Broadcast]) -> bool {
-    let key = |broadcast: &Broadcast| (broadcast.channel.clone(), broadcast.id.clone(), broadcast.started_at);
+    let key = |Broadcast { channel, id, started_at, taken_over_at, .. }: &Broadcast| {
+        (channel.clone(), id.clone(), *started_at, *taken_over_at)
+    };
     old.len() == new.len() && old.iter().map(key).eq(new.iter().map(key))
 }

@@ -45,6 +45,7 @@ impl World {
             channel: "demo".parse().unwrap(),
             id: id.parse().unwrap(),
             started_at: *started_at,
+            taken_over_at: None,
             health: None,
         };
         let beat =
@@ -178,6 +179,26 @@ fn the_newest_broadcast_wins_and_a_silent_origin_loses_to_one_that_is_heard() {
 }
 
 #[test]
+fn a_broadcast_is_where_it_was_taken_over() {
+    let mut world = World::new();
+    world.register("origin-1", Role::Origin);
+    world.register("origin-2", Role::Origin);
+    let beat = |taken_over_at| {
+        let (channel, id) = ("demo".parse().unwrap(), "b1".parse().unwrap());
+        let broadcast = Broadcast { channel, id, started_at: 100, taken_over_at, health: None };
+        Heartbeat { broadcasts: vec![broadcast], ..Heartbeat::default() }
+    };
+    world.fleet.heartbeat(&"origin-2".parse().unwrap(), beat(None), world.now).unwrap();
+    assert_eq!(world.live().unwrap().0, "origin-2");
+    world.fleet.heartbeat(&"origin-1".parse().unwrap(), beat(Some(150)), world.now).unwrap();
+    assert_eq!(
+        world.live(),
+        Some(("origin-1".into(), "b1".into())),
+        "though the other is not known to be down"
+    );
+}
+
+#[test]
 fn a_silent_origins_broadcast_lingers_and_then_ends() {
     let mut world = World::new();
     world.register("origin-1", Role::Origin);
@@ -206,7 +227,12 @@ fn after_a_restart_silence_is_forgiven_for_a_while_and_the_version_goes_on() {
 fn after_a_restart_what_was_live_is_live_until_its_origin_has_been_silent_for_too_long() {
     let known = || vec![Known { spec: spec("origin-1", Role::Origin), drain: false, down: false }];
     let live = |origin: &str| {
-        Some(Live { origin: origin.parse().unwrap(), broadcast: "b1".parse().unwrap(), started_at: 100 })
+        Some(Live {
+            origin: origin.parse().unwrap(),
+            broadcast: "b1".parse().unwrap(),
+            started_at: 100,
+            taken_over_at: None,
+        })
     };
     let mut world = World::restore_live(0, known(), live("origin-1"));
     assert_eq!(world.live(), Some(("origin-1".into(), "b1".into())));

@@ -37,6 +37,7 @@ async fn what_is_written_is_there_after_opening_again() {
         origin: "origin-1".parse().unwrap(),
         broadcast: "b1".parse().unwrap(),
         started_at: u64::MAX >> 1,
+        taken_over_at: None,
     };
     {
         let store = open(&directory).await;

@@ -121,6 +121,7 @@ mod tests {
             origin: origin.parse().unwrap(),
             broadcast: "b1".parse().unwrap(),
             started_at: 0,
+            taken_over_at: None,
         });
         let channel = Channel { live, ..Channel::default() };
         let channels = [("demo".parse().unwrap(), channel)].into();

@@ -53,11 +53,16 @@ impl Record {
     /// [`Error::Malformed`](crate::Error::Malformed) when the frame is no keyframe.
     pub fn with_keyframe(&self, frame: &[u8]) -> Result<Config> {
         let (width, height) = size(frame)?;
+        Ok(self.with_size(width, height))
+    }
+
+    /// The whole configuration of pictures of this size.
+    pub fn with_size(&self, width: u32, height: u32) -> Config {
         let mut record = self.0.to_vec();
         if let Some(level) = record.get_mut(LEVEL_AT).filter(|level| **level == 0) {
             *level = least_level(width, height);
         }
-        Ok(Config { record: record.into(), width, height })
+        Config { record: record.into(), width, height }
     }
 }
 

@@ -38,6 +38,13 @@ pub struct Breach {
     text: String,
 }
 
+impl Breach {
+    /// The origin where the channel is live does not take the publisher.
+    pub(super) fn elsewhere(text: String) -> Self {
+        Self { reason: "elsewhere", text }
+    }
+}
+
 /// Watches one publisher.
 #[derive(Debug)]
 pub struct Guard {

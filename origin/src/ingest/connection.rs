@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use nearcast_api::channel::Takeover;
 use nearcast_media::splice::Rank;
 use nearcast_media::{Event, flv, rtmp};
 use nearcast_service::log::Chain;
@@ -215,11 +214,7 @@ impl<'a> Connection<'a> {
             self.refuse("unknown_key", "NetStream.Publish.BadName", advice.into());
             return Ok(());
         };
-        let newest = snapshot.channels.get(channel).and_then(|channel| channel.settings.takeover);
-        let quiet = match newest.unwrap_or_default() {
-            Takeover::Newest => Duration::ZERO,
-            Takeover::Refuse => self.context.config.takeover_after(),
-        };
+        let quiet = self.context.quiet(&snapshot, channel);
         match self.context.channels.claim(channel, rank, quiet) {
             Ok(claim) => {
                 tracing::info!(%channel, peer = %self.peer, "a publisher begins");
@@ -227,7 +222,7 @@ impl<'a> Connection<'a> {
                 let (encoder, ipv6, backup) = (encoder.clone(), peer.is_ipv6(), rank == Rank::Backup);
                 let source = Source { protocol, encoder, ipv6, backup };
                 let (demuxer, publisher) =
-                    (flv::Demuxer::new(), self.context.publisher(channel, claim, source));
+                    (flv::Demuxer::new(), self.context.publisher(channel, claim, source, key));
                 self.publishing = Some(Publishing { demuxer, publisher, told: false });
                 self.deadline = Instant::now() + self.context.config.idle_timeout();
                 self.session.accept_publish().map_err(broken)

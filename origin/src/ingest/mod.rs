@@ -3,6 +3,7 @@
 pub mod access;
 pub mod bounds;
 mod connection;
+pub mod forward;
 pub mod health;
 mod limits;
 mod publisher;
@@ -15,6 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nearcast_api::ChannelId;
+use nearcast_api::channel::Takeover;
+use nearcast_api::snapshot::Snapshot;
 use nearcast_service::backoff::Backoff;
 use nearcast_service::control;
 use nearcast_service::drain::Drain;
@@ -29,6 +32,7 @@ use crate::metrics::Ingest as Metrics;
 use crate::package::{Channels, Claim};
 use bounds::Bounds;
 use connection::Connection;
+use forward::{Forwarder, Inbound};
 use health::{Board, Source};
 use limits::Limits;
 use publisher::Publisher;
@@ -70,6 +74,7 @@ struct Context {
     limits: Bounds,
     control: control::Client,
     channels: Channels,
+    forwarder: Forwarder,
     board: Board,
     metrics: Metrics,
     drain: Drain,
@@ -136,29 +141,32 @@ impl Ingest {
         self.srt.as_ref().and_then(srt::Listener::address)
     }
 
-    /// Starts accepting publishers and returns. Draining ends their broadcasts.
+    /// Starts accepting publishers and returns what takes those of other origins. Draining ends their broadcasts.
     pub fn serve(
         self,
         control: control::Client,
         channels: Channels,
+        forwarder: Forwarder,
         board: Board,
         metrics: Metrics,
         drain: &Drain,
-    ) {
+    ) -> Inbound {
         let Self { plain, secure, srt, config, limits } = self;
         let door = Door {
             limits: Limits::new(config.max_connections, config.per_address),
             refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
         };
+        let drain = drain.clone();
         let context =
-            Arc::new(Context { config, limits, control, channels, board, metrics, drain: drain.clone() });
+            Arc::new(Context { config, limits, control, channels, forwarder, board, metrics, drain });
         if let Some(srt) = srt {
             srt.serve(&context);
         }
         if let Some(secure) = secure {
             secure.serve(&context, &door);
         }
-        accept(plain, "rtmp listener", context, door, |stream| async move { Some(stream) });
+        accept(plain, "rtmp listener", Arc::clone(&context), door, |stream| async move { Some(stream) });
+        Inbound(context)
     }
 }
 
@@ -204,11 +212,21 @@ fn accept<S, F>(
 
 impl Context {
     /// A publisher with the channel's own ladder, measured, and held to what the channel takes.
-    fn publisher(&self, channel: &ChannelId, claim: Claim, source: Source) -> Publisher {
+    fn publisher(&self, channel: &ChannelId, claim: Claim, source: Source, key: &str) -> Publisher {
         let snapshot = self.control.current();
         let own = snapshot.channels.get(channel).map(|channel| channel.settings.clone()).unwrap_or_default();
         let limits = own.limits.map_or(self.limits, |own| self.limits.with(&own));
-        Publisher::new(claim.with_ladder(own.ladder), self.board.open(channel, source, limits))
+        let probe = self.board.open(channel, source, limits);
+        Publisher::new(claim.with_ladder(own.ladder), self.forwarder.clone(), key, probe)
+    }
+
+    /// For how long a channel's publisher must have been quiet to give way to another.
+    fn quiet(&self, snapshot: &Snapshot, channel: &ChannelId) -> Duration {
+        let takeover = snapshot.channels.get(channel).and_then(|channel| channel.settings.takeover);
+        match takeover.unwrap_or_default() {
+            Takeover::Newest => Duration::ZERO,
+            Takeover::Refuse => self.config.takeover_after(),
+        }
     }
 
     fn welcome<S>(

@@ -5,6 +5,7 @@ use std::time::Duration;
 use nearcast_media::{Config, Event, Track};
 
 use super::bounds::Breach;
+use super::forward::Forwarder;
 use super::health::Probe;
 use super::tracks::Tracks;
 use crate::package::{Claim, Feed};
@@ -13,6 +14,9 @@ use crate::package::{Claim, Feed};
 /// back.
 pub(super) struct Publisher {
     claim: Claim,
+    /// Where its frames go, and what opens the door there.
+    forwarder: Forwarder,
+    key: String,
     tracks: Tracks,
     /// Measures it, and holds it to its limits.
     probe: Probe,
@@ -24,8 +28,9 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(claim: Claim, probe: Probe) -> Self {
-        Self { claim, tracks: Tracks::default(), probe, video: None, audio: None, feed: None }
+    pub(super) fn new(claim: Claim, forwarder: Forwarder, key: &str, probe: Probe) -> Self {
+        let (key, tracks) = (key.to_owned(), Tracks::default());
+        Self { claim, forwarder, key, tracks, probe, video: None, audio: None, feed: None }
     }
 
     /// What measures the publisher.
@@ -61,21 +66,28 @@ impl Publisher {
                 if passed.is_ok() {
                     return Ok(());
                 }
-                // The broadcast has ended without us, such as by an operator: another one begins.
+                if let Some(words) = feed.refusal() {
+                    return Err(Breach::elsewhere(words.to_owned()));
+                }
+                // The broadcast has ended without us, or its origin is lost: another one begins, or it goes on here.
                 self.tracks = Tracks::known(self.video.clone(), self.audio.clone());
                 self.feed = None;
                 event
             }
         };
         let Some(start) = self.tracks.push(event) else { return Ok(()) };
-        let newest = start.backlog.iter().map(|(_, frame)| frame.dts).max().unwrap_or(0);
-        let feed = self.claim.begin(start.video, start.audio, newest);
+        let feed = self.forwarder.begin(&self.claim, &self.key, &start).await?;
         for (track, frame) in start.backlog {
             let _just_begun = feed.push(track, frame).await;
         }
         self.probe.feeds(feed.air());
         self.feed = Some(feed);
         Ok(())
+    }
+
+    /// Whether viewers see what it sends.
+    pub(super) fn is_on_air(&self) -> bool {
+        self.feed.as_ref().is_some_and(|feed| feed.air().is_on())
     }
 
     /// The publisher stops of its own will.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use nearcast_api::BroadcastId;
@@ -12,6 +12,7 @@ use nearcast_media::path::File;
 use nearcast_media::{Config as TrackConfig, Frame, Track};
 use tokio::sync::watch;
 
+use super::begin::Beginning;
 use super::budget::Budget;
 use super::rungs::Standing;
 use super::store::Stored;
@@ -24,7 +25,10 @@ use crate::transcode::Ladder;
 /// A broadcast that is live, or over and still served.
 pub struct Broadcast {
     id: BroadcastId,
+    /// What its files are kept under.
+    folder: String,
     started_at: u64,
+    taken_over_at: Option<u64>,
     pub(super) ladder: Ladder,
     pub(super) thumbs: Thumbs,
     metrics: Metrics,
@@ -44,8 +48,6 @@ pub(super) struct Tracks {
     /// What is made of the video.
     pub(super) ladder: Ladder,
     pub(super) thumbs: Thumbs,
-    /// Time of the newest frame that has arrived, in [`CLOCK`] ticks.
-    pub(super) newest: i64,
 }
 
 /// A segment as far as it exists.
@@ -62,6 +64,8 @@ pub enum Media<T> {
     Ready(T),
     /// It is the next to come: look again after a change.
     Expected,
+    /// Another origin has the broadcast.
+    Moved,
     /// It never was, is no more, or will not be soon.
     Unknown,
 }
@@ -73,22 +77,22 @@ pub(super) struct State {
     /// When there first was something to play.
     playable: Option<Instant>,
     over: bool,
+    /// It goes on at another origin.
+    moved: bool,
 }
 
 impl Broadcast {
-    /// A broadcast that begins `now`, of a video, an audio or both.
+    /// A broadcast of a video, an audio or both.
     pub(super) fn new(
-        id: BroadcastId,
-        now: SystemTime,
+        beginning: Beginning,
         config: &Config,
         tracks: Tracks,
         metrics: Metrics,
         budget: Arc<Budget>,
         shelf: Option<Shelf>,
     ) -> Arc<Self> {
-        let Tracks { video, audio, ladder, thumbs, newest } = tracks;
-        let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let started_at = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        let Tracks { video, audio, ladder, thumbs } = tracks;
+        let Beginning { id, folder, started_at, taken_over_at, newest, position } = beginning;
         // The newest frame is what happens now.
         let zero = started_at.saturating_add_signed(-(newest / (CLOCK / 1000)));
         let spec = |name: &str, config| Spec {
@@ -104,19 +108,24 @@ impl Broadcast {
         let leader = specs.next().unwrap_or_else(|| unreachable!("a broadcast has a track"));
         let (spill, audio_only) = (shelf.is_some(), ladder.audio_only);
         let settings = Settings { spill, audio_only, ..config.settings() };
-        let mut core = package::Broadcast::new(id.as_str(), zero, settings, leader);
+        let mut core = match &position {
+            Some(position) => package::Broadcast::resume(id.as_str(), settings, leader, position),
+            None => package::Broadcast::new(id.as_str(), zero, settings, leader),
+        };
         core.steer(config.steering());
         for spec in specs {
             // The second of two different names in a new broadcast always fits.
             let _fits = core.add_rendition(spec);
         }
         let rungs = vec![Standing::default(); ladder.all().count()];
-        let state = State { core, rungs, playable: None, over: false };
+        let state = State { core, rungs, playable: None, over: false, moved: false };
         let (state, version) = (Mutex::new(state), watch::Sender::new(0));
         let share = Arc::clone(&budget);
         let broadcast = Arc::new_cyclic(|me| Self {
             id,
+            folder,
             started_at,
+            taken_over_at,
             ladder,
             thumbs,
             metrics,
@@ -137,6 +146,16 @@ impl Broadcast {
     /// Milliseconds since the Unix epoch.
     pub fn started_at(&self) -> u64 {
         self.started_at
+    }
+
+    /// When this origin took it over from another, on the same clock.
+    pub fn taken_over_at(&self) -> Option<u64> {
+        self.taken_over_at
+    }
+
+    /// The name of what is kept of it, this origin's part of it.
+    pub fn folder(&self) -> &str {
+        &self.folder
     }
 
     /// True once its publisher has stopped and all is packaged.
@@ -169,6 +188,7 @@ impl Broadcast {
         match self.multivariant() {
             Media::Ready(_) => {}
             Media::Expected => return Media::Expected,
+            Media::Moved => return Media::Moved,
             Media::Unknown => return Media::Unknown,
         }
         let state = self.state();
@@ -184,6 +204,8 @@ impl Broadcast {
             _ => state.core.playlist(rendition),
         };
         match found {
+            // What it has to say of it may be the past.
+            Some(_) if state.moved => Media::Moved,
             Some(snapshot) if self.is_fit(&state, rendition) => Media::Ready(snapshot),
             Some(_) => state.pending(),
             None if file == File::IFrames && is_audio(rendition) => Media::Unknown,
@@ -282,6 +304,14 @@ impl Broadcast {
         }
     }
 
+    /// Another origin goes on with it.
+    pub(super) fn leave(&self) {
+        let mut state = self.state();
+        (state.over, state.moved) = (true, true);
+        drop(state);
+        self.version.send_modify(|version| *version += 1);
+    }
+
     /// Ends every playlist.
     pub(super) fn finish(&self) {
         let mut state = self.state();
@@ -342,7 +372,11 @@ impl Broadcast {
 impl State {
     /// What is not there yet will come, but for a broadcast that is over.
     fn pending<T>(&self) -> Media<T> {
-        if self.over { Media::Unknown } else { Media::Expected }
+        match self.over {
+            _ if self.moved => Media::Moved,
+            true => Media::Unknown,
+            false => Media::Expected,
+        }
     }
 }
 

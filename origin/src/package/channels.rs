@@ -4,45 +4,45 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use nearcast_api::{ChannelId, ladder as settings, node};
-use nearcast_media::splice::{Id, Rank, Splicer};
-use nearcast_media::{Config as TrackConfig, Picture, Sound};
+use nearcast_media::Config as TrackConfig;
+use nearcast_media::splice::{Id, Rank};
 use nearcast_service::drain::Drain;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::broadcast::Tracks;
+use super::begin::Handover;
 use super::budget::Budget;
-use super::feed::{Air, Feed};
-use super::program::{self, Join, Program};
+use super::feed::{Air, Feed, Refusal};
+use super::program::{self, Join};
 use super::slate::Slates;
-use super::{Broadcast, Config, id};
+use super::{Broadcast, Config};
 use crate::dvr::Dvr;
 use crate::metrics::Metrics;
 use crate::record::Recorder;
 use crate::thumbs::Studio;
+use crate::transcode;
 use crate::transcode::wire::Encoder;
-use crate::transcode::{self, Ladder, Transcoders};
 
 /// All channels of this origin. Clones are the same.
 #[derive(Clone)]
 pub struct Channels(Arc<Inner>);
 
-struct Inner {
-    config: Config,
-    transcode: transcode::Config,
-    encoder: Encoder,
-    stores: Stores,
-    budget: Arc<Budget>,
-    failover: program::Config,
-    metrics: Metrics,
-    drain: Drain,
+pub(super) struct Inner {
+    pub(super) config: Config,
+    pub(super) transcode: transcode::Config,
+    pub(super) encoder: Encoder,
+    pub(super) stores: Stores,
+    pub(super) budget: Arc<Budget>,
+    pub(super) failover: program::Config,
+    pub(super) metrics: Metrics,
+    pub(super) drain: Drain,
     /// Publishers so far.
     publishers: AtomicU64,
     state: Mutex<BTreeMap<ChannelId, Channel>>,
-    changed: Notify,
+    pub(super) changed: Notify,
 }
 
 #[derive(Default)]
@@ -68,6 +68,8 @@ pub struct Stores {
 /// A way into a broadcast.
 struct Entrance {
     joins: mpsc::Sender<Join>,
+    /// Tells it to end here, and whether it goes on elsewhere.
+    leave: oneshot::Sender<bool>,
     /// It has video: one without cannot go on in it, nor the other way round.
     video: bool,
 }
@@ -75,12 +77,12 @@ struct Entrance {
 /// A publisher's right to a channel, until it is dropped.
 #[derive(Debug)]
 pub struct Claim {
-    channels: Channels,
-    channel: ChannelId,
+    pub(super) channels: Channels,
+    pub(super) channel: ChannelId,
     rank: Rank,
     pulse: Arc<Pulse>,
     /// What the channel has instead of the origin's ladder.
-    ladder: Option<settings::Ladder>,
+    pub(super) ladder: Option<settings::Ladder>,
 }
 
 /// When a publisher last sent something, and whether another has taken its place.
@@ -151,6 +153,22 @@ impl Channels {
         self.state().get(channel)?.broadcasts.iter().rev().find(|b| b.id().as_str() == id).cloned()
     }
 
+    /// Whether publishers of the channel come into a broadcast here.
+    pub fn has(&self, channel: &ChannelId) -> bool {
+        let state = self.state();
+        let program = state.get(channel).and_then(|channel| channel.program.as_ref());
+        program.is_some_and(|program| !program.joins.is_closed())
+    }
+
+    /// Another origin has the channel now: its broadcast here ends, unless it goes on there. Its publishers are told
+    /// that it is over.
+    pub fn leave(&self, channel: &ChannelId, goes_on: bool) {
+        let program = self.state().get_mut(channel).and_then(|channel| channel.program.take());
+        if let Some(program) = program {
+            let _over_already = program.leave.send(goes_on);
+        }
+    }
+
     /// All that is live, for heartbeats.
     pub fn live(&self) -> Vec<node::Broadcast> {
         let state = self.state();
@@ -158,6 +176,7 @@ impl Channels {
             channel: channel.clone(),
             id: broadcast.id().clone(),
             started_at: broadcast.started_at(),
+            taken_over_at: broadcast.taken_over_at(),
             health: None,
         };
         let of_channel = |(id, channel): (&ChannelId, &Channel)| {
@@ -169,6 +188,15 @@ impl Channels {
     /// Completes when [`Self::live`] has changed since the last call.
     pub async fn changed(&self) {
         self.0.changed.notified().await;
+    }
+
+    /// Whoever asks finds it from now on.
+    pub(super) fn list(&self, channel: &ChannelId, broadcast: &Arc<Broadcast>) {
+        self.state().entry(channel.clone()).or_default().broadcasts.push(Arc::clone(broadcast));
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.0
     }
 
     /// A broadcast is over: viewers may finish it, but it is not live any more.
@@ -212,11 +240,23 @@ impl Claim {
         self.pulse.taken.notified().await;
     }
 
+    /// What it is a claim to.
+    pub fn channel(&self) -> &ChannelId {
+        &self.channel
+    }
+
     /// Goes on with the channel's broadcast where there is one that these tracks can be part of, and else begins
-    /// one. A feed of this claim's that still exists must be dropped before.
+    /// one, or goes on with the one that another origin had, which was `lost` as it was heard of then. A feed of this
+    /// claim's that still exists must be dropped before.
     ///
     /// `newest` is the time of the newest frame that has arrived, in media ticks.
-    pub fn begin(&self, video: Option<TrackConfig>, audio: Option<TrackConfig>, newest: i64) -> Feed {
+    pub fn begin(
+        &self,
+        video: Option<TrackConfig>,
+        audio: Option<TrackConfig>,
+        newest: i64,
+        lost: Option<(Handover, Instant)>,
+    ) -> Feed {
         let (queue, inputs) = mpsc::channel(QUEUE_FRAMES);
         let id = Id(self.channels.0.publishers.fetch_add(1, Ordering::Relaxed));
         let (has_video, rank) = (video.is_some(), self.rank);
@@ -233,81 +273,18 @@ impl Claim {
         let join = match refused {
             Ok(()) => {
                 tracing::info!(channel = %self.channel, ?rank, "a publisher goes on with the broadcast");
-                return Feed::new(queue, air);
+                return Feed::new(queue, air, Refusal::default());
             }
             // There is none, or it has just ended.
             Err(refused) => refused.into_inner(),
         };
         let (joins, receiver) = mpsc::channel(MAX_JOINS);
         let _room = joins.try_send(join);
-        entry.program = Some(Entrance { joins, video: has_video });
+        let (leave, left) = oneshot::channel();
+        entry.program = Some(Entrance { joins, leave, video: has_video });
         drop(state);
-        self.broadcast(video, audio, newest, receiver);
-        Feed::new(queue, air)
-    }
-
-    fn broadcast(
-        &self,
-        video: Option<TrackConfig>,
-        audio: Option<TrackConfig>,
-        newest: i64,
-        joins: mpsc::Receiver<Join>,
-    ) {
-        let Inner { config, transcode, encoder, failover, stores, budget, metrics, drain, changed, .. } =
-            &*self.channels.0;
-        let mut random = [0; 10];
-        // Without random numbers no TLS works either; the time alone still makes the name unique here.
-        let _still_unique = aws_lc_rs::rand::fill(&mut random);
-        let now = SystemTime::now();
-        let id = id::broadcast(now, random);
-        let transcode = &transcode.with(self.ladder.as_ref());
-        let rungs = video.as_ref().map(|video| transcode.plan(video)).unwrap_or_default();
-        let sounds = audio.as_ref().map(|audio| transcode.plan_audio(audio)).unwrap_or_default();
-        let demand = Arc::new(transcode.demand(rungs.len()));
-        let ladder = Ladder { rungs, sounds, audio_only: transcode.audio_only, demand };
-        let tracks = (video.as_ref(), audio.as_ref());
-        let (transcoders, outputs) =
-            Transcoders::spawn(transcode, &id, tracks, &ladder, *encoder, drain, &metrics.transcode);
-        let names = ladder.all().map(|plan| plan.name).collect::<Vec<_>>().join(" ");
-        let thumbs = stores.studio.begin(&id, video.as_ref());
-        let tracks = Tracks { video: video.clone(), audio: audio.clone(), ladder, thumbs, newest };
-        let (budget, shelf) = (Arc::clone(budget), stores.dvr.shelf(id.as_str()));
-        let broadcast = Broadcast::new(id, now, config, tracks, metrics.package.clone(), budget, shelf);
-        stores.recorder.begin(&self.channel, &broadcast);
-        self.channels
-            .state()
-            .entry(self.channel.clone())
-            .or_default()
-            .broadcasts
-            .push(Arc::clone(&broadcast));
-        // Not before it can be asked for: who reads this may ask at once.
-        tracing::info!(
-            channel = %self.channel,
-            broadcast = %broadcast.id(),
-            video = video.as_ref().map(describe),
-            audio = audio.as_ref().map(describe),
-            rungs = names,
-            "a broadcast begins"
-        );
-        metrics.package.live.inc();
-        metrics.package.broadcasts.inc();
-        changed.notify_one();
-        let slate = stores.slates.make(video.as_ref());
-        let program = Program {
-            channels: self.channels.clone(),
-            channel: self.channel.clone(),
-            broadcast,
-            splicer: Splicer::new(failover.settings(config.part), video, audio, 0),
-            joins,
-            transcoders,
-            outputs,
-            metrics: metrics.package.clone(),
-            linger: config.linger(),
-            slates: stores.slates.clone(),
-            slate,
-            drain: drain.clone(),
-        };
-        drain.spawn("broadcast", program.run());
+        self.broadcast((video, audio), newest, lost, receiver, left);
+        Feed::new(queue, air, Refusal::default())
     }
 }
 
@@ -342,18 +319,6 @@ impl Drop for Claim {
                 state.remove(&self.channel);
             }
         }
-    }
-}
-
-/// A track for the log.
-fn describe(config: &TrackConfig) -> String {
-    let codec = config.codec_string();
-    match (config.picture(), config.sound()) {
-        (Some(Picture { width, height, .. }), _) => format!("{codec} {width}x{height}"),
-        (_, Some(Sound { sample_rate, channels })) => {
-            format!("{codec} {sample_rate} Hz, {channels} channels")
-        }
-        _ => codec,
     }
 }
 

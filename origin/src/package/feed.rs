@@ -1,14 +1,14 @@
 //! A publisher's end of its broadcast: where its frames go.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use nearcast_media::{Config, Frame, Track};
 use tokio::sync::mpsc;
 
 /// What a publisher sends.
 #[derive(Debug)]
-pub(super) enum Input {
+pub(crate) enum Input {
     Config(Config),
     Frame(Track, Frame),
     /// It has said that it stops.
@@ -20,7 +20,12 @@ pub(super) enum Input {
 pub struct Feed {
     queue: mpsc::Sender<Input>,
     air: Air,
+    refusal: Refusal,
 }
+
+/// Why a publisher must go, once that is so. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct Refusal(Arc<OnceLock<String>>);
 
 /// Whether viewers see what a publisher sends. Clones are the same.
 #[derive(Debug, Clone, Default)]
@@ -31,8 +36,13 @@ pub struct Air(Arc<AtomicBool>);
 pub struct Over;
 
 impl Feed {
-    pub(super) fn new(queue: mpsc::Sender<Input>, air: Air) -> Self {
-        Self { queue, air }
+    pub(crate) fn new(queue: mpsc::Sender<Input>, air: Air, refusal: Refusal) -> Self {
+        Self { queue, air, refusal }
+    }
+
+    /// Why the publisher must go, where it is [`Over`] for that.
+    pub fn refusal(&self) -> Option<&str> {
+        self.refusal.0.get().map(String::as_str)
     }
 
     /// Whether viewers see what is fed.
@@ -57,6 +67,12 @@ impl Feed {
 
     async fn send(&self, input: Input) -> Result<(), Over> {
         self.queue.send(input).await.map_err(|_closed| Over)
+    }
+}
+
+impl Refusal {
+    pub(crate) fn set(&self, words: String) {
+        let _first_counts = self.0.set(words);
     }
 }
 

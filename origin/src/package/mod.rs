@@ -1,5 +1,6 @@
 //! Broadcasts: frames of all renditions become parts and playlists that requests can wait for.
 
+mod begin;
 mod broadcast;
 mod budget;
 mod channels;
@@ -17,9 +18,11 @@ use nearcast_media::hls::multivariant::Steering;
 use nearcast_media::package::Settings;
 use serde::{Deserialize, Serialize};
 
+pub use begin::Handover;
 pub use broadcast::{Broadcast, Media, Progress};
 pub use channels::{Busy, Channels, Claim, Stores};
-pub use feed::{Air, Feed, Over};
+pub(crate) use feed::Input;
+pub use feed::{Air, Feed, Over, Refusal};
 pub use store::Stored;
 
 /// The name of the publisher's own video among a broadcast's renditions.

@@ -72,6 +72,8 @@ pub(super) struct Program {
     pub(super) broadcast: Arc<Broadcast>,
     pub(super) splicer: Splicer,
     pub(super) joins: mpsc::Receiver<Join>,
+    /// Says that another origin has the channel, and whether this broadcast goes on there.
+    pub(super) left: Option<oneshot::Receiver<bool>>,
     /// What makes the broadcast's ladder, and what it has made.
     pub(super) transcoders: Transcoders,
     pub(super) outputs: mpsc::Receiver<Output>,
@@ -99,6 +101,8 @@ enum Event {
     Drawn(Picture),
     /// Nobody can come in any more.
     Closed,
+    /// Another origin has the channel; the broadcast goes on there, or does not.
+    Left(bool),
     Time,
     Draining,
 }
@@ -110,7 +114,7 @@ impl Program {
         let ticks = |duration: Duration| i64::try_from(duration.as_micros() * 9 / 100).unwrap_or(i64::MAX);
         let mut sources: Vec<Source> = Vec::new();
         let mut open = true;
-        let mut over = false;
+        let (mut over, mut moved) = (false, false);
         while !over {
             let due = self.splicer.poll_timeout().map(|due| {
                 let micros = u64::try_from(due.max(0)).unwrap_or(0).div_ceil(9) * 100;
@@ -142,6 +146,7 @@ impl Program {
                 }
                 Event::Drawn(Picture { of, config, frame }) => self.splicer.set_picture(&of, config, frame),
                 Event::Closed => open = false,
+                Event::Left(goes_on) => (over, moved) = (true, goes_on),
                 Event::Time => self.splicer.handle_timeout(now),
                 Event::Draining => over = true,
             }
@@ -154,7 +159,7 @@ impl Program {
         // Whoever joins from here on finds the queue closed and begins anew.
         self.joins.close();
         drop(sources);
-        self.finish().await;
+        self.finish(moved).await;
     }
 
     /// The ladder first: it is bounded by the frames, and its child waits while it is not heard.
@@ -162,8 +167,9 @@ impl Program {
         let alone = sources.is_empty();
         tokio::select! {
             biased;
+            Some(goes_on) = once(&mut self.left), if open => Event::Left(goes_on),
             Some(output) = self.outputs.recv() => Event::Made(output),
-            Some(picture) = drawn(&mut self.slate) => Event::Drawn(picture),
+            Some(picture) = once(&mut self.slate) => Event::Drawn(picture),
             join = self.joins.recv(), if open => join.map_or(Event::Closed, Event::Joined),
             (id, input) = sent(sources) => Event::Sent(id, input),
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Event::Time,
@@ -207,7 +213,7 @@ impl Program {
         self.transcoders.push(track, frame, cut);
     }
 
-    async fn finish(mut self) {
+    async fn finish(mut self, moved: bool) {
         self.transcoders = Transcoders::default();
         let flush = async {
             while let Some(output) = self.outputs.recv().await {
@@ -215,19 +221,23 @@ impl Program {
             }
         };
         let _incomplete = timeout(FLUSH, flush).await;
-        self.broadcast.finish();
+        let told = if moved { "a broadcast goes on at another origin" } else { "a broadcast is over" };
+        match moved {
+            true => self.broadcast.leave(),
+            false => self.broadcast.finish(),
+        }
         self.channels.over();
-        tracing::info!(channel = %self.channel, broadcast = %self.broadcast.id(), "a broadcast is over");
+        tracing::info!(channel = %self.channel, broadcast = %self.broadcast.id(), "{told}");
         self.drain.unless_draining(tokio::time::sleep(self.linger)).await;
         self.channels.forget(&self.channel, &self.broadcast);
     }
 }
 
-/// The slate, once. Nothing when none is being made, or it cannot be.
-async fn drawn(slate: &mut Option<oneshot::Receiver<Picture>>) -> Option<Picture> {
-    let picture = slate.as_mut()?.await;
-    *slate = None;
-    picture.ok()
+/// What is to come, once. Nothing when nothing is, or it cannot be.
+async fn once<T>(coming: &mut Option<oneshot::Receiver<T>>) -> Option<T> {
+    let come = coming.as_mut()?.await;
+    *coming = None;
+    come.ok()
 }
 
 /// What the next of the publishers has sent; nothing from one that has gone. Never completes without publishers.

@@ -47,7 +47,7 @@ impl Broadcast {
     pub fn existing(&self, rendition: &str, file: File) -> Option<Stored> {
         match self.bytes(rendition, file) {
             Media::Ready(stored) => Some(stored),
-            Media::Expected | Media::Unknown => None,
+            Media::Expected | Media::Moved | Media::Unknown => None,
         }
     }
 

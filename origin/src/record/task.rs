@@ -20,8 +20,8 @@ use crate::package::{Broadcast, Media, Stored};
 /// Records until the broadcast is over and everything is stored, or cannot be.
 pub(super) async fn record(recorder: Arc<Inner>, channel: ChannelId, broadcast: Arc<Broadcast>) {
     recorder.metrics.active.inc();
-    let folder = format!("{channel}/{}", broadcast.id());
-    let note = recorder.note(channel.as_str(), broadcast.id().as_str());
+    let folder = format!("{channel}/{}", broadcast.folder());
+    let note = recorder.note(channel.as_str(), broadcast.folder());
     let (first, longest) = RETRY;
     // What is recorded is made whether or not somebody watches it.
     let all = recorder.config.renditions == Renditions::All;

@@ -82,7 +82,7 @@ impl Growing {
                     Ok(Err(_gone)) => return Err(Cut::Gone),
                     Err(_elapsed) => return Err(Cut::TooLate),
                 },
-                Media::Unknown => return Err(Cut::Gone),
+                Media::Moved | Media::Unknown => return Err(Cut::Gone),
             }
         }
     }

@@ -17,6 +17,7 @@ use nearcast_service::http::{Body, Handler, Request, Response};
 use nearcast_service::log::Chain;
 use tokio::time::{Instant, timeout_at};
 
+use crate::ingest::forward::Inbound;
 use crate::metrics::{RequestLabels, Serve as Metrics};
 use crate::package::{Broadcast, Channels, Media};
 use growing::Growing;
@@ -24,12 +25,34 @@ use respond::Refusal;
 
 /// Answers everything under `/live/`.
 #[derive(Debug)]
-pub struct Live {
+struct Live {
     channels: Channels,
     metrics: Metrics,
 }
 
-impl Handler for Live {
+/// Everything that an origin answers.
+#[derive(Debug)]
+pub struct Site {
+    live: Live,
+    inbound: Inbound,
+}
+
+impl Site {
+    pub fn new(channels: Channels, inbound: Inbound, metrics: Metrics) -> Self {
+        Self { live: Live { channels, metrics }, inbound }
+    }
+}
+
+impl Handler for Site {
+    async fn handle(&self, request: Request) -> Response {
+        match Inbound::is_for(request.uri().path()) {
+            true => self.inbound.answer(request).await,
+            false => self.live.handle(request).await,
+        }
+    }
+}
+
+impl Live {
     async fn handle(&self, request: Request) -> Response {
         let (parts, _body) = request.into_parts();
         let resource = Resource::parse(parts.uri.path());
@@ -43,12 +66,6 @@ impl Handler for Live {
         let labels = RequestLabels { kind, status: response.status().as_u16() };
         self.metrics.requests.get_or_create(&labels).inc();
         response
-    }
-}
-
-impl Live {
-    pub fn new(channels: Channels, metrics: Metrics) -> Self {
-        Self { channels, metrics }
     }
 
     async fn answer(&self, resource: &Resource<'_>, request: &Parts) -> Response {
@@ -193,6 +210,7 @@ fn look<T>(media: Media<T>, unknown: Refusal) -> Option<Result<T, Refusal>> {
     match media {
         Media::Ready(found) => Some(Ok(found)),
         Media::Expected => None,
+        Media::Moved => Some(Err(Refusal::Moved)),
         Media::Unknown => Some(Err(unknown)),
     }
 }

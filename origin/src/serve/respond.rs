@@ -25,6 +25,8 @@ pub(super) enum Refusal {
     NotLive,
     #[error("the channel has no such broadcast any more; read its index.m3u8 again")]
     NoBroadcast,
+    #[error("another origin has taken the broadcast over; the control plane says which")]
+    Moved,
     #[error("the broadcast has no such rendition; read the channel's index.m3u8 again")]
     NoRendition,
     #[error("the rendition has no such file: it is too old, or too far ahead of the playlist")]
@@ -51,6 +53,8 @@ impl Refusal {
             | Self::NoMedia
             | Self::NoPicture(_) => StatusCode::NOT_FOUND,
             Self::Directives(_) => StatusCode::BAD_REQUEST,
+            // RFC 9110 §15.5.20.
+            Self::Moved => StatusCode::MISDIRECTED_REQUEST,
             Self::TooLate | Self::Disk => StatusCode::SERVICE_UNAVAILABLE,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
         }

@@ -98,6 +98,8 @@ pub enum Error {
     UnknownRung,
     #[error("a picture came that was not asked for, or is none")]
     Picture,
+    #[error("a decoder configuration is damaged")]
+    Record,
 }
 
 /// Longest message: [`MAX_FRAME`] and its header.
@@ -233,7 +235,7 @@ impl Reply {
 }
 
 /// Puts the length in front of what `body` writes.
-fn framed(out: &mut BytesMut, body: impl FnOnce(&mut BytesMut)) {
+pub(crate) fn framed(out: &mut BytesMut, body: impl FnOnce(&mut BytesMut)) {
     let start = out.len();
     out.put_u32(0);
     body(out);
@@ -241,25 +243,25 @@ fn framed(out: &mut BytesMut, body: impl FnOnce(&mut BytesMut)) {
     out[start..start + 4].copy_from_slice(&length.to_be_bytes());
 }
 
-fn encode_frame(frame: &Frame, out: &mut BytesMut) {
+pub(crate) fn encode_frame(frame: &Frame, out: &mut BytesMut) {
     out.put_i64(frame.pts);
     out.put_i64(frame.dts);
     out.put_u8(u8::from(frame.keyframe));
     out.put_slice(&frame.data);
 }
 
-fn decode_frame(mut body: Bytes) -> Result<Frame, Error> {
+pub(crate) fn decode_frame(mut body: Bytes) -> Result<Frame, Error> {
     let pts = body.try_get_i64().map_err(|_| Error::Truncated)?;
     let dts = body.try_get_i64().map_err(|_| Error::Truncated)?;
     let keyframe = u8_of(&mut body)? & 1 != 0;
     Ok(Frame { dts, pts, keyframe, data: body })
 }
 
-fn ended<T>(rest: &Bytes, message: T) -> Result<T, Error> {
+pub(crate) fn ended<T>(rest: &Bytes, message: T) -> Result<T, Error> {
     if rest.is_empty() { Ok(message) } else { Err(Error::Trailing) }
 }
 
-fn u8_of(body: &mut Bytes) -> Result<u8, Error> {
+pub(crate) fn u8_of(body: &mut Bytes) -> Result<u8, Error> {
     body.try_get_u8().map_err(|_| Error::Truncated)
 }
 
@@ -267,7 +269,7 @@ fn u16_of(body: &mut Bytes) -> Result<u16, Error> {
     body.try_get_u16().map_err(|_| Error::Truncated)
 }
 
-fn u32_of(body: &mut Bytes) -> Result<u32, Error> {
+pub(crate) fn u32_of(body: &mut Bytes) -> Result<u32, Error> {
     body.try_get_u32().map_err(|_| Error::Truncated)
 }
 

@@ -28,6 +28,11 @@ impl Findings {
         self.all.is_empty()
     }
 
+    /// Forgets the findings with one of these texts in them.
+    pub fn forgive(&mut self, texts: &[&str]) {
+        self.all.retain(|finding| !texts.iter().any(|text| finding.contains(text)));
+    }
+
     /// Takes over what `other` found.
     pub fn merge(&mut self, other: Self) {
         self.all.extend(other.all);

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 
 use super::boxes::{Fragment, Init};
 use super::evolution;
 use super::findings::Findings;
+use super::followed::Followed;
 use super::playlist::{Media, Part, Segment};
 use super::{PLAYLIST_TYPE, Rendition, resolve, rules};
 use crate::client::{Client, Reply};
@@ -22,22 +23,6 @@ pub enum Until {
     Delta,
     /// The playlist ends.
     Ended,
-}
-
-/// What was seen of a rendition.
-#[derive(Debug)]
-pub struct Followed {
-    /// Initialization section and whole segments in order: a file that any decoder reads.
-    pub media: Vec<u8>,
-    pub segments: Vec<Segment>,
-    pub parts: usize,
-    /// Delta updates that were applied.
-    pub deltas: usize,
-    /// Program date of the media's time zero, seconds since the Unix epoch: the same on all renditions.
-    pub epoch: f64,
-    /// Longest time from asking for the next playlist to having it.
-    pub slowest_reload: Duration,
-    pub findings: Findings,
 }
 
 /// Follows `rendition` from its live edge. Fails only when it cannot go on: broken rules are in `findings`.
@@ -251,7 +236,10 @@ impl<'a> Session<'a> {
                 format!("decode time {}, the part before ended at {expected}", fragment.decode_time)
             });
             let (last, first) = (previous.sequences.last().copied(), fragment.sequences.first().copied());
-            self.findings.check(last < first, || format!("moof sequence went from {last:?} to {first:?}"));
+            // Another muxer's movie may begin with the discontinuity.
+            self.findings.check(discontinuity || last < first, || {
+                format!("moof sequence went from {last:?} to {first:?}")
+            });
         }
         let seconds = fragment.duration as f64 / f64::from(init.timescale);
         self.findings.check((seconds - part.duration).abs() < 0.001, || {
@@ -364,16 +352,6 @@ impl<'a> Session<'a> {
             slowest_reload: self.slowest_reload,
             findings: self.findings,
         }
-    }
-}
-
-impl Followed {
-    /// The run itself if no rule was broken; otherwise an error that lists what was.
-    pub fn strict(self) -> Result<Self> {
-        if !self.findings.is_empty() {
-            bail!("rules of LL-HLS were broken:\n{}", self.findings);
-        }
-        Ok(self)
     }
 }
 

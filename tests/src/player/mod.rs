@@ -9,6 +9,7 @@ mod crowd;
 mod evolution;
 mod findings;
 mod follow;
+mod followed;
 mod i_frames;
 mod playlist;
 mod rules;
@@ -20,7 +21,8 @@ use anyhow::{Context as _, Result, ensure};
 pub use boxes::{Fragment, Init};
 pub use crowd::crowd;
 pub use findings::Findings;
-pub use follow::{Followed, Until, follow};
+pub use follow::{Until, follow};
+pub use followed::Followed;
 pub use i_frames::{Keyframe, keyframes};
 pub use playlist::{Audio, Control, DateRange, IFrames, Media, Multivariant, Part, Report, Segment, Variant};
 

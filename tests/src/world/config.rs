@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::layout::{Edge, Layout};
+use super::layout::{Edge, Layout, Origin};
 use crate::certificate::Certificate;
 
 /// What the files of one world have in common.
@@ -47,22 +47,22 @@ pub(super) fn control(common: &Common<'_>) -> String {
 }
 
 /// `nearcast-origin`'s.
-pub(super) fn origin(common: &Common<'_>) -> String {
-    let origin = &common.layout.origin;
+pub(super) fn origin(common: &Common<'_>, origin: &Origin) -> String {
     format!(
-        "[node]\nid = \"origin-1\"\nregion = \"eu\"\naddresses = [\"127.0.0.1\"]\nurls = [\"http://{}\"]\n\
+        "[node]\nid = {:?}\nregion = \"eu\"\naddresses = [\"127.0.0.1\"]\nurls = [\"http://{}\"]\n\
          [http]\nplain_listen = \"{}\"\n\
          [rtmp]\nlisten = \"{}\"\n\
          [rtmps]\nlisten = \"{}\"\n\
          [srt]\nlisten = \"{}\"\n\
          [ops]\nlisten = \"{}\"\n{}",
+        origin.name,
         origin.url,
         origin.http,
         origin.rtmp,
         origin.rtmps,
         origin.srt,
         origin.ops,
-        control_client(common, "origin-1"),
+        control_client(common, origin.name),
     )
 }
 

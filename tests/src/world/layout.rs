@@ -17,12 +17,15 @@ pub struct Layout {
     /// UDP and TCP.
     pub dns: SocketAddr,
     pub origin: Origin,
+    /// A second one.
+    pub standby: Option<Origin>,
     pub edges: Vec<Edge>,
 }
 
-/// The origin's.
+/// An origin's.
 #[derive(Debug, Clone)]
 pub struct Origin {
+    pub name: &'static str,
     pub http: SocketAddr,
     /// Where edges are told to find it: `http`, or a proxy before it.
     pub url: SocketAddr,
@@ -56,7 +59,9 @@ impl Layout {
             control: local(8080),
             control_ops: local(9901),
             dns: local(5300),
+            standby: None,
             origin: Origin {
+                name: "origin-1",
                 http: local(8600),
                 url: local(8600),
                 rtmp: local(1935),
@@ -78,17 +83,24 @@ impl Layout {
             control: local(next()?),
             control_ops: local(next()?),
             dns: local(next()?),
-            origin: {
-                let http = local(next()?);
-                let (rtmp, rtmps, srt) = (local(next()?), local(next()?), local(next()?));
-                Origin { http, url: http, rtmp, rtmps, srt, ops: local(next()?) }
-            },
+            origin: Origin::on(ports, "origin-1")?,
+            standby: None,
         })
     }
 
     /// The edge of this name.
     pub fn edge(&self, name: &str) -> Option<&Edge> {
         self.edges.iter().find(|edge| edge.name == name)
+    }
+}
+
+impl Origin {
+    /// One on ports that nobody else has.
+    pub fn on(ports: &Ports, name: &'static str) -> Result<Self> {
+        let next = || Ok::<_, anyhow::Error>(local(ports.take()?));
+        let http = next()?;
+        let (rtmp, rtmps, srt, ops) = (next()?, next()?, next()?, next()?);
+        Ok(Self { name, http, url: http, rtmp, rtmps, srt, ops })
     }
 }
 

@@ -29,6 +29,8 @@ pub struct World {
     pub certificate: Option<Certificate>,
     pub control: Process,
     pub origin: Process,
+    /// The second origin, when the world was built with [`Builder::standby`].
+    pub standby: Option<Process>,
     /// In the layout's order.
     pub edges: Vec<Process>,
     /// Counts what edges ask of the origin, when the world was built with [`Builder::counted`].
@@ -46,6 +48,7 @@ pub struct Builder {
     settings: Vec<(&'static str, String)>,
     state: Vec<(&'static str, &'static str)>,
     counted: bool,
+    standby: bool,
     progress: fn(&str),
 }
 
@@ -59,6 +62,7 @@ impl World {
             settings: Vec::new(),
             state: Vec::new(),
             counted: false,
+            standby: false,
             progress: |_| {},
         }
     }
@@ -157,7 +161,8 @@ impl World {
 
     /// Every program still runs; otherwise an error with the last words of those that do not.
     pub fn all_run(&mut self) -> Result<()> {
-        let all = [&mut self.control, &mut self.origin].into_iter().chain(&mut self.edges);
+        let origins = [&mut self.origin].into_iter().chain(&mut self.standby);
+        let all = [&mut self.control].into_iter().chain(origins).chain(&mut self.edges);
         for process in all {
             if !process.running() {
                 bail!("{} has ended:\n{}", process.name(), process.last_words());
@@ -168,7 +173,8 @@ impl World {
 
     /// Stops viewers' side first, as an operator would: edges, origin, control plane.
     pub async fn stop(mut self) -> Result<()> {
-        let all = self.edges.iter_mut().chain([&mut self.origin, &mut self.control]);
+        let origins = [&mut self.origin].into_iter().chain(&mut self.standby);
+        let all = self.edges.iter_mut().chain(origins).chain([&mut self.control]);
         for process in all {
             let status = process.stop(STOP_LIMIT).await?;
             if !status.success() {
@@ -179,7 +185,7 @@ impl World {
     }
 
     fn all_last_words(&self) -> String {
-        let all = [&self.control, &self.origin].into_iter().chain(&self.edges);
+        let all = [&self.control, &self.origin].into_iter().chain(&self.standby).chain(&self.edges);
         all.map(|process| format!("{}:\n{}", process.name(), process.last_words())).collect()
     }
 }
@@ -196,6 +202,13 @@ impl Builder {
     #[must_use]
     pub fn progress(mut self, progress: fn(&str)) -> Self {
         self.progress = progress;
+        self
+    }
+
+    /// With a second origin, `origin-2`.
+    #[must_use]
+    pub fn standby(mut self) -> Self {
+        self.standby = true;
         self
     }
 
@@ -241,6 +254,9 @@ impl Builder {
         if self.counted {
             layout.origin.url.set_port(ports.take()?);
         }
+        if self.standby {
+            layout.standby = Some(Origin::on(&ports, "origin-2")?);
+        }
         self.start_in(layout, &folder, Some(certificate), Some(ports)).await
     }
 
@@ -267,7 +283,13 @@ impl Builder {
         let Origin { http, url, .. } = layout.origin;
         let proxy = if url == http { None } else { Some(Proxy::start(url, http).await?) };
         let mut control = self.spawn("nearcast-control", "control", &config::control(&common), folder)?;
-        let mut origin = self.spawn("nearcast-origin", "origin-1", &config::origin(&common), folder)?;
+        let mut origin =
+            self.spawn("nearcast-origin", "origin-1", &config::origin(&common, &layout.origin), folder)?;
+        let standby = layout.standby.as_ref();
+        let second = |origin: &Origin| {
+            self.spawn("nearcast-origin", origin.name, &config::origin(&common, origin), folder)
+        };
+        let mut standby = standby.map(second).transpose()?;
         let edges = layout
             .edges
             .iter()
@@ -275,15 +297,27 @@ impl Builder {
         let mut edges: Vec<Process> = edges.collect::<Result<_>>()?;
         let ops = [layout.control_ops, layout.origin.ops]
             .into_iter()
+            .chain(layout.standby.iter().map(|origin| origin.ops))
             .chain(layout.edges.iter().map(|edge| edge.ops));
-        let all = [&mut control, &mut origin].into_iter().chain(&mut edges);
+        let all = [&mut control, &mut origin].into_iter().chain(&mut standby).chain(&mut edges);
         for (process, ops) in all.zip(ops) {
             process.ready(ops).await?;
             (self.progress)(process.name());
         }
         let admin_token = ADMIN_TOKEN.to_owned();
         let folder = folder.to_owned();
-        Ok(World { layout, folder, certificate, control, origin, edges, proxy, admin_token, _ports: ports })
+        Ok(World {
+            layout,
+            folder,
+            certificate,
+            control,
+            origin,
+            standby,
+            edges,
+            proxy,
+            admin_token,
+            _ports: ports,
+        })
     }
 
     fn spawn(&self, program: &str, name: &str, config: &str, folder: &Path) -> Result<Process> {

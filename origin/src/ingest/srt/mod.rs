@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use nearcast_api::ChannelId;
-use nearcast_api::channel::Takeover;
 use nearcast_media::splice::Rank;
 use nearcast_service::backoff::Backoff;
 use nearcast_service::config::optional;
@@ -134,6 +133,14 @@ impl Listener {
     }
 }
 
+/// What a stream key opens.
+struct Opened {
+    channel: ChannelId,
+    /// Which of the channel's encoders it is for.
+    rank: Rank,
+    key: String,
+}
+
 impl Server {
     async fn receive(self) {
         let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
@@ -181,16 +188,17 @@ impl Server {
         let Some(accepted) = self.handshakes.conclusion((&shake, wants), (from, local), now, admit) else {
             return;
         };
-        let opened = accepted.and_then(|(accepted, (place, (channel, rank, quiet)))| {
+        let opened = accepted.and_then(|(accepted, (place, (opened, quiet)))| {
+            let Opened { channel, rank, key } = opened;
             let claim = self.context.channels.claim(&channel, rank, quiet);
             let claim = claim.map_err(|busy| {
                 self.context.board.refused(&channel, "busy", &busy.to_string());
                 Refusal::new(ServerRejectReason::Conflict, "busy", busy.to_string())
             })?;
-            Ok((accepted, place, channel, claim, rank == Rank::Backup))
+            Ok((accepted, place, channel, claim, (key, rank == Rank::Backup)))
         });
         match opened {
-            Ok((accepted, place, channel, claim, backup)) => {
+            Ok((accepted, place, channel, claim, (key, backup))) => {
                 let latency_ms = accepted.connection.settings.recv_tsbpd_latency.as_millis();
                 let encrypted = wants.key_size.is_some();
                 tracing::info!(%channel, peer = %from, latency_ms, encrypted, "an SRT publisher begins");
@@ -199,7 +207,7 @@ impl Server {
                 let (entry, packets) = self.sessions.insert(local, new);
                 let (encoder, ipv6) = (String::new(), from.is_ipv6());
                 let source = Source { protocol: "srt", encoder, ipv6, backup };
-                let publisher = self.context.publisher(&channel, claim, source);
+                let publisher = self.context.publisher(&channel, claim, source, &key);
                 let connection = Connection {
                     context: Arc::clone(&self.context),
                     channel,
@@ -221,8 +229,8 @@ impl Server {
         }
     }
 
-    /// The channel that a stream id opens, for which of its encoders, and how quiet another has to be to give way.
-    fn channel(&self, stream_id: &str) -> Result<(ChannelId, Rank, Duration), Refusal> {
+    /// The channel that a stream id opens, and how quiet another publisher has to be to give way.
+    fn channel(&self, stream_id: &str) -> Result<(Opened, Duration), Refusal> {
         let key = stream_id::key(stream_id).map_err(|refused| {
             let (code, reason) = match &refused {
                 stream_id::Refused::Missing => (ServerRejectReason::Unauthorized, "no_key"),
@@ -236,12 +244,8 @@ impl Server {
             let words = "unknown stream key: it has to be the key of a channel, as its page shows it";
             Refusal::new(ServerRejectReason::Unauthorized, "unknown_key", words.into())
         })?;
-        let takeover = snapshot.channels.get(channel).and_then(|channel| channel.settings.takeover);
-        let quiet = match takeover.unwrap_or_default() {
-            Takeover::Newest => Duration::ZERO,
-            Takeover::Refuse => self.context.config.takeover_after(),
-        };
-        Ok((channel.clone(), rank, quiet))
+        let quiet = self.context.quiet(&snapshot, channel);
+        Ok((Opened { channel: channel.clone(), rank, key: key.to_owned() }, quiet))
     }
 
     fn spawn(

@@ -59,7 +59,7 @@ impl Codec {
         }
     }
 
-    pub(super) fn decode(number: u8) -> Result<Self, Error> {
+    pub(crate) fn decode(number: u8) -> Result<Self, Error> {
         let known = [Self::Avc, Self::Hevc, Self::Av1, Self::Vp9, Self::Aac, Self::Opus, Self::Flac];
         known.into_iter().find(|codec| *codec as u8 == number).ok_or(Error::UnknownCodec(number))
     }

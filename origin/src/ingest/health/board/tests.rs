@@ -18,6 +18,7 @@ fn live(channel: &str, id: &str) -> node::Broadcast {
         channel: channel.parse().unwrap(),
         id: id.parse().unwrap(),
         started_at: 1,
+        taken_over_at: None,
         health: None,
     }
 }

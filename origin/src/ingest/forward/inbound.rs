@@ -1,0 +1,239 @@
+//! The receiving side: a publisher of a channel that is live here, whose frames come from another origin.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::stream;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode};
+use http_body_util::BodyExt;
+use nearcast_api::{ChannelId, Problem};
+use nearcast_media::Event;
+use nearcast_media::splice::Rank;
+use nearcast_service::http::{Body, Request, RequestBody, Response};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::super::health::Source;
+use super::super::publisher::Publisher;
+use super::super::{Context, access};
+use super::wire;
+use super::wire::Reply;
+use crate::metrics::{ReasonLabels, TrackLabels};
+use crate::transcode::wire::split;
+
+/// Answers `POST /forward/{channel}`.
+#[derive(Debug, Clone)]
+pub struct Inbound(pub(in crate::ingest) Arc<Context>);
+
+/// Why another origin's publisher is not taken.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("use POST")]
+    Method,
+    #[error("the stream key does not open this channel")]
+    Key,
+    #[error("the channel is not live here")]
+    NotLive,
+    #[error("this origin shuts down")]
+    Draining,
+    #[error("{0}")]
+    Busy(String),
+}
+
+/// Where frames for a channel are sent.
+pub(super) fn path(channel: &ChannelId) -> String {
+    format!("{PREFIX}{channel}")
+}
+
+impl Inbound {
+    /// Whether a request is for this door.
+    pub fn is_for(path: &str) -> bool {
+        path.starts_with(PREFIX)
+    }
+
+    pub async fn answer(&self, request: Request) -> Response {
+        let (parts, body) = request.into_parts();
+        let (channel, publisher) = match self.admit(&parts) {
+            Ok(admitted) => admitted,
+            Err(refusal) => return refusal.respond(),
+        };
+        let (replies, answers) = mpsc::channel(MAX_REPLIES);
+        let context = Arc::clone(&self.0);
+        let line = Line { context, channel, publisher, replies };
+        self.0.drain.spawn("publisher of another origin", line.run(body));
+        let answers = stream::unfold(answers, |mut answers| async { Some((answers.recv().await?, answers)) });
+        Response::new(Body::stream(answers))
+    }
+
+    fn admit(&self, request: &Parts) -> Result<(ChannelId, Publisher), Refusal> {
+        let context = &self.0;
+        if request.method != Method::POST {
+            return Err(Refusal::Method);
+        }
+        let bearer = request.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let key = bearer.and_then(|value| value.strip_prefix("Bearer ")).ok_or(Refusal::Key)?;
+        let snapshot = context.control.current();
+        let wanted = request.uri.path().strip_prefix(PREFIX);
+        let (channel, rank) = access::channel(&snapshot, key)
+            .filter(|(channel, _)| Some(channel.as_str()) == wanted)
+            .ok_or(Refusal::Key)?;
+        if context.drain.is_draining() {
+            return Err(Refusal::Draining);
+        }
+        // It has been asked for the broadcast that others know of, not for one of its own.
+        if !context.channels.has(channel) {
+            return Err(Refusal::NotLive);
+        }
+        let quiet = context.quiet(&snapshot, channel);
+        let claim = context.channels.claim(channel, rank, quiet);
+        let claim = claim.map_err(|busy| {
+            context.board.refused(channel, "busy", &busy.to_string());
+            Refusal::Busy(busy.to_string())
+        })?;
+        tracing::info!(%channel, ?rank, "a publisher of another origin begins");
+        let backup = rank == Rank::Backup;
+        let source = Source { protocol: "forwarded", encoder: String::new(), ipv6: false, backup };
+        Ok((channel.clone(), context.publisher(channel, claim, source, key)))
+    }
+}
+
+/// One publisher of another origin.
+struct Line {
+    context: Arc<Context>,
+    channel: ChannelId,
+    publisher: Publisher,
+    replies: mpsc::Sender<Result<Bytes, std::convert::Infallible>>,
+}
+
+impl Line {
+    async fn run(mut self, body: RequestBody) {
+        let context = Arc::clone(&self.context);
+        let ended = context.drain.unless_draining(self.converse(body)).await;
+        let (channel, draining) = (&self.channel, ended.is_none());
+        if draining {
+            // What the other origin has heard of last may be half a second old.
+            self.tell_position().await;
+        }
+        let (last, stops) = match ended {
+            Some(End::Stopped) => (None, true),
+            Some(End::Gone) => (None, false),
+            Some(End::Refused(reason, words)) => {
+                context.metrics.refused.get_or_create(&ReasonLabels { reason }).inc();
+                self.publisher.probe().refused(reason, &words);
+                (Some(Reply::Refused(words)), false)
+            }
+            Some(End::Over) => (Some(Reply::Over), true),
+            None => (Some(Reply::Leaving), false),
+        };
+        tracing::info!(%channel, ?last, "a publisher of another origin has gone");
+        if let Some(last) = last {
+            self.tell(&last).await;
+        }
+        if draining {
+            context.channels.leave(&self.channel, true);
+        }
+        if stops {
+            self.publisher.stop().await;
+        }
+    }
+
+    async fn converse(&mut self, mut body: RequestBody) -> End {
+        let mut stream = BytesMut::new();
+        let mut ticks = interval(WORD);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let idle = self.context.config.idle_timeout();
+        loop {
+            tokio::select! {
+                read = timeout(idle, body.frame()) => {
+                    let Ok(Some(Ok(frame))) = read else { return End::Gone };
+                    stream.extend_from_slice(&frame.into_data().unwrap_or_default());
+                    while let Some(message) = split(&mut stream).transpose() {
+                        let Ok(request) = message.and_then(wire::Request::decode) else {
+                            let reason = ReasonLabels { reason: "protocol" };
+                            self.context.metrics.failed.get_or_create(&reason).inc();
+                            return End::Gone;
+                        };
+                        if let Some(end) = self.take(request).await {
+                            return end;
+                        }
+                    }
+                }
+                () = self.publisher.taken() => {
+                    let words = "another publisher with the key has come: stop one of the two".to_owned();
+                    return End::Refused("taken_over", words);
+                }
+                _ = ticks.tick() => {
+                    if !self.context.channels.has(&self.channel) {
+                        return End::Over;
+                    }
+                    self.tell(&Reply::Air(self.publisher.is_on_air())).await;
+                    self.tell_position().await;
+                }
+            }
+        }
+    }
+
+    async fn take(&mut self, request: wire::Request) -> Option<End> {
+        let event = match request {
+            wire::Request::Config(config) => Event::Config(config),
+            wire::Request::Frame(track, frame) => {
+                self.context.metrics.frames.get_or_create(&TrackLabels::of(track)).inc();
+                Event::Frame(track, frame)
+            }
+            wire::Request::Stop => return Some(End::Stopped),
+        };
+        let taken = self.publisher.take(event).await;
+        taken.err().map(|breach| End::Refused(breach.reason, breach.to_string()))
+    }
+
+    async fn tell_position(&self) {
+        if let Some(handover) = self.context.channels.handover(&self.channel) {
+            self.tell(&Reply::Handover(handover)).await;
+        }
+    }
+
+    async fn tell(&self, reply: &Reply) {
+        let mut message = BytesMut::new();
+        reply.encode(&mut message);
+        let _gone = self.replies.send(Ok(message.freeze())).await;
+    }
+}
+
+/// Why a publisher of another origin is one no more.
+enum End {
+    Stopped,
+    Gone,
+    Refused(&'static str, String),
+    Over,
+}
+
+impl Refusal {
+    fn respond(&self) -> Response {
+        let status = match self {
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Key => StatusCode::FORBIDDEN,
+            Self::NotLive => StatusCode::NOT_FOUND,
+            Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy(_) => StatusCode::CONFLICT,
+        };
+        let problem = Problem {
+            status: status.as_u16(),
+            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            detail: self.to_string(),
+        };
+        // Three fields of text and number always become JSON.
+        let mut response = Response::new(serde_json::to_vec(&problem).unwrap_or_default().into());
+        *response.status_mut() = status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(Problem::CONTENT_TYPE));
+        response
+    }
+}
+
+const PREFIX: &str = "/forward/";
+/// How often the other origin is told where the broadcast stands.
+const WORD: Duration = Duration::from_millis(500);
+/// What waits while the other origin does not read; a publisher that is not heard any more ends by itself.
+const MAX_REPLIES: usize = 16;

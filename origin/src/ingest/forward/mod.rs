@@ -1,0 +1,143 @@
+//! A channel is live at one origin; what its publishers send to others is passed on to that one.
+//!
+//! ```text
+//! publisher -> this origin -- POST /forward/{channel} --> the origin that has the broadcast
+//!                          <-- where the broadcast stands --
+//! ```
+//!
+//! The stream key is what opens the door there too ([`inbound`]). When that origin is lost, the broadcast goes on here
+//! with the same name and numbers.
+
+mod inbound;
+mod outbound;
+pub mod wire;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use nearcast_api::snapshot::{Live, Snapshot};
+use nearcast_api::{ChannelId, NodeId};
+use nearcast_service::client::{self, Http};
+use nearcast_service::control;
+use nearcast_service::drain::Drain;
+use nearcast_service::metrics::Gauge;
+use tokio::time::timeout;
+
+use super::bounds::Breach;
+use super::tracks::Start;
+use crate::error::Result;
+use crate::package::{Channels, Claim, Feed, Handover};
+
+pub use inbound::Inbound;
+use outbound::Failure;
+
+/// Where publishers' frames go. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Forwarder(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    node: NodeId,
+    control: control::Client,
+    channels: Channels,
+    http: Http,
+    forwarded: Gauge,
+    drain: Drain,
+    /// What was heard last of broadcasts at other origins, and when.
+    heard: Mutex<BTreeMap<ChannelId, (Handover, Instant)>>,
+}
+
+impl Forwarder {
+    /// For the origin called `node`; `ca` as `control.ca`.
+    ///
+    /// # Errors
+    /// `ca` is unusable.
+    pub fn new(
+        node: NodeId,
+        ca: &std::path::Path,
+        control: control::Client,
+        channels: Channels,
+        forwarded: Gauge,
+        drain: Drain,
+    ) -> Result<Self> {
+        let connect_timeout_ms = CONNECT.as_millis() as u64;
+        let http = Http::new(&client::Config {
+            ca: ca.to_owned(),
+            connect_timeout_ms,
+            ..client::Config::default()
+        })?;
+        let heard = Mutex::default();
+        Ok(Self(Arc::new(Inner { node, control, channels, http, forwarded, drain, heard })))
+    }
+
+    /// Takes a publisher into the channel's broadcast, wherever it is, or begins one.
+    ///
+    /// # Errors
+    /// The origin where the channel is live does not take it, and why.
+    pub(super) async fn begin(&self, claim: &Claim, key: &str, start: &Start) -> Result<Feed, Breach> {
+        let channel = claim.channel();
+        if !self.0.channels.has(channel)
+            && let Some((origin, urls)) = self.elsewhere(channel).await
+        {
+            match self.open(channel, key, &urls).await {
+                Ok(feed) => {
+                    tracing::info!(%channel, %origin, "a publisher's frames go to the origin where its channel is live");
+                    for config in start.video.iter().chain(&start.audio) {
+                        let _lost_at_once = feed.configure(config.clone()).await;
+                    }
+                    return Ok(feed);
+                }
+                Err(Failure::Refused(words)) => return Err(Breach::elsewhere(words)),
+                Err(Failure::Unreachable(why)) => {
+                    tracing::warn!(%channel, %origin, "cannot pass a publisher's frames on: {why}");
+                }
+            }
+        }
+        let newest = start.backlog.iter().map(|(_, frame)| frame.dts).max().unwrap_or(0);
+        let lost = self.heard().remove(channel).filter(|(_, heard)| heard.elapsed() < FRESH);
+        Ok(claim.begin(start.video.clone(), start.audio.clone(), newest, lost))
+    }
+
+    /// The other origin where the channel is live, and how it is reached.
+    async fn elsewhere(&self, channel: &ChannelId) -> Option<(NodeId, Vec<String>)> {
+        let mut snapshots = self.0.control.watch();
+        let live = |snapshot: &Snapshot| snapshot.channels.get(channel)?.live.clone();
+        // It is said to be live here, and is not: that is from before a restart, and news must be on its way.
+        let stale = |snapshot: &Arc<Snapshot>| live(snapshot).is_some_and(|live| live.origin == self.0.node);
+        let _no_news = timeout(NEWS, snapshots.wait_for(|snapshot| !stale(snapshot))).await;
+        let snapshot = self.0.control.current();
+        let Live { origin, .. } = live(&snapshot).filter(|live| live.origin != self.0.node)?;
+        let urls = snapshot.nodes.get(&origin)?.spec.urls.clone();
+        Some((origin, urls))
+    }
+
+    /// Leaves channels to other origins that have them since later than we, until the drain.
+    pub async fn heed(self) {
+        let Inner { node, control, channels, drain, .. } = &*self.0;
+        let mut snapshots = control.watch();
+        while let Some(Ok(())) = drain.unless_draining(snapshots.changed()).await {
+            let snapshot = Arc::clone(&snapshots.borrow_and_update());
+            for mine in channels.live() {
+                let live = snapshot.channels.get(&mine.channel).and_then(|channel| channel.live.as_ref());
+                let Some(live) = live.filter(|live| live.origin != *node) else { continue };
+                if (live.since(), &live.broadcast) > (mine.since(), &mine.id) {
+                    let Live { origin, broadcast, .. } = live;
+                    tracing::warn!(channel = %mine.channel, %origin, %broadcast, "another origin has the channel now");
+                    channels.leave(&mine.channel, *broadcast == mine.id);
+                }
+            }
+        }
+    }
+
+    fn heard(&self) -> MutexGuard<'_, BTreeMap<ChannelId, (Handover, Instant)>> {
+        self.0.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Origins are near each other, and viewers wait.
+const CONNECT: Duration = Duration::from_secs(1);
+/// After this long without a word nobody still watches that broadcast.
+const FRESH: Duration = Duration::from_secs(15);
+/// What changed while this origin was away comes with the first answer of the control plane.
+const NEWS: Duration = Duration::from_secs(2);

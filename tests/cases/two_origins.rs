@@ -1,0 +1,134 @@
+//! Two origins: a channel's encoders publish to either, and its broadcast outlives the one that has it.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use nearcast_tests::client::{Client, Protocol};
+use nearcast_tests::metrics::Samples;
+use nearcast_tests::player::{Followed, Rendition, Until, follow, renditions};
+use nearcast_tests::process::{Process, Program};
+use nearcast_tests::publisher::Feed;
+use nearcast_tests::world::World;
+use serde_json::json;
+
+/// The first encoder publishes to `origin-1`, the one that stands by to `origin-2`, and both are heard.
+struct Show {
+    world: World,
+    key: String,
+    first: Process,
+    _backup: Process,
+    viewer: Client,
+    source: Rendition,
+}
+
+impl Show {
+    async fn begin(name: &str) -> Result<Self> {
+        let settings = "[transcode]\nenabled = false\n[failover]\nfailback = 4\n";
+        let world = World::builder(name).edges(["eu-1"]).standby();
+        let mut world = world.setting("origin-1", settings).setting("origin-2", settings).start().await?;
+        let key = world.channel("demo").await?;
+        let admin = world.admin().await?;
+        let made = admin.send(http::Method::POST, "/channels/demo/keys", &json!({ "backup": true })).await?;
+        let made: serde_json::Value = serde_json::from_slice(&made.expect(201)?.body)?;
+        let backup_key = made["key"].as_str().context("no key")?;
+        let first = world.publish("demo", &key, &Feed::pattern(360)).await?;
+        let second = world.layout.standby.clone().context("no second origin")?;
+        let url = format!("rtmp://{}/live/{backup_key}", second.rtmp);
+        let backup = Feed::pattern(360).publish(&url, "publisher-backup", &world.logs())?;
+        let passed_on = async || {
+            let samples = Samples::read(second.ops).await;
+            samples.is_ok_and(|samples| samples.sum("nearcast_ingest_forwarded", &[]) == 1.0)
+        };
+        world.standby.as_mut().context("no second origin")?.until("passing frames on", passed_on).await?;
+        let viewer = world.viewer("eu-1", Protocol::H2).await?;
+        let source = renditions(&viewer, "demo").await?.swap_remove(0);
+        Ok(Self { world, key, first, _backup: backup, viewer, source })
+    }
+
+    /// What the second origin has gone on with.
+    async fn takeovers(&self) -> Result<f64> {
+        let second = self.world.layout.standby.as_ref().context("no second origin")?;
+        Ok(Samples::read(second.ops).await?.sum("nearcast_package_takeovers_total", &[]))
+    }
+}
+
+/// Seconds between the dates of one segment and the next, less what the one lasts.
+fn holes(followed: &Followed) -> Vec<f64> {
+    let ends = followed.segments.iter().filter_map(|segment| Some(segment.date? + segment.duration));
+    let dates = followed.segments.iter().skip(1).filter_map(|segment| segment.date);
+    dates.zip(ends).map(|(date, end)| date - end).collect()
+}
+
+#[tokio::test]
+async fn a_backup_at_another_origin_takes_over_when_the_first_encoder_is_killed() -> Result<()> {
+    let mut show = Show::begin("two-encoders").await?;
+    let viewer = show.world.viewer("eu-1", Protocol::H1).await?;
+    let watching = follow(&viewer, &show.source, Until::Segments(10));
+    let failing = async {
+        follow(&show.viewer, &show.source, Until::Segments(2)).await?;
+        show.first.kill().await
+    };
+    let (followed, ()) = tokio::try_join!(watching, failing)?;
+    let followed = followed.strict()?;
+    let holes = holes(&followed);
+    ensure!(holes.iter().all(|hole| hole.abs() < 0.1), "media is missing: {holes:?}");
+    ensure!(followed.segments.iter().any(|segment| segment.discontinuity), "nobody took over");
+    ensure!(show.takeovers().await? == 0.0, "the broadcast stays where it is");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_broadcast_goes_on_at_the_second_origin_when_the_first_is_killed() -> Result<()> {
+    let mut show = Show::begin("lost-origin").await?;
+    let viewer = show.world.viewer("eu-1", Protocol::H2).await?;
+    let watching = follow(&viewer, &show.source, Until::Segments(16));
+    let losing = async {
+        follow(&show.viewer, &show.source, Until::Segments(3)).await?;
+        show.world.origin.kill().await?;
+        show.first.ended(Duration::from_secs(10)).await?;
+        follow(&show.viewer, &show.source, Until::Segments(3)).await?;
+        // It comes back, and with it the first encoder: its frames go where the broadcast is now.
+        let file = show.world.folder.join("config/origin-1.toml");
+        let args = ["--config".to_owned(), file.to_string_lossy().into_owned()];
+        let again = Program::ours("nearcast-origin")?.named("origin-1-again").args(args);
+        let mut origin = again.start(&show.world.logs())?;
+        origin.ready(show.world.layout.origin.ops).await?;
+        let again = Feed::pattern(360);
+        let publisher = again.publish(&show.world.rtmp(&show.key), "publisher-again", &show.world.logs())?;
+        Ok((origin, publisher))
+    };
+    let (followed, (mut origin, mut publisher)) = tokio::try_join!(watching, losing)?;
+    ensure!(origin.running() && publisher.running(), "{}", publisher.last_words());
+    let followed = followed.strict_but_for_a_lost_origin()?;
+    let now = renditions(&viewer, "demo").await?.swap_remove(0);
+    ensure!(now.path == show.source.path, "viewers were sent to another broadcast: {}", now.path);
+    let holes = holes(&followed);
+    // At most a keyframe interval, where the origin was lost.
+    ensure!(holes.iter().all(|hole| *hole > -0.1 && *hole < 2.5), "media is missing: {holes:?}");
+    ensure!(holes.iter().filter(|hole| **hole > 0.1).count() <= 1, "media is missing: {holes:?}");
+    let numbers: Vec<u64> = followed.segments.iter().map(|segment| segment.msn).collect();
+    ensure!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "numbers are {numbers:?}");
+    ensure!(show.takeovers().await? == 1.0, "the broadcast went on elsewhere once");
+    let back = Samples::read(show.world.layout.origin.ops).await?;
+    ensure!(back.sum("nearcast_ingest_forwarded", &[]) == 1.0, "the first encoder's frames are passed on");
+    ensure!(back.sum("nearcast_package_broadcasts_total", &[]) == 0.0, "no other broadcast has begun");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_broadcast_goes_on_at_the_second_origin_when_the_first_is_stopped() -> Result<()> {
+    let mut show = Show::begin("drained-origin").await?;
+    let viewer = show.world.viewer("eu-1", Protocol::H2).await?;
+    let watching = follow(&viewer, &show.source, Until::Segments(10));
+    let stopping = async {
+        follow(&show.viewer, &show.source, Until::Segments(3)).await?;
+        show.world.origin.stop(Duration::from_secs(15)).await
+    };
+    let (followed, status) = tokio::try_join!(watching, stopping)?;
+    ensure!(status.success(), "the origin ended with {status}");
+    let followed = followed.strict_but_for_a_lost_origin()?;
+    let holes = holes(&followed);
+    ensure!(holes.iter().all(|hole| *hole > -0.1 && *hole < 2.5), "media is missing: {holes:?}");
+    ensure!(show.takeovers().await? == 1.0, "the broadcast went on elsewhere once");
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! What following a rendition brought, and which rules it broke.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use super::findings::Findings;
+use super::playlist::Segment;
+
+/// What was seen of a rendition.
+#[derive(Debug)]
+pub struct Followed {
+    /// Initialization section and whole segments in order: a file that any decoder reads.
+    pub media: Vec<u8>,
+    pub segments: Vec<Segment>,
+    pub parts: usize,
+    /// Delta updates that were applied.
+    pub deltas: usize,
+    /// Program date of the media's time zero, seconds since the Unix epoch: the same on all renditions.
+    pub epoch: f64,
+    /// Longest time from asking for the next playlist to having it.
+    pub slowest_reload: Duration,
+    pub findings: Findings,
+}
+
+impl Followed {
+    /// The run itself if no rule was broken; otherwise an error that lists what was.
+    pub fn strict(self) -> Result<Self> {
+        if !self.findings.is_empty() {
+            bail!("rules of LL-HLS were broken:\n{}", self.findings);
+        }
+        Ok(self)
+    }
+
+    /// The same for a run whose origin was lost with all that it had: nobody has the segments before any more, nor the
+    /// part that it was about to make.
+    pub fn strict_but_for_a_lost_origin(mut self) -> Result<Self> {
+        self.findings.forgive(&["segments were removed and", "the hinted part was answered 502"]);
+        self.strict()
+    }
+}
