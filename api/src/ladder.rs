@@ -15,6 +15,12 @@ pub struct Ladder {
     /// when the list is empty: then viewers get the source alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<Vec<Step>>,
+    /// Take the lower renditions from the publisher, who sends further video tracks in one Enhanced RTMP connection (OBS:
+    /// multitrack video; FFmpeg 8 and later: several `-map`): at most 6, each named by its height, `480p`. They are
+    /// passed on as they come, so their keyframes must be where those of the first track are. No pictures are encoded
+    /// then, whatever `steps` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_publisher: Option<bool>,
     /// Further renditions of the audio in AAC, at most 3. The lowest goes with the lowest rendition of the video, the
     /// next with the one above it, and so on; the source, and all that are left, go with the best audio.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -227,5 +233,7 @@ mod tests {
         let none: Ladder = serde_json::from_str(r#"{"steps":[]}"#).unwrap();
         assert_eq!(none.steps, Some(vec![]));
         assert_eq!(serde_json::to_string(&Ladder::default()).unwrap(), "{}");
+        let own: Ladder = serde_json::from_str(r#"{"from_publisher":true}"#).unwrap();
+        assert_eq!((own.from_publisher, own.check()), (Some(true), Ok(())));
     }
 }

@@ -5,17 +5,21 @@
 )]
 
 mod enhanced;
+mod further;
 mod names;
 mod track;
+
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 
 use crate::cursor::Cursor;
 use crate::timeline::{Clock, Timeline};
-use crate::{Config, Error, Event, Frame, Result, Track};
-use enhanced::{Body, Packet};
-use track::Video;
+use crate::{Config, Error, Event, Frame, Piece, Result, Track};
+use enhanced::{Body, Message, Packet};
+use further::Further;
 pub(crate) use track::{AUDIO_CODECS, VIDEO_CODECS};
+use track::{Stream, Video};
 
 /// Turns the audio and video messages of one publisher into configurations and frames.
 ///
@@ -24,14 +28,13 @@ pub(crate) use track::{AUDIO_CODECS, VIDEO_CODECS};
 #[derive(Debug)]
 pub struct Demuxer {
     timeline: Timeline,
-    video: Option<Video>,
-    /// The newest configuration that was given out.
-    announced: Option<Config>,
+    video: Stream,
+    further: Further,
     audio: Option<Config>,
     /// Decoding time of the newest frame of each track: video, audio.
     newest: [i64; 2],
     /// Behind the event that was returned.
-    next: Option<Event>,
+    next: VecDeque<Event>,
     faults: Faults,
 }
 
@@ -44,26 +47,35 @@ pub struct Faults {
     pub steps_back: u64,
     /// Frames that came before the configuration of their track and were dropped.
     pub early_frames: u64,
-    /// Frames and configurations of second tracks and further ones, which are left out.
+    /// Frames and configurations of second tracks and further ones that are left out.
     pub other_tracks: u64,
+    /// Frames and configurations of further video tracks that are taken, but could not be read, had no configuration, or
+    /// lay ten seconds away from the first track's, and were dropped.
+    pub lost_further: u64,
 }
 
 impl Demuxer {
     pub fn new() -> Self {
         Self {
             timeline: Timeline::new(CLOCK),
-            video: None,
-            announced: None,
+            video: Stream::default(),
+            further: Further::default(),
             audio: None,
             newest: [0; 2],
-            next: None,
+            next: VecDeque::new(),
             faults: Faults::default(),
         }
     }
 
+    /// Takes further video tracks as well, at most so many: what they have comes as [`Event::Further`].
+    #[must_use]
+    pub fn with_further(self, limit: usize) -> Self {
+        Self { further: Further::new(limit), ..self }
+    }
+
     /// Takes the body of a video message (Adobe FLV 10.1 §E.4.3, Enhanced RTMP v2) and its timestamp in milliseconds.
     /// Frames hold a slice of `body`, but for NAL units whose lengths do not have 4 bytes. When it returns an event,
-    /// [`Demuxer::poll_event`] may have another.
+    /// [`Demuxer::poll_event`] may have others.
     ///
     /// # Errors
     /// [`Error::UnsupportedCodec`] for anything but H.264, HEVC, AV1 and VP9; [`Error::Malformed`] for damage.
@@ -74,9 +86,14 @@ impl Demuxer {
         }
         let head = cursor.u8()?;
         if head & EX_HEADER != 0 {
-            let message = enhanced::read(Track::Video, head, &mut cursor, &body)?;
-            self.faults.other_tracks = self.faults.other_tracks.saturating_add(message.others);
-            return message.body.map_or(Ok(None), |body| self.enhanced_video(timestamp_ms, body));
+            let Message { body, others, surplus } = enhanced::read(Track::Video, head, &mut cursor, &body)?;
+            let first = body.map_or(Ok(None), |body| self.enhanced_video(timestamp_ms, body))?;
+            let Self { timeline, further, next, faults, .. } = self;
+            faults.other_tracks = faults.other_tracks.saturating_add(surplus);
+            for other in others {
+                further.take(other, timestamp_ms, timeline, faults, next);
+            }
+            return Ok(first.or_else(|| self.next.pop_front()));
         }
         if head >> 4 == COMMAND_FRAME {
             return Ok(None);
@@ -108,9 +125,11 @@ impl Demuxer {
         match head >> 4 {
             AAC => {}
             ENHANCED_AUDIO => {
-                let message = enhanced::read(Track::Audio, head, &mut cursor, &body)?;
-                self.faults.other_tracks = self.faults.other_tracks.saturating_add(message.others);
-                return message.body.map_or(Ok(None), |body| self.enhanced_audio(timestamp_ms, body));
+                let Message { body, others, surplus } =
+                    enhanced::read(Track::Audio, head, &mut cursor, &body)?;
+                let others = u64::try_from(others.len()).unwrap_or(u64::MAX).saturating_add(surplus);
+                self.faults.other_tracks = self.faults.other_tracks.saturating_add(others);
+                return body.map_or(Ok(None), |body| self.enhanced_audio(timestamp_ms, body));
             }
             other => return Err(names::audio(other)),
         }
@@ -127,9 +146,10 @@ impl Demuxer {
         }
     }
 
-    /// What follows the event that was returned last: the frame that brought the configuration with it.
+    /// What follows the event that was returned last: the frame that brought the configuration with it, and what the
+    /// message had of further tracks.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.next.take()
+        self.next.pop_front()
     }
 
     /// What was put right so far.
@@ -165,9 +185,7 @@ impl Demuxer {
     }
 
     fn video_config(&mut self, codec: [u8; 4], record: &Bytes) -> Result<Option<Event>> {
-        let video = self.video.insert(Video::start(codec, record)?);
-        let news = video.config().filter(|config| self.announced.as_ref() != Some(*config)).cloned();
-        Ok(news.map(|config| Event::Config(self.announced.insert(config).clone())))
+        Ok(self.video.start(codec, record)?.map(Event::Config))
     }
 
     fn audio_config(&mut self, codec: [u8; 4], record: &Bytes) -> Result<Option<Event>> {
@@ -177,10 +195,10 @@ impl Demuxer {
     }
 
     fn picture(&mut self, stamp: Stamp, composition_ms: i64, payload: &Bytes) -> Result<Option<Event>> {
-        let Some(video) = &mut self.video else {
+        if !self.video.is_started() {
             self.faults.early_frames = self.faults.early_frames.saturating_add(1);
             return Ok(None);
-        };
+        }
         if payload.is_empty() {
             return Ok(None);
         }
@@ -191,19 +209,18 @@ impl Demuxer {
                 problem: "the composition time is more than ten seconds",
             });
         }
-        let Some(picture) = video.picture(payload)? else {
+        let Some((picture, news)) = self.video.picture(payload)? else {
             self.faults.early_frames = self.faults.early_frames.saturating_add(1);
             return Ok(None);
         };
-        let news = video.config().filter(|config| self.announced.as_ref() != Some(*config)).cloned();
         let (dts, intended) = self.place(Track::Video, stamp);
         let pts = intended.saturating_add(ticks(composition_ms)).max(dts);
         let frame = Frame { dts, pts, keyframe: picture.keyframe, data: picture.data };
         let frame = Event::Frame(Track::Video, frame);
         Ok(Some(match news {
             Some(config) => {
-                self.next = Some(frame);
-                Event::Config(self.announced.insert(config).clone())
+                self.next.push_back(frame);
+                Event::Config(config)
             }
             None => frame,
         }))
@@ -228,7 +245,7 @@ impl Demuxer {
         let Faults { jumps, steps_back, .. } = &mut self.faults;
         *jumps = jumps.saturating_add(u64::from(time.jumped));
         *steps_back = steps_back.saturating_add(u64::from(time.stepped_back));
-        let fraction = i64::from(stamp.nanoseconds).saturating_mul(TICKS_PER_MS).div_euclid(NANOS_PER_MS);
+        let fraction = stamp.fraction();
         let [video, audio] = &mut self.newest;
         let newest = match track {
             Track::Video => video,
@@ -248,8 +265,9 @@ impl Default for Demuxer {
 /// Fuzz body: any run of messages gives frames in order or errors. Each message is: a byte whose lowest bit is
 /// the track, four of timestamp, one of length, and the body.
 pub fn fuzz(data: &[u8]) {
-    let mut demuxer = Demuxer::new();
+    let mut demuxer = Demuxer::new().with_further(2);
     let mut last = [i64::MIN; 2];
+    let mut others = std::collections::BTreeMap::new();
     let mut cursor = Cursor::new("fuzz input", data);
     while let (Ok(track), Ok(timestamp), Ok(length)) = (cursor.u8(), cursor.u32(), cursor.u8()) {
         let Ok(body) = cursor.take(usize::from(length)).map(Bytes::copy_from_slice) else { break };
@@ -257,14 +275,19 @@ pub fn fuzz(data: &[u8]) {
             0 => demuxer.video(timestamp, body),
             _ => demuxer.audio(timestamp, body),
         };
-        let next = demuxer.poll_event();
-        assert!(next.is_none() || matches!(event, Ok(Some(Event::Config(_)))));
-        for event in [event.unwrap_or(None), next].into_iter().flatten() {
-            let Event::Frame(track, frame) = event else { continue };
-            let last = if track == Track::Video { &mut last[0] } else { &mut last[1] };
+        let mut next = event.unwrap_or(None);
+        while let Some(event) = next {
+            next = demuxer.poll_event();
+            let (last, frame) = match event {
+                Event::Frame(Track::Video, frame) => (&mut last[0], frame),
+                Event::Frame(Track::Audio, frame) => (&mut last[1], frame),
+                Event::Further(id, Piece::Frame(frame)) => (others.entry(id).or_insert(i64::MIN), frame),
+                Event::Further(_, Piece::Config(_)) | Event::Config(_) => continue,
+            };
             assert!(frame.dts >= 0 && frame.dts >= *last && frame.pts >= frame.dts && !frame.data.is_empty());
             *last = frame.dts;
         }
+        assert!(others.len() <= 2 && demuxer.poll_event().is_none());
     }
 }
 
@@ -279,6 +302,11 @@ struct Stamp {
 impl Stamp {
     fn of(timestamp_ms: u32) -> Self {
         Self { timestamp_ms, nanoseconds: 0 }
+    }
+
+    /// Its nanoseconds in ticks.
+    fn fraction(self) -> i64 {
+        i64::from(self.nanoseconds).saturating_mul(TICKS_PER_MS).div_euclid(NANOS_PER_MS)
     }
 }
 

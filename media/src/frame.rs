@@ -138,6 +138,15 @@ pub enum Event {
     /// The first, or another, configuration of a track; frames that follow need it.
     Config(Config),
     Frame(Track, Frame),
+    /// What a further video track has, the same picture in another size, by the track's number: 1 or more.
+    Further(u8, Piece),
+}
+
+/// What a further video track sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    Config(Config),
+    Frame(Frame),
 }
 
 /// Which of a publisher's two elementary streams a frame belongs to.

@@ -26,4 +26,4 @@ pub mod vtt;
 mod window;
 
 pub use error::{Error, Result};
-pub use frame::{Config, Event, Frame, Picture, Sound, Track};
+pub use frame::{Config, Event, Frame, Picture, Piece, Sound, Track};

@@ -76,6 +76,9 @@ pub struct Spec {
     pub max_frame_rate: Option<u16>,
     /// List it in the multivariant playlist before it has anything to play.
     pub listed_from_start: bool,
+    /// Video that the publisher itself sends beside the leader's, at the same time: where it is missing, it is for good,
+    /// and its bitstream knows its frame rate.
+    pub own: bool,
 }
 
 /// What a frame led to.

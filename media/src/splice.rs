@@ -5,13 +5,15 @@
 //! repeated with silence (the slate) until one is back or the grace is over. It reads no clock: `now` is an argument,
 //! in [`CLOCK`] ticks from any beginning.
 
+mod further;
 mod slate;
 mod source;
 
 use std::collections::VecDeque;
 
 use crate::frame::CLOCK;
-use crate::{Config, Frame, Track};
+use crate::{Config, Frame, Piece, Track};
+use further::Further;
 use slate::Slate;
 use source::{Entry, Source};
 
@@ -46,6 +48,9 @@ pub enum Output {
         audio: Option<Config>,
     },
     Frame(Track, Frame),
+    /// The same of the source's further video track of this number. A configuration that changes comes right after a
+    /// splice.
+    Further(u8, Piece),
     /// This source is on the air now.
     OnAir(Id),
     /// None is: the slate begins, another sequence of frames, whose video is the operator's picture of this
@@ -68,6 +73,7 @@ pub struct Splicer {
     sources: Vec<Source>,
     on_air: Option<OnAir>,
     slate: Slate,
+    further: Further,
     /// The broadcast's time less `now`, as the newest leading frame from a source had it; and when that came.
     edge: Option<(i64, i64)>,
     /// Since when there has been no source.
@@ -99,6 +105,7 @@ impl Splicer {
             sources: Vec::new(),
             on_air: None,
             slate: Slate::default(),
+            further: Further::default(),
             edge: None,
             alone: Some(now),
             ended: false,
@@ -141,6 +148,11 @@ impl Splicer {
     /// A source has sent a frame, in its own time.
     pub fn push(&mut self, id: Id, track: Track, frame: Frame, now: i64) {
         self.take(id, Entry::Frame(track, frame), now);
+    }
+
+    /// A source has sent a configuration or a frame of a further video track, in its own time.
+    pub fn further(&mut self, id: Id, track: u8, piece: Piece, now: i64) {
+        self.take(id, Entry::Further(track, piece), now);
     }
 
     /// A source has gone; `stopped` when it has said so.
@@ -237,6 +249,7 @@ impl Splicer {
         let Some((dts, at)) = source.begins_at(since) else { return };
         source.forget_before(since);
         let (rank, video, audio) = (source.rank, source.video.clone(), source.audio.clone());
+        let further = source.further.clone();
         let from = match (self.edge, self.slate.end(self.leader)) {
             // Where it would be, had nothing failed; never before what has been shown.
             (Some((edge, _)), Some(end)) => {
@@ -253,6 +266,7 @@ impl Splicer {
         let on_air = OnAir { id, rank, offset: from - dts, from };
         self.on_air = Some(on_air);
         self.outputs.push_back(Output::OnAir(id));
+        self.outputs.extend(self.further.begin(further));
         self.drain(on_air, now);
     }
 
@@ -274,7 +288,14 @@ impl Splicer {
                         }
                     }
                 }
+                Entry::Further(track, piece) => {
+                    self.outputs.extend(self.further.take(track, piece, on_air.offset, on_air.from));
+                }
                 Entry::Frame(track, mut frame) => {
+                    if track == self.leader && frame.keyframe && self.further.is_changing() {
+                        self.splice(None, None);
+                        self.outputs.extend(self.further.change());
+                    }
                     frame.dts += on_air.offset;
                     frame.pts += on_air.offset;
                     if track != self.leader && frame.pts < on_air.from && self.slate.end(track).is_some() {

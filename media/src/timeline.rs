@@ -116,6 +116,21 @@ impl Timeline {
         position.last = Some(Last { raw, unwrapped, dts, step });
         Placed { dts, intended, jumped, stepped_back }
     }
+
+    /// Where a further video track's frame of this timestamp lies, in ticks: where the video's would. It is not kept from
+    /// falling, and may be negative. `None` where that is further away from the video than any pause: one of the two
+    /// has jumped, and the video leads.
+    pub(crate) fn place_beside(&mut self, raw: i64) -> Option<i64> {
+        let clock = self.clock;
+        let main = if self.video.last.is_some() { self.video } else { self.audio };
+        let unwrapped =
+            main.last.map_or(raw, |last| last.unwrapped.saturating_add(clock.difference(raw, last.raw)));
+        let origin = *self.origin.get_or_insert(unwrapped);
+        let time = unwrapped.saturating_sub(origin).saturating_add(main.shift);
+        let near =
+            |last: Last| time.saturating_sub(last.dts).unsigned_abs() <= clock.ms(MAX_GAP_MS).unsigned_abs();
+        main.last.is_none_or(near).then_some(time)
+    }
 }
 
 /// Encoders that stamp frames by arrival may go back by a few frames; more is another clock.

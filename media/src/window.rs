@@ -171,6 +171,13 @@ impl Window {
         Some(&whole.or(open.map(|open| &open.open.head))?.map.as_ref()?.uri)
     }
 
+    /// Whether there is anything of these segments.
+    pub(crate) fn has_media(&self, segments: std::ops::Range<u64>) -> bool {
+        let open = self.open.as_ref().filter(|open| !open.parts.is_empty()).map(|open| open.start.msn);
+        let whole = self.whole.iter().rev().filter(|whole| !whole.segment.gap).map(|whole| whole.msn);
+        open.into_iter().chain(whole).any(|msn| segments.contains(&msn))
+    }
+
     /// How much media is listed, once there is enough of it.
     pub(crate) fn depth(&self) -> Duration {
         self.listed.max(self.least_listed())

@@ -359,6 +359,7 @@ fn recorded(file: &'static [u8]) -> (Bytes, Vec<Frame>) {
                 match found {
                     Event::Config(config) => record = config.record(),
                     Event::Frame(_, frame) => frames.push(frame),
+                    Event::Further(..) => panic!("nobody wants it"),
                 }
                 event = demuxer.poll_event();
             }

@@ -187,7 +187,7 @@ mod tests {
 
     fn at(msn: u64, time: i64, previous_end: i64, discontinuity: bool) -> Cut {
         let discontinuities = u64::from(discontinuity);
-        Cut { msn, time, pts: time, previous_end, discontinuity, discontinuities }
+        Cut { msn, time, pts: time, previous_end, discontinuity, independent: true, discontinuities }
     }
 
     fn of(lengths: &[i64]) -> Vec<(u64, i64, Option<i64>)> {

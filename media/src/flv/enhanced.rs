@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::cursor::Cursor;
 use crate::{Result, Track};
 
-/// What a body holds of the track that is taken.
+/// What a body holds of a track.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Body {
     /// FourCC.
@@ -34,10 +34,12 @@ pub(super) enum Packet {
 /// What was read.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Message {
-    /// Nothing where the message is about other tracks, or no frame at all.
+    /// Of the first track. Nothing where the message is about other tracks, or no frame at all.
     pub(super) body: Option<Body>,
-    /// Tracks that are left out.
-    pub(super) others: u64,
+    /// Of other tracks, by their numbers.
+    pub(super) others: Vec<(u8, Body)>,
+    /// More of those than a message may have.
+    pub(super) surplus: u64,
 }
 
 /// Reads a body behind its first byte, `head`; `cursor` is at the second byte of `whole`.
@@ -72,7 +74,10 @@ pub(super) fn read(track: Track, head: u8, cursor: &mut Cursor<'_>, whole: &Byte
         let codec = cursor.array()?;
         let payload = slice(cursor.rest());
         let packet = kind(is_video, packet, cursor)?;
-        return Ok(Message { body: Some(Body { codec, packet, payload, nanoseconds }), others: 0 });
+        return Ok(Message {
+            body: Some(Body { codec, packet, payload, nanoseconds }),
+            ..Message::default()
+        });
     }
     let kinds = cursor.u8()?;
     let (mode, packet) = (kinds >> 4, kind(is_video, kinds & 0x0f, cursor)?);
@@ -94,10 +99,13 @@ pub(super) fn read(track: Track, head: u8, cursor: &mut Cursor<'_>, whole: &Byte
             let length = usize::try_from(cursor.u24()?).unwrap_or(usize::MAX);
             cursor.take(length)?
         };
+        let body = Body { codec, packet, payload: slice(payload), nanoseconds };
         if id == TAKEN && message.body.is_none() {
-            message.body = Some(Body { codec, packet, payload: slice(payload), nanoseconds });
+            message.body = Some(body);
+        } else if message.others.len() < MAX_OTHERS {
+            message.others.push((id, body));
         } else {
-            message.others = message.others.saturating_add(1);
+            message.surplus = message.surplus.saturating_add(1);
         }
         if mode == ONE_TRACK || cursor.is_empty() {
             return Ok(message);
@@ -118,6 +126,8 @@ fn kind(is_video: bool, packet: u8, cursor: &Cursor<'_>) -> Result<Packet> {
 
 /// The track with the highest priority; messages without a track number are about it, too.
 const TAKEN: u8 = 0;
+/// No encoder has as many; empty ones would cost more than the message has bytes.
+const MAX_OTHERS: usize = 16;
 const COMMAND_FRAME: u8 = 5;
 /// Of video; the same value is an audio track's channel order.
 const METADATA: u8 = 4;

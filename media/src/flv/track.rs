@@ -29,9 +29,47 @@ pub(super) struct Picture {
     pub(super) keyframe: bool,
 }
 
+/// A video track as its messages tell it.
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    video: Option<Video>,
+    /// The newest configuration that was given out.
+    announced: Option<Config>,
+}
+
+impl Stream {
+    /// Takes a sequence header, and gives the configuration where that is news.
+    pub(super) fn start(&mut self, codec: [u8; 4], record: &Bytes) -> Result<Option<Config>> {
+        self.video = Some(Video::start(codec, record)?);
+        Ok(self.news())
+    }
+
+    /// There has been a sequence header.
+    pub(super) fn is_started(&self) -> bool {
+        self.video.is_some()
+    }
+
+    /// Takes the next frame, and gives the configuration that it brings where that is news; `None` while it cannot be
+    /// decoded.
+    pub(super) fn picture(&mut self, payload: &Bytes) -> Result<Option<(Picture, Option<Config>)>> {
+        let Some(video) = &mut self.video else { return Ok(None) };
+        let Some(picture) = video.picture(payload)? else { return Ok(None) };
+        Ok(Some((picture, self.news())))
+    }
+
+    fn news(&mut self) -> Option<Config> {
+        let config = self.video.as_ref()?.config.as_ref()?;
+        if self.announced.as_ref() == Some(config) {
+            return None;
+        }
+        self.announced = Some(config.clone());
+        self.announced.clone()
+    }
+}
+
 impl Video {
     /// Reads the configuration of a codec by its FourCC.
-    pub(super) fn start(codec: [u8; 4], record: &Bytes) -> Result<Self> {
+    fn start(codec: [u8; 4], record: &Bytes) -> Result<Self> {
         let (kind, config) = match &codec {
             b"avc1" => (Kind::Avc(avc::length_size(record)?), Some(Config::Avc(avc::Config::parse(record)?))),
             b"hvc1" => {
@@ -44,17 +82,13 @@ impl Video {
         Ok(Self { kind, config })
     }
 
-    pub(super) fn config(&self) -> Option<&Config> {
-        self.config.as_ref()
-    }
-
     /// Whether a message of this codec has a composition time before a frame.
     pub(super) fn has_composition_time(codec: [u8; 4]) -> bool {
         matches!(&codec, b"avc1" | b"hvc1")
     }
 
     /// Takes the next frame; `None` while it cannot be decoded, for there was no keyframe.
-    pub(super) fn picture(&mut self, payload: &Bytes) -> Result<Option<Picture>> {
+    fn picture(&mut self, payload: &Bytes) -> Result<Option<Picture>> {
         let (data, keyframe) = match &self.kind {
             Kind::Avc(length_size) => {
                 let data = avc::normalise(payload, *length_size)?;

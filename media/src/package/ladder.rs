@@ -162,10 +162,12 @@ pub(super) fn peak(rendition: &Rendition) -> u64 {
 }
 
 /// Frames per 1000 seconds: as the source's bitstream says, else as measured; of a rung no more than it may have. What
-/// its own bitstream says is its encoder's first guess.
+/// its own bitstream says is its encoder's first guess, but where that is the publisher's.
 fn frame_rate(broadcast: &Broadcast, rendition: &Rendition) -> Option<u32> {
+    let own = rendition.spec.config.picture().filter(|_| rendition.spec.own);
     let source = broadcast.renditions[0].spec.config.picture()?;
-    let rate = match (source.frame_rate, broadcast.leader.shape()) {
+    let told = own.and_then(|own| own.frame_rate).or(source.frame_rate);
+    let rate = match (told, broadcast.leader.shape()) {
         (Some((frames, seconds)), _) if seconds > 0 => u64::from(frames) * 1000 / u64::from(seconds),
         (_, Some(shape)) => {
             let rate = 1_000_000_000_000 / shape.frame.as_nanos().max(1);

@@ -78,10 +78,12 @@ fn period(broadcast: &Broadcast, stretch: &Stretch, line: &Line) -> Period {
         let segments = stretch.first..stretch.end.map_or(u64::MAX, |(next, _)| next);
         let goes_on = stretch.end.is_none() && !broadcast.ended;
         let window = rendition.window().filter(|_| rendition.is_available());
+        // A player that is told of it would only find what is missing.
+        let window = window.filter(|window| !rendition.spec.own || window.has_media(segments.clone()));
         let init = match window.and_then(|window| window.init_of(segments.clone())) {
             Some(init) => init.to_owned(),
             // Nobody has watched it of late: it is made when somebody asks for the segments that the leader has.
-            None if goes_on && rendition.is_rung() => rendition.newest_init(),
+            None if goes_on && rendition.is_made() => rendition.newest_init(),
             None => return None,
         };
         let segments = match stretch.addressing {
@@ -91,7 +93,7 @@ fn period(broadcast: &Broadcast, stretch: &Stretch, line: &Line) -> Period {
             // At the end everything is known, and what is over is not there any more.
             Addressing::Counted { .. } | Addressing::Listed => {
                 let whose =
-                    if goes_on && rendition.is_rung() { broadcast.renditions[0].window() } else { window };
+                    if goes_on && rendition.is_made() { broadcast.renditions[0].window() } else { window };
                 let times = whose?.times().filter(|(msn, ..)| segments.contains(msn));
                 let listed: Vec<_> = times.collect();
                 let times =
@@ -124,8 +126,9 @@ fn listed(broadcast: &Broadcast, rendition: &Rendition, init: String, segments: 
         let measured = broadcast.leader.shape().map(|shape| shape.frame.as_micros().max(1));
         let rounded = measured.and_then(|frame| u32::try_from((1_000_000 + frame / 2) / frame).ok());
         // What a rung's own bitstream says is its encoder's first guess.
+        let known = if rendition.spec.own { picture.frame_rate } else { None };
         let source = broadcast.renditions[0].spec.config.picture().and_then(|source| source.frame_rate);
-        let rate = source.or(rounded.filter(|rate| *rate > 0).map(|rate| (rate, 1)));
+        let rate = known.or(source).or(rounded.filter(|rate| *rate > 0).map(|rate| (rate, 1)));
         picture.frame_rate = match rendition.spec.max_frame_rate {
             Some(most) => rate.map(|rate| capped(rate, most)),
             None => rate,

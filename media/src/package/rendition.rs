@@ -204,9 +204,14 @@ impl Rendition {
         self.first_init.saturating_add(before)
     }
 
-    /// Made of the leader's video.
-    pub(super) fn is_rung(&self) -> bool {
-        matches!(self.source, Source::Rung(_))
+    /// Made of the leader's video, whenever somebody asks for it.
+    pub(super) fn is_made(&self) -> bool {
+        matches!(self.source, Source::Rung(_)) && !self.spec.own
+    }
+
+    /// See [`rung::Follower::is_astray`].
+    pub(super) fn is_astray(&self) -> bool {
+        matches!(&self.source, Source::Rung(follower) if follower.is_astray())
     }
 
     /// The name of its newest init segment.
@@ -309,7 +314,9 @@ impl Rendition {
     }
 
     pub(super) fn is_listed(&self) -> bool {
-        self.spec.listed_from_start || self.is_available()
+        // The publisher's own says by what it sends how much that is.
+        let has_more_than_gaps = || self.window().is_some_and(|window| window.rate().peak() > 0);
+        self.spec.listed_from_start || self.is_available() && (!self.spec.own || has_more_than_gaps())
     }
 }
 

@@ -3,10 +3,10 @@
 use super::rendition::{Rendition, Source};
 use super::{Broadcast, Error, Spec};
 use crate::frame::Track;
-use crate::segment::audio;
+use crate::segment::{audio, rung};
 
 impl Broadcast {
-    /// Adds a rendition that follows the leader: the publisher's audio, or video made of the leader's.
+    /// Adds a rendition that follows the leader: the publisher's audio, or video that shows what the leader's does.
     pub fn add_rendition(&mut self, spec: Spec) -> Result<(), Error> {
         let name = &spec.name;
         if self.ended {
@@ -20,7 +20,8 @@ impl Broadcast {
         }
         let source = match (self.renditions[0].spec.config.track(), spec.config.track()) {
             (_, Track::Audio) => Source::Audio(audio::Follower::new(&spec.config)),
-            (Track::Video, Track::Video) => Source::Rung(Default::default()),
+            (Track::Video, Track::Video) if spec.own => Source::Rung(rung::Follower::own()),
+            (Track::Video, Track::Video) => Source::Rung(rung::Follower::default()),
             (Track::Audio, Track::Video) => return Err(Error::VideoAfterAudio { name: name.clone() }),
         };
         let inits = self.dropped.remove(name).unwrap_or_default();
@@ -28,6 +29,11 @@ impl Broadcast {
         self.share_events(&mut rendition);
         self.renditions.push(rendition);
         Ok(())
+    }
+
+    /// Whether a rendition that the publisher sends had no keyframe where the leader's newest segment began.
+    pub fn is_astray(&self, name: &str) -> bool {
+        self.find(name).is_some_and(|index| self.renditions[index].is_astray())
     }
 
     /// Takes a rendition away, with all its media. It may be added again; segments then go on from the leader's

@@ -7,6 +7,7 @@ mod announce;
 mod check;
 mod hostile;
 mod manifest;
+mod own;
 mod resume;
 mod sounds;
 mod spill;

@@ -14,6 +14,8 @@ pub(crate) struct Cut {
     /// When the segment before ended: `time`, but for a discontinuity.
     pub(crate) previous_end: i64,
     pub(crate) discontinuity: bool,
+    /// The leader's first frame is a keyframe.
+    pub(crate) independent: bool,
     /// Discontinuities of the broadcast up to and including this one.
     pub(crate) discontinuities: u64,
 }
@@ -37,6 +39,11 @@ impl Cuts {
     pub(crate) fn get(&self, msn: u64) -> Option<&Cut> {
         let index = msn.checked_sub(self.0.front()?.msn)?;
         self.0.get(usize::try_from(index).ok()?)
+    }
+
+    /// The number of the oldest.
+    pub(crate) fn first(&self) -> Option<u64> {
+        Some(self.0.front()?.msn)
     }
 
     /// The segment that `time` lies in, by [`Cut::time`]; none where the leader was away.

@@ -214,7 +214,8 @@ impl Leader {
             }
         };
         let (msn, discontinuities) = (self.next_msn, self.discontinuities);
-        self.cuts.push(Cut { msn, time, pts: frame.pts, previous_end, discontinuity, discontinuities });
+        let (pts, independent) = (frame.pts, frame.keyframe);
+        self.cuts.push(Cut { msn, time, pts, previous_end, discontinuity, independent, discontinuities });
         self.next_msn += 1;
         self.began = frame.dts;
         Start { msn, time, independent: frame.keyframe, discontinuity, discontinuities }

@@ -1,14 +1,23 @@
 //! Video that follows video: a lower rendition, late, whose keyframes are where the leader's segments begin.
+//!
+//! What an encoder of ours makes comes some time, however late. What the publisher itself sends comes with the leader's
+//! frames or not at all, and its keyframes are where its encoder puts them: a segment of the leader that it has no
+//! keyframe for, or no frames, is a gap.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::cuts::{Cut, Cuts};
 use super::{Action, Start, duration, video_sample};
 use crate::frame::{CLOCK, Frame};
 
-/// A rendition made from the leader.
+/// A rendition of the leader's pictures.
 #[derive(Debug, Default)]
 pub(crate) struct Follower {
+    /// The publisher sends it.
+    own: bool,
+    /// The newest of the leader's segments that it had a frame of, and whether that began where its own could not.
+    seen: Option<(u64, bool)>,
     /// Held back until the leader's shape is known.
     held: VecDeque<Frame>,
     state: State,
@@ -52,6 +61,16 @@ impl Follower {
         Self { state: State::Waiting { after: last }, ..Self::default() }
     }
 
+    /// One that the publisher sends beside the leader.
+    pub(crate) fn own() -> Self {
+        Self { own: true, ..Self::default() }
+    }
+
+    /// Where the leader's newest segment began, the publisher's own rendition had no keyframe.
+    pub(crate) fn is_astray(&self) -> bool {
+        self.seen.is_some_and(|(_, astray)| astray)
+    }
+
     /// The newest segment that frames went into, or that the follower before had.
     pub(crate) fn last(&self) -> Option<u64> {
         match self.state {
@@ -73,6 +92,9 @@ impl Follower {
         while let Some(frame) = self.held.pop_front_if(|frame| frame.pts < progress) {
             self.frame(&frame, cuts, limits, out);
         }
+        if self.own {
+            self.give_up(cuts, progress, out);
+        }
     }
 
     /// Ends the broadcast: what is still held was made of frames that the leader had.
@@ -85,6 +107,7 @@ impl Follower {
 
     fn frame(&mut self, frame: &Frame, cuts: &Cuts, limits: Limits, out: &mut Vec<Action>) {
         let Some(cut) = cuts.at_frame(frame.pts + TOLERANCE) else { return };
+        let begins_astray = self.own && self.begins_astray(frame, cut);
         if let State::Running { msn } = self.state {
             let next = cuts.get(msn + 1);
             let jump = next.filter(|next| next.discontinuity && frame.pts + TOLERANCE >= next.previous_end);
@@ -99,7 +122,7 @@ impl Follower {
                 Some(_) => !frame.keyframe,
                 None => last > limits.frame || end - self.began > limits.segment,
             };
-            if missing || cut.msn > msn + 1 {
+            if missing || begins_astray || cut.msn > msn + 1 {
                 out.push(Action::Break);
                 self.state = State::Broken { msn };
             } else {
@@ -119,11 +142,48 @@ impl Follower {
         if self.last().is_some_and(|last| cut.msn <= last) {
             return;
         }
-        if let State::Broken { msn } = self.state {
-            mend(msn, cut, cuts, out);
+        match self.state {
+            State::Broken { msn } => mend(msn, cut, cuts, out),
+            State::Waiting { after } if self.own => {
+                gaps(after.map_or(cuts.first().unwrap_or(0), |after| after + 1), cut.msn, cuts, out);
+            }
+            State::Waiting { .. } | State::Running { .. } => {}
         }
         self.state = State::Running { msn: cut.msn };
         self.emit(frame, Some(Start::at(cut, frame.pts, true)), out);
+    }
+
+    /// Whether a segment of the leader's that begins with a keyframe begins with this frame, which is none.
+    fn begins_astray(&mut self, frame: &Frame, cut: &Cut) -> bool {
+        if self.seen.is_some_and(|(msn, _)| msn >= cut.msn) {
+            return false;
+        }
+        let astray = cut.independent && !frame.keyframe;
+        self.seen = Some((cut.msn, astray));
+        astray
+    }
+
+    /// Ends the segments that the leader has long ended, for what they miss will not come.
+    fn give_up(&mut self, cuts: &Cuts, progress: i64, out: &mut Vec<Action>) {
+        loop {
+            let msn = match self.state {
+                State::Running { msn } | State::Broken { msn } => Some(msn),
+                State::Waiting { after: Some(after) } => Some(after + 1),
+                State::Waiting { after: None } => cuts.first(),
+            };
+            let Some((msn, next)) = msn.and_then(|msn| Some((msn, cuts.get(msn + 1)?))) else { return };
+            if next.time.saturating_add(PATIENCE) > progress {
+                return;
+            }
+            match self.state {
+                State::Waiting { .. } => gaps(msn, msn + 1, cuts, out),
+                State::Running { .. } | State::Broken { .. } => {
+                    // Where it runs, what it has may well be all.
+                    out.extend([Action::Break, Action::Incomplete { total: length(msn, cuts) }]);
+                }
+            }
+            self.state = State::Waiting { after: Some(msn) };
+        }
     }
 
     fn emit(&mut self, frame: &Frame, start: Option<Start>, out: &mut Vec<Action>) {
@@ -137,12 +197,20 @@ impl Follower {
 
 /// Says what is missing from the segment that broke up to `cut`.
 fn mend(broken: u64, cut: &Cut, cuts: &Cuts, out: &mut Vec<Action>) {
-    let total = duration(cuts.length(broken).unwrap_or(0));
-    out.push(Action::Incomplete { total });
-    for missing in (broken + 1..cut.msn).filter_map(|msn| cuts.get(msn)) {
-        let length = cuts.length(missing.msn).unwrap_or(0);
-        out.push(Action::Gap { start: Start::at(missing, missing.time, true), duration: duration(length) });
+    out.push(Action::Incomplete { total: length(broken, cuts) });
+    gaps(broken + 1, cut.msn, cuts, out);
+}
+
+/// Says that the segments from `first` up to `end` are missing.
+fn gaps(first: u64, end: u64, cuts: &Cuts, out: &mut Vec<Action>) {
+    for missing in (first..end).filter_map(|msn| cuts.get(msn)) {
+        let (start, duration) = (Start::at(missing, missing.time, true), length(missing.msn, cuts));
+        out.push(Action::Gap { start, duration });
     }
+}
+
+fn length(msn: u64, cuts: &Cuts) -> Duration {
+    duration(cuts.length(msn).unwrap_or(0))
 }
 
 impl Start {
@@ -160,6 +228,9 @@ impl Start {
 
 /// Encoders round times to their own time base.
 const TOLERANCE: i64 = CLOCK / 100;
+
+/// By how much a publisher may send one picture's frames after another's.
+const PATIENCE: i64 = CLOCK;
 
 /// Four seconds, as long as the leader's first segment is measured, at 120 frames a second and then some.
 const MAX_HELD: usize = 1024;

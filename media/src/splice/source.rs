@@ -1,16 +1,17 @@
 //! One encoder: what it has sent and the broadcast has not taken, from a keyframe on.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::{Id, Rank, STALL};
 use crate::frame::CLOCK;
-use crate::{Config, Frame, Track};
+use crate::{Config, Frame, Piece, Track};
 
 /// What an encoder sends.
 #[derive(Debug)]
 pub(super) enum Entry {
     Config(Config),
     Frame(Track, Frame),
+    Further(u8, Piece),
 }
 
 impl Entry {
@@ -18,6 +19,7 @@ impl Entry {
         match self {
             Self::Config(config) => config.track(),
             Self::Frame(track, _) => *track,
+            Self::Further(..) => Track::Video,
         }
     }
 
@@ -28,8 +30,8 @@ impl Entry {
 
     fn size(&self) -> usize {
         match self {
-            Self::Config(_) => 0,
-            Self::Frame(_, frame) => frame.data.len(),
+            Self::Config(_) | Self::Further(_, Piece::Config(_)) => 0,
+            Self::Frame(_, frame) | Self::Further(_, Piece::Frame(frame)) => frame.data.len(),
         }
     }
 }
@@ -43,6 +45,7 @@ pub(super) struct Source {
     /// The configurations in force before what is held.
     pub(super) video: Option<Config>,
     pub(super) audio: Option<Config>,
+    pub(super) further: BTreeMap<u8, Config>,
     /// What it has sent, and when that came.
     held: VecDeque<(Entry, i64)>,
     bytes: usize,
@@ -53,7 +56,8 @@ pub(super) struct Source {
 impl Source {
     pub(super) fn new(id: Id, rank: Rank, leader: Track, now: i64) -> Self {
         let (held, heard, steady_since) = (VecDeque::new(), now, now);
-        Self { id, rank, leader, video: None, audio: None, held, bytes: 0, steady_since, heard }
+        let (video, audio, further) = (None, None, BTreeMap::new());
+        Self { id, rank, leader, video, audio, further, held, bytes: 0, steady_since, heard }
     }
 
     /// Keeps what has come, and of what came before only as much as a takeover may need.
@@ -85,22 +89,23 @@ impl Source {
         self.keyframes().find(|(_, at)| *at >= since)
     }
 
-    /// Forgets what precedes the first keyframe that came at or after `since`, but for sound right before it: sound
-    /// may be sent ahead of the picture it goes with.
+    /// Forgets what precedes the first keyframe that came at or after `since`, but for sound and further pictures, which
+    /// may be sent ahead of the picture they go with.
     pub(super) fn forget_before(&mut self, since: i64) {
         let leader = self.leader;
         let begin = self.held.iter().position(|(entry, at)| entry.begins(leader) && *at >= since);
         let Some(begin) = begin else { return };
         let later = self.held.split_off(begin);
-        let mut sound = Vec::new();
+        let mut others = Vec::new();
         for (entry, at) in std::mem::replace(&mut self.held, later) {
             match entry {
                 Entry::Config(config) => self.settle(config),
                 Entry::Frame(track, frame) if track == leader => self.bytes -= frame.data.len(),
-                Entry::Frame(..) => sound.push((entry, at)),
+                Entry::Further(track, Piece::Config(config)) => drop(self.further.insert(track, config)),
+                Entry::Frame(..) | Entry::Further(..) => others.push((entry, at)),
             }
         }
-        sound.into_iter().rev().for_each(|entry| self.held.push_front(entry));
+        others.into_iter().rev().for_each(|entry| self.held.push_front(entry));
     }
 
     /// The next that the broadcast has not taken.
@@ -114,7 +119,7 @@ impl Source {
         self.held.iter().filter(|(entry, _)| entry.begins(self.leader)).filter_map(
             |(entry, at)| match entry {
                 Entry::Frame(_, frame) => Some((frame.dts, *at)),
-                Entry::Config(_) => None,
+                Entry::Config(_) | Entry::Further(..) => None,
             },
         )
     }
@@ -122,7 +127,10 @@ impl Source {
     fn forget_one(&mut self) {
         match self.next() {
             Some((Entry::Config(config), _)) => self.settle(config),
-            Some((Entry::Frame(..), _)) | None => {}
+            Some((Entry::Further(track, Piece::Config(config)), _)) => {
+                drop(self.further.insert(track, config))
+            }
+            Some((Entry::Frame(..) | Entry::Further(..), _)) | None => {}
         }
     }
 
@@ -140,5 +148,5 @@ const KEPT: i64 = STALL + CLOCK;
 /// Five seconds at 50 Mb/s. What is older is dropped first.
 const MAX_BYTES: usize = 32 << 20;
 
-/// Ten seconds of 60 pictures and 50 sounds, and more.
-const MAX_ENTRIES: usize = 2048;
+/// Seven seconds of seven tracks of 60 pictures each and 50 sounds, and more.
+const MAX_ENTRIES: usize = 4096;

@@ -1,3 +1,5 @@
+mod further;
+
 use bytes::Bytes;
 
 use super::*;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use nearcast_api::ingest;
 use nearcast_media::frame::CLOCK;
-use nearcast_media::{Config as TrackConfig, Event, Frame, Picture, Sound, Track};
+use nearcast_media::{Config as TrackConfig, Event, Frame, Picture, Piece, Sound, Track};
 use serde::{Deserialize, Serialize};
 
 use super::health::{bits, short};
@@ -120,6 +120,11 @@ impl Guard {
         match event {
             Event::Config(config) => self.config(config),
             Event::Frame(track, frame) => self.frame(*track, frame),
+            Event::Further(_, Piece::Config(config)) => self.size(config),
+            Event::Further(_, Piece::Frame(frame)) => {
+                self.count(frame);
+                Ok(())
+            }
         }
     }
 
@@ -166,6 +171,15 @@ impl Guard {
     }
 
     fn config(&mut self, config: &TrackConfig) -> Result<(), Breach> {
+        self.size(config)?;
+        if config.track() == Track::Video {
+            // What the bitstream says of its frame rate is often wrong: frames are counted instead.
+            (self.keyframe, self.pictures) = (None, None);
+        }
+        self.sound(config)
+    }
+
+    fn size(&self, config: &TrackConfig) -> Result<(), Breach> {
         let limits = self.limits;
         if let Some(Picture { width, height, .. }) = config.picture() {
             let (long, short_side) = (width.max(height), width.min(height));
@@ -180,10 +194,12 @@ impl Guard {
                     ),
                 ));
             }
-            // What the bitstream says of its frame rate is often wrong: frames are counted instead.
-            (self.keyframe, self.pictures) = (None, None);
-            return Ok(());
         }
+        Ok(())
+    }
+
+    fn sound(&self, config: &TrackConfig) -> Result<(), Breach> {
+        let limits = self.limits;
         let Some(Sound { sample_rate, channels }) = config.sound() else { return Ok(()) };
         if above(channels, limits.audio_channels) {
             let most = limits.audio_channels;
@@ -206,7 +222,7 @@ impl Guard {
         Ok(())
     }
 
-    fn frame(&mut self, track: Track, frame: &Frame) -> Result<(), Breach> {
+    fn count(&mut self, frame: &Frame) {
         let media = self.media.get_or_insert(Media { from: frame.dts, to: frame.dts, bytes: 0 });
         media.to = media.to.max(frame.dts);
         media.bytes = media.bytes.saturating_add(frame.data.len() as u64);
@@ -214,6 +230,10 @@ impl Guard {
             // Half of it stays, so that there is always something to tell.
             *media = Media { from: media.to - (media.to - media.from) / 2, bytes: media.bytes / 2, ..*media };
         }
+    }
+
+    fn frame(&mut self, track: Track, frame: &Frame) -> Result<(), Breach> {
+        self.count(frame);
         if track == Track::Audio {
             return Ok(());
         }

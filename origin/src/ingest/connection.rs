@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use nearcast_api::ladder::MAX_STEPS;
 use nearcast_media::splice::Rank;
 use nearcast_media::{Event, flv, rtmp};
 use nearcast_service::log::Chain;
@@ -51,8 +52,9 @@ impl Stream for TlsStream<TcpStream> {
 struct Publishing {
     demuxer: flv::Demuxer,
     publisher: Publisher,
-    /// It has been told that tracks are left out.
-    told: bool,
+    /// Messages about tracks that are left out so far, and of which kinds that has been told.
+    others: u64,
+    told: Vec<&'static str>,
 }
 
 /// Why a connection ends from our side, for the log and the metric.
@@ -221,9 +223,10 @@ impl<'a> Connection<'a> {
                 let Self { protocol, encoder, peer, .. } = &*self;
                 let (encoder, ipv6, backup) = (encoder.clone(), peer.is_ipv6(), rank == Rank::Backup);
                 let source = Source { protocol, encoder, ipv6, backup };
-                let (demuxer, publisher) =
-                    (flv::Demuxer::new(), self.context.publisher(channel, claim, source, key));
-                self.publishing = Some(Publishing { demuxer, publisher, told: false });
+                let publisher = self.context.publisher(channel, claim, source, key);
+                let further = if publisher.takes_further() { MAX_STEPS } else { 0 };
+                let demuxer = flv::Demuxer::new().with_further(further);
+                self.publishing = Some(Publishing { demuxer, publisher, others: 0, told: Vec::new() });
                 self.deadline = Instant::now() + self.context.config.idle_timeout();
                 self.session.accept_publish().map_err(broken)
             }
@@ -256,11 +259,7 @@ impl<'a> Connection<'a> {
                     }
                     found = publishing.demuxer.poll_event();
                 }
-                if !publishing.told && publishing.demuxer.faults().other_tracks > 0 {
-                    publishing.told = true;
-                    tracing::warn!(peer = %self.peer, "a publisher sends several tracks: only the first is taken");
-                    publishing.publisher.probe().leave_out("another track of the same kind");
-                }
+                publishing.leave_out(track, self.peer);
             }
             Err(error @ nearcast_media::Error::UnsupportedCodec { .. }) => {
                 self.refuse("codec", "NetStream.Publish.Denied", error.to_string());
@@ -311,6 +310,26 @@ impl<'a> Connection<'a> {
                 detail: format!("it has not published within {} s", config.handshake_timeout),
             },
         }
+    }
+}
+
+impl Publishing {
+    /// Says, once for each kind, that tracks are left out.
+    fn leave_out(&mut self, kind: &'static str, peer: SocketAddr) {
+        let others = self.demuxer.faults().other_tracks;
+        if std::mem::replace(&mut self.others, others) == others || self.told.contains(&kind) {
+            return;
+        }
+        self.told.push(kind);
+        let words = match (self.publisher.takes_further(), kind) {
+            (false, _) => "another track of the same kind is left out: one video and one audio are taken",
+            (true, "video") => {
+                "a further video track is left out: at most 6 are taken, of H.264, HEVC, AV1 or VP9"
+            }
+            (true, _) => "another audio track is left out: one is taken",
+        };
+        tracing::warn!(%peer, "of a publisher's tracks {words}");
+        self.publisher.probe().leave_out(words);
     }
 }
 

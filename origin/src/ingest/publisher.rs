@@ -1,8 +1,9 @@
 //! A publisher as all protocols see it: a claim to a channel, the tracks it sends, and the broadcast it feeds.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use nearcast_media::{Config, Event, Track};
+use nearcast_media::{Config, Event, Piece, Track};
 
 use super::bounds::Breach;
 use super::forward::Forwarder;
@@ -23,19 +24,29 @@ pub(super) struct Publisher {
     /// What it sends now, for a broadcast to begin with.
     video: Option<Config>,
     audio: Option<Config>,
+    further: BTreeMap<u8, Config>,
+    /// The channel takes further video tracks.
+    takes_further: bool,
     /// The broadcast, once it has begun.
     feed: Option<Feed>,
 }
 
 impl Publisher {
     pub(super) fn new(claim: Claim, forwarder: Forwarder, key: &str, probe: Probe) -> Self {
-        let (key, tracks) = (key.to_owned(), Tracks::default());
-        Self { claim, forwarder, key, tracks, probe, video: None, audio: None, feed: None }
+        let takes_further = claim.takes_further();
+        let (key, tracks, further) = (key.to_owned(), Tracks::new(takes_further), BTreeMap::new());
+        let (video, audio, feed) = (None, None, None);
+        Self { claim, forwarder, key, tracks, probe, video, audio, further, takes_further, feed }
     }
 
     /// What measures the publisher.
     pub(super) fn probe(&self) -> &Probe {
         &self.probe
+    }
+
+    /// Whether the channel takes further video tracks.
+    pub(super) fn takes_further(&self) -> bool {
+        self.takes_further
     }
 
     /// Takes the number of bytes that were read, and says how long to wait before reading more.
@@ -55,30 +66,35 @@ impl Publisher {
         match &event {
             Event::Frame(..) => self.claim.beat(),
             Event::Config(config) => self.remember(config),
+            Event::Further(..) if !self.takes_further => return Ok(()),
+            Event::Further(track, Piece::Config(config)) => {
+                self.further.insert(*track, config.clone());
+                if self.feed.is_some() && !self.claim.has_brought(*track) {
+                    self.probe.leave_out(LATE);
+                }
+            }
+            Event::Further(..) => {}
         }
         let event = match &self.feed {
             None => event,
             Some(feed) => {
-                let passed = match event.clone() {
-                    Event::Config(config) => feed.configure(config).await,
-                    Event::Frame(track, frame) => feed.push(track, frame).await,
-                };
-                if passed.is_ok() {
+                if feed.send(event.clone()).await.is_ok() {
                     return Ok(());
                 }
                 if let Some(words) = feed.refusal() {
                     return Err(Breach::elsewhere(words.to_owned()));
                 }
                 // The broadcast has ended without us, or its origin is lost: another one begins, or it goes on here.
-                self.tracks = Tracks::known(self.video.clone(), self.audio.clone());
+                self.tracks = Tracks::known(self.video.clone(), self.audio.clone(), self.further.clone());
                 self.feed = None;
                 event
             }
         };
         let Some(start) = self.tracks.push(event) else { return Ok(()) };
+        self.claim.bring(&start.further);
         let feed = self.forwarder.begin(&self.claim, &self.key, &start).await?;
-        for (track, frame) in start.backlog {
-            let _just_begun = feed.push(track, frame).await;
+        for event in start.backlog {
+            let _just_begun = feed.send(event).await;
         }
         self.probe.feeds(feed.air());
         self.feed = Some(feed);
@@ -112,3 +128,5 @@ impl Publisher {
         *known = Some(config.clone());
     }
 }
+
+const LATE: &str = "a further video track is left out: it came more than a second after the first; begin all of them together";

@@ -69,7 +69,8 @@ impl Claim {
         let rungs = video.as_ref().map(|video| transcode.plan(video)).unwrap_or_default();
         let sounds = audio.as_ref().map(|audio| transcode.plan_audio(audio)).unwrap_or_default();
         let demand = Arc::new(transcode.demand(rungs.len()));
-        let ladder = Ladder { rungs, sounds, audio_only: transcode.audio_only, demand };
+        let own = self.own.clone();
+        let ladder = Ladder { rungs, sounds, own, audio_only: transcode.audio_only, demand };
         let names = ladder.all().map(|plan| plan.name).collect::<Vec<_>>().join(" ");
         let beginning = begin(newest, lost.as_ref());
         let id = beginning.id.clone();

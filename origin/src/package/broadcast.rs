@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::begin::Beginning;
 use super::budget::Budget;
-use super::rungs::Standing;
+use super::rungs::{self, Standing};
 use super::store::Stored;
 use super::{AUDIO, Config, SOURCE, is_audio};
 use crate::dvr::Shelf;
@@ -101,6 +101,7 @@ impl Broadcast {
             bandwidth: None,
             max_frame_rate: None,
             listed_from_start: true,
+            own: false,
         };
         let source = video.map(|config| spec(SOURCE, config));
         let audio = audio.map(|config| spec(AUDIO, config));
@@ -117,7 +118,7 @@ impl Broadcast {
             // The second of two different names in a new broadcast always fits.
             let _fits = core.add_rendition(spec);
         }
-        let rungs = vec![Standing::default(); ladder.all().count()];
+        let rungs = rungs::begin_own(&mut core, &ladder);
         let state = State { core, rungs, playable: None, over: false, moved: false };
         let (state, version) = (Mutex::new(state), watch::Sender::new(0));
         let share = Arc::clone(&budget);
@@ -178,7 +179,7 @@ impl Broadcast {
         let state = self.state();
         let Some(playlist) = state.core.multivariant() else { return state.pending() };
         // A player reads it once, so a rung that is missing here is missing for good.
-        let complete = state.rungs.iter().all(|rung| rung.config.is_some());
+        let complete = state.rungs.iter().all(|rung| rung.config.is_some()) && self.has_own(&state);
         let waited = state.playable.is_some_and(|since| since.elapsed() > LADDER_DELAY);
         if complete || waited || state.over { Media::Ready(playlist.render()) } else { Media::Expected }
     }

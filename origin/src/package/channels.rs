@@ -23,8 +23,8 @@ use crate::dvr::Dvr;
 use crate::metrics::Metrics;
 use crate::record::Recorder;
 use crate::thumbs::Studio;
-use crate::transcode;
 use crate::transcode::wire::Encoder;
+use crate::transcode::{self, Own};
 
 /// All channels of this origin. Clones are the same.
 #[derive(Clone)]
@@ -81,6 +81,8 @@ pub struct Claim {
     pub(super) channel: ChannelId,
     rank: Rank,
     pulse: Arc<Pulse>,
+    /// The publisher's own renditions.
+    pub(super) own: Vec<Own>,
     /// What the channel has instead of the origin's ladder.
     pub(super) ladder: Option<settings::Ladder>,
 }
@@ -140,7 +142,14 @@ impl Channels {
         }
         let pulse = Arc::new(Pulse { last: Mutex::new(Instant::now()), taken: Notify::new() });
         *entry.publisher(rank) = Some(Arc::clone(&pulse));
-        Ok(Claim { channels: self.clone(), channel: channel.clone(), rank, pulse, ladder: None })
+        Ok(Claim {
+            channels: self.clone(),
+            channel: channel.clone(),
+            rank,
+            pulse,
+            own: Vec::new(),
+            ladder: None,
+        })
     }
 
     /// The channel's newest broadcast: live, or over for no longer than the linger.
@@ -230,6 +239,21 @@ impl Claim {
         self
     }
 
+    /// Whether the channel takes a publisher's further video tracks as renditions.
+    pub fn takes_further(&self) -> bool {
+        self.channels.0.transcode.with(self.ladder.as_ref()).from_publisher
+    }
+
+    /// The publisher has these further video tracks, by their numbers.
+    pub fn bring(&mut self, further: &BTreeMap<u8, TrackConfig>) {
+        self.own = transcode::ladder::own(further);
+    }
+
+    /// Whether the track of this number was there when the publisher came in.
+    pub fn has_brought(&self, track: u8) -> bool {
+        self.own.iter().any(|own| own.track == track)
+    }
+
     /// The publisher has sent a frame.
     pub fn beat(&self) {
         *self.pulse.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
@@ -261,8 +285,9 @@ impl Claim {
         let id = Id(self.channels.0.publishers.fetch_add(1, Ordering::Relaxed));
         let (has_video, rank) = (video.is_some(), self.rank);
         let air = Air::default();
+        let (video_too, audio_too, own) = (video.clone(), audio.clone(), self.own.clone());
         let join =
-            Join { id, rank, video: video.clone(), audio: audio.clone(), queue: inputs, air: air.clone() };
+            Join { id, rank, video: video_too, audio: audio_too, own, queue: inputs, air: air.clone() };
         let mut state = self.channels.state();
         let entry = state.entry(self.channel.clone()).or_default();
         let entrance = entry.program.as_ref().filter(|program| program.video == has_video);

@@ -1,9 +1,10 @@
 //! A publisher's end of its broadcast: where its frames go.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use nearcast_media::{Config, Frame, Track};
+use nearcast_api::RenditionId;
+use nearcast_media::{Config, Event, Frame, Piece, Track};
 use tokio::sync::mpsc;
 
 /// What a publisher sends.
@@ -11,6 +12,8 @@ use tokio::sync::mpsc;
 pub(crate) enum Input {
     Config(Config),
     Frame(Track, Frame),
+    /// What a further video track has.
+    Further(u8, Piece),
     /// It has said that it stops.
     Stop,
 }
@@ -29,7 +32,22 @@ pub struct Refusal(Arc<OnceLock<String>>);
 
 /// Whether viewers see what a publisher sends. Clones are the same.
 #[derive(Debug, Clone, Default)]
-pub struct Air(Arc<AtomicBool>);
+pub struct Air(Arc<Shown>);
+
+#[derive(Debug, Default)]
+struct Shown {
+    on: AtomicBool,
+    notes: Mutex<Notes>,
+}
+
+/// What there is to tell of a publisher's own renditions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// The broadcast began without them.
+    pub lacking: Vec<RenditionId>,
+    /// They have no keyframes where the source's segments begin.
+    pub astray: Vec<RenditionId>,
+}
 
 /// The broadcast has ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,20 +70,34 @@ impl Feed {
 
     /// From here on frames are of this configuration.
     pub async fn configure(&self, config: Config) -> Result<(), Over> {
-        self.send(Input::Config(config)).await
+        self.put(Input::Config(config)).await
     }
 
     /// Hands a frame on. Waits while the packager is behind, so that the publisher's socket fills up.
     pub async fn push(&self, track: Track, frame: Frame) -> Result<(), Over> {
-        self.send(Input::Frame(track, frame)).await
+        self.put(Input::Frame(track, frame)).await
+    }
+
+    /// Hands on what a demuxer found.
+    pub async fn send(&self, event: Event) -> Result<(), Over> {
+        match event {
+            Event::Config(config) => self.configure(config).await,
+            Event::Frame(track, frame) => self.push(track, frame).await,
+            Event::Further(track, piece) => self.further(track, piece).await,
+        }
+    }
+
+    /// Hands on what a further video track has.
+    pub async fn further(&self, track: u8, piece: Piece) -> Result<(), Over> {
+        self.put(Input::Further(track, piece)).await
     }
 
     /// The publisher stops of its own will: when no other is there, the broadcast ends.
     pub async fn stop(self) {
-        let _over_already = self.send(Input::Stop).await;
+        let _over_already = self.put(Input::Stop).await;
     }
 
-    async fn send(&self, input: Input) -> Result<(), Over> {
+    async fn put(&self, input: Input) -> Result<(), Over> {
         self.queue.send(input).await.map_err(|_closed| Over)
     }
 }
@@ -78,10 +110,19 @@ impl Refusal {
 
 impl Air {
     pub fn is_on(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.on.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set(&self, on: bool) {
-        self.0.store(on, Ordering::Relaxed);
+        self.0.on.store(on, Ordering::Relaxed);
+    }
+
+    /// What there is to tell.
+    pub fn notes(&self) -> Notes {
+        self.0.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn note(&self, change: impl FnOnce(&mut Notes)) {
+        change(&mut self.0.notes.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use nearcast_api::ChannelId;
 use nearcast_media::frame::CLOCK;
 use nearcast_media::splice::{self, Id, Rank, Splicer};
-use nearcast_media::{Config as TrackConfig, Frame, Track};
+use nearcast_media::{Config as TrackConfig, Frame, Piece, Track};
 use nearcast_service::drain::Drain;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
@@ -19,7 +19,7 @@ use super::feed::{Air, Input};
 use super::slate::{Picture, Slates};
 use super::{Broadcast, Channels};
 use crate::metrics::Package as Metrics;
-use crate::transcode::{Output, Transcoders};
+use crate::transcode::{Output, Own, Transcoders};
 
 /// `[failover]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +61,8 @@ pub(super) struct Join {
     pub(super) rank: Rank,
     pub(super) video: Option<TrackConfig>,
     pub(super) audio: Option<TrackConfig>,
+    /// Its own renditions.
+    pub(super) own: Vec<Own>,
     pub(super) queue: mpsc::Receiver<Input>,
     pub(super) air: Air,
 }
@@ -90,6 +92,8 @@ struct Source {
     id: Id,
     queue: mpsc::Receiver<Input>,
     air: Air,
+    /// Its further video tracks, and which of the broadcast's own renditions each of them is.
+    own: Vec<(u8, u8)>,
     stopped: bool,
 }
 
@@ -124,12 +128,19 @@ impl Program {
             let now = ticks(began.elapsed());
             match event {
                 Event::Made(output) => self.broadcast.follow(output),
-                Event::Joined(Join { id, rank, video, audio, queue, air }) => {
+                Event::Joined(Join { id, rank, video, audio, own, queue, air }) => {
                     self.splicer.join(id, rank, now);
                     for config in video.into_iter().chain(audio) {
                         self.splicer.configure(id, config, now);
                     }
-                    sources.push(Source { id, queue, air, stopped: false });
+                    let own = self.bring(id, own, &air, now);
+                    sources.push(Source { id, queue, air, own, stopped: false });
+                }
+                Event::Sent(id, Some(Input::Further(track, piece))) => {
+                    let source = sources.iter().find(|source| source.id == id);
+                    if let Some(own) = source.and_then(|source| source.own_of(track)) {
+                        self.splicer.further(id, own, piece, now);
+                    }
                 }
                 Event::Sent(id, Some(Input::Config(config))) => self.splicer.configure(id, config, now),
                 Event::Sent(id, Some(Input::Frame(track, frame))) => self.splicer.push(id, track, frame, now),
@@ -188,6 +199,7 @@ impl Program {
                 self.slate = self.slates.make(video.as_ref());
                 self.broadcast.splice(video, audio);
             }
+            splice::Output::Further(own, piece) => self.own(own, piece, sources),
             splice::Output::OnAir(Id(source)) => {
                 sources.iter().for_each(|known| known.air.set(known.id == Id(source)));
                 tracing::info!(channel = %self.channel, broadcast = %self.broadcast.id(), source, "a publisher is on the air");
@@ -206,6 +218,37 @@ impl Program {
             splice::Output::End => return true,
         }
         false
+    }
+
+    /// A publisher comes with its own renditions: which of the broadcast's they are, by their names.
+    fn bring(&mut self, id: Id, brought: Vec<Own>, air: &Air, now: i64) -> Vec<(u8, u8)> {
+        let mut known = Vec::new();
+        for Own { track, name, config } in brought {
+            let place = self.broadcast.ladder.own.iter().position(|own| own.name == name);
+            match place.and_then(|place| u8::try_from(place).ok()) {
+                Some(place) => {
+                    self.splicer.further(id, place, Piece::Config(config), now);
+                    known.push((track, place));
+                }
+                None => air.note(|notes| notes.lacking.push(name)),
+            }
+        }
+        known
+    }
+
+    /// Packages what the publisher on the air sends as its own rendition of this number.
+    fn own(&self, own: u8, piece: Piece, sources: &[Source]) {
+        let astray = self.broadcast.follow_own(own, piece);
+        let Some(name) = self.broadcast.ladder.own.get(usize::from(own)).map(|own| &own.name) else { return };
+        let Some(source) = sources.iter().find(|source| source.air.is_on()) else { return };
+        source.air.note(|notes| {
+            let known = notes.astray.contains(name);
+            match (known, astray) {
+                (false, true) => notes.astray.push(name.clone()),
+                (true, false) => notes.astray.retain(|known| known != name),
+                _ => {}
+            }
+        });
     }
 
     fn frame(&mut self, track: Track, frame: Frame) {
@@ -230,6 +273,12 @@ impl Program {
         tracing::info!(channel = %self.channel, broadcast = %self.broadcast.id(), "{told}");
         self.drain.unless_draining(tokio::time::sleep(self.linger)).await;
         self.channels.forget(&self.channel, &self.broadcast);
+    }
+}
+
+impl Source {
+    fn own_of(&self, track: u8) -> Option<u8> {
+        self.own.iter().find(|(known, _)| *known == track).map(|(_, own)| *own)
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use nearcast_media::Config as TrackConfig;
 use nearcast_media::package::{self, Spec};
+use nearcast_media::{Config as TrackConfig, Piece};
 
 use super::SOURCE;
 use super::broadcast::{Broadcast, State};
-use crate::transcode::{Output, Watching};
+use crate::transcode::{Ladder, Output, Own, Watching};
 
 /// How one rung stands.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +28,25 @@ enum Presence {
     CatchingUp {
         since: Instant,
     },
+}
+
+/// Begins those that the publisher sends itself: they are always there. The standing of all.
+pub(super) fn begin_own(core: &mut package::Broadcast, ladder: &Ladder) -> Vec<Standing> {
+    let mut rungs = vec![Standing::default(); ladder.first_own()];
+    for Own { name, config, .. } in &ladder.own {
+        let spec = Spec {
+            name: name.to_string(),
+            config: config.clone(),
+            bandwidth: None,
+            max_frame_rate: None,
+            listed_from_start: false,
+            own: true,
+        };
+        // There are no more than fit, and each has a name of its own.
+        let _fits = core.add_rendition(spec);
+        rungs.push(Standing { config: Some(config.clone()), presence: Presence::Awake });
+    }
+    rungs
 }
 
 impl Standing {
@@ -95,6 +114,23 @@ impl Broadcast {
         }
     }
 
+    /// Packages what the publisher sends as its own rendition of this number. Whether that lacks a keyframe where the
+    /// source's newest segment began.
+    pub(super) fn follow_own(&self, own: u8, piece: Piece) -> bool {
+        let rung = self.ladder.first_own() + usize::from(own);
+        let Some(plan) = self.ladder.get(rung) else { return false };
+        match piece {
+            Piece::Config(config) => self.begin(rung, config),
+            Piece::Frame(frame) => drop(self.package(plan.name, frame)),
+        }
+        self.state().core.is_astray(plan.name)
+    }
+
+    /// Whether all that the publisher sends itself is there, as far as it will be.
+    pub(super) fn has_own(&self, state: &State) -> bool {
+        self.ladder.own.iter().all(|own| state.core.newest_segment(own.name.as_str()).is_some())
+    }
+
     /// Something about a rung is another than before.
     fn change(&self, rung: usize, change: impl FnOnce(&mut package::Broadcast, &str, &mut Standing)) {
         let mut state = self.state();
@@ -134,9 +170,10 @@ impl Broadcast {
                 let spec = Spec {
                     name: name.to_owned(),
                     config: config.clone(),
-                    bandwidth: Some(plan.bitrate.into()),
+                    bandwidth: plan.bitrate.map(u64::from),
                     max_frame_rate: plan.max_fps,
                     listed_from_start: true,
+                    own: false,
                 };
                 if let Err(error) = core.add_rendition(spec) {
                     tracing::warn!(broadcast = %self.id(), rung = name, "a rung is left out: {error}");

@@ -36,6 +36,9 @@ pub struct Config {
     pub program: PathBuf,
     /// Lower renditions, any order; a source gets those below its own size.
     pub ladder: Vec<Step>,
+    /// Take the lower renditions from publishers that send further video tracks (Enhanced RTMP multitrack), as they are,
+    /// and encode no pictures. Mostly a channel's own choice: `settings.ladder.from_publisher`.
+    pub from_publisher: bool,
     /// Further renditions of the audio, in AAC, at lower bitrates; the lowest goes with the lowest picture. Audio that
     /// is not AAC gets a rendition that is, `audio-aac`, in any case.
     pub audio: Vec<sound::Step>,
@@ -56,6 +59,7 @@ impl Default for Config {
             memory_bytes: 1 << 30,
             program: PathBuf::new(),
             ladder: ladder::default_steps(),
+            from_publisher: false,
             audio: Vec::new(),
             audio_only: false,
         }
@@ -78,7 +82,8 @@ impl Config {
     /// As a channel's own settings have it.
     pub fn with(&self, ladder: Option<&settings::Ladder>) -> Self {
         let mut config = self.clone();
-        let Some(settings::Ladder { steps, audio, audio_only, on_demand, linger }) = ladder else {
+        let Some(settings::Ladder { steps, from_publisher, audio, audio_only, on_demand, linger }) = ladder
+        else {
             return config;
         };
         if let Some(steps) = steps {
@@ -87,16 +92,17 @@ impl Config {
         if let Some(audio) = audio {
             config.audio = audio.iter().map(Into::into).collect();
         }
+        config.from_publisher = from_publisher.unwrap_or(config.from_publisher);
         config.audio_only = audio_only.unwrap_or(config.audio_only);
         config.on_demand = on_demand.unwrap_or(config.on_demand);
         config.linger = linger.unwrap_or(config.linger);
         config
     }
 
-    /// The rungs for a source, best first; none when transcoding is off.
+    /// The rungs to make of a source, best first; none when transcoding is off or the publisher sends its own.
     pub fn plan(&self, source: &TrackConfig) -> Vec<Rung> {
         match source.picture() {
-            Some(Picture { width, height, .. }) if self.enabled => {
+            Some(Picture { width, height, .. }) if self.enabled && !self.from_publisher => {
                 // Every viewer can play H.264: another codec gets it in its own size, too.
                 let beside = !matches!(source, TrackConfig::Avc(_));
                 ladder::plan(width, height, &self.ladder, &self.preset, beside)
@@ -141,6 +147,11 @@ mod tests {
         assert_eq!(config.with(Some(&settings::Ladder::default())), config);
         let source_only = settings::Ladder { steps: Some(vec![]), ..Default::default() };
         assert!(config.with(Some(&source_only)).ladder.is_empty());
+        let own = settings::Ladder { from_publisher: Some(true), ..Default::default() };
+        let record = bytes::Bytes::from_static(&[1]);
+        let avc = nearcast_media::codec::avc::Config { record, width: 1280, height: 720, frame_rate: None };
+        let source = TrackConfig::Avc(avc);
+        assert_eq!((config.plan(&source).len(), config.with(Some(&own)).plan(&source)), (2, vec![]));
         let step = settings::Step {
             name: "low".parse().unwrap(),
             height: 240,

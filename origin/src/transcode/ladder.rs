@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use nearcast_api::{RenditionId, ladder as settings};
+use nearcast_media::Config as TrackConfig;
 use serde::{Deserialize, Serialize};
 
 use super::{Demand, Sounds, Watching, wire};
@@ -46,6 +47,15 @@ pub struct Rung {
     pub target: wire::Rung,
 }
 
+/// A rendition that the publisher sends itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Own {
+    /// The number of the publisher's track.
+    pub track: u8,
+    pub name: RenditionId,
+    pub config: TrackConfig,
+}
+
 /// What a broadcast's ladder is to be, and who wants which rung.
 #[derive(Debug, Clone)]
 pub struct Ladder {
@@ -53,6 +63,8 @@ pub struct Ladder {
     pub rungs: Vec<Rung>,
     /// After them, sound.
     pub sounds: Sounds,
+    /// After that, what the publisher sends itself, best first.
+    pub own: Vec<Own>,
     /// List audio alone, too.
     pub audio_only: bool,
     /// For the pictures: sound is made in any case.
@@ -63,30 +75,37 @@ pub struct Ladder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan<'a> {
     pub name: &'a str,
-    pub bitrate: u32,
+    /// Bits per second, where somebody has asked for so many.
+    pub bitrate: Option<u32>,
     /// Frames per second, where they are limited.
     pub max_fps: Option<u16>,
 }
 
 impl Ladder {
-    /// All renditions to make, pictures before sound.
+    /// All renditions beside the source: pictures and sound to make, then the publisher's own.
     pub fn all(&self) -> impl Iterator<Item = Plan<'_>> {
         let pictures = self.rungs.iter().map(|Rung { name, target }| Plan {
             name: name.as_str(),
-            bitrate: target.bitrate,
+            bitrate: Some(target.bitrate),
             max_fps: Some(target.max_fps).filter(|most| *most > 0),
         });
         let sounds = self.sounds.steps.iter().map(|step| Plan {
             name: step.name.as_str(),
-            bitrate: step.bitrate,
+            bitrate: Some(step.bitrate),
             max_fps: None,
         });
-        pictures.chain(sounds)
+        let own = self.own.iter().map(|own| Plan { name: own.name.as_str(), bitrate: None, max_fps: None });
+        pictures.chain(sounds).chain(own)
     }
 
     /// The rendition of this number.
     pub fn get(&self, index: usize) -> Option<Plan<'_>> {
         self.all().nth(index)
+    }
+
+    /// The number of the first that the publisher sends itself.
+    pub fn first_own(&self) -> usize {
+        self.rungs.len() + self.sounds.steps.len()
     }
 
     /// The number of the rendition of this name.
@@ -113,6 +132,23 @@ pub fn plan(width: u32, height: u32, ladder: &[Step], preset: &str, beside: bool
     steps.dedup_by_key(|step| step.height);
     steps.truncate(settings::MAX_STEPS);
     steps.into_iter().map(|step| rung(width, height, step, preset)).collect()
+}
+
+/// What a publisher's further video tracks are to viewers: named by the shorter side, best first.
+pub fn own<'a>(tracks: impl IntoIterator<Item = (&'a u8, &'a TrackConfig)>) -> Vec<Own> {
+    let size = |config: &TrackConfig| config.picture().map_or(0, |picture| picture.width.min(picture.height));
+    let mut tracks: Vec<_> =
+        tracks.into_iter().map(|(track, config)| (size(config), *track, config)).collect();
+    tracks.sort_by_key(|(side, track, _)| (std::cmp::Reverse(*side), *track));
+    let mut all: Vec<Own> = Vec::new();
+    for (side, track, config) in tracks.into_iter().take(settings::MAX_STEPS) {
+        let plain = format!("{side}p");
+        let numbered = (2..).map(|number| format!("{side}p-{number}"));
+        let free = |name: &String| all.iter().all(|own| own.name.as_str() != name);
+        let name = std::iter::once(plain).chain(numbered).find(free).and_then(|name| name.parse().ok());
+        all.extend(name.map(|name| Own { track, name, config: config.clone() }));
+    }
+    all
 }
 
 /// The default table: sports-grade H.264 from a veryfast preset.
@@ -201,6 +237,22 @@ mod tests {
         assert_eq!(plan(426, 240, &default_steps(), "veryfast", true)[0].target.bitrate, 355_555);
         assert_eq!((beside(32, 32), beside(0, 0)), (vec![], vec![]));
         assert_eq!(plan(640, 360, &[], "veryfast", true), []);
+    }
+
+    #[test]
+    fn what_a_publisher_sends_is_named_by_its_shorter_side_and_no_name_twice() {
+        let record = bytes::Bytes::from_static(&[1]);
+        let config = |(width, height): (u32, u32)| {
+            let (record, frame_rate) = (record.clone(), None);
+            TrackConfig::Avc(nearcast_media::codec::avc::Config { record, width, height, frame_rate })
+        };
+        let sizes =
+            [(640, 360), (854, 480), (480, 854), (1280, 720), (640, 360), (640, 360), (320, 180), (2, 2)];
+        let tracks: Vec<_> = (1..).zip(sizes.map(config)).collect();
+        let named = own(tracks.iter().map(|(track, config)| (track, config)));
+        let named: Vec<_> = named.iter().map(|own| (own.name.as_str(), own.track)).collect();
+        let best = [("720p", 4), ("480p", 2), ("480p-2", 3), ("360p", 1), ("360p-2", 5), ("360p-3", 6)];
+        assert_eq!(named, best, "of more than six the best");
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub use config::Config;
 pub use demand::{Demand, Watching};
 use inputs::{Inputs, Level, Queued};
 use job::Job;
-pub use ladder::{Ladder, Rung, Step};
+pub use ladder::{Ladder, Own, Rung, Step};
 pub(crate) use process::Process;
 use sink::Sink;
 pub use sound::Sounds;

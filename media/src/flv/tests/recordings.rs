@@ -154,6 +154,7 @@ fn demux(file: &'static [u8]) -> (Vec<String>, Vec<(Track, Frame)>, Faults) {
                     configs.push(format!("{} {}", config.codec_string(), size.or(rate).unwrap()));
                 }
                 Event::Frame(track, frame) => frames.push((track, frame)),
+                Event::Further(..) => panic!("nobody wants it"),
             }
             event = demuxer.poll_event();
         }
@@ -174,4 +175,71 @@ fn start_and_frame() -> [Bytes; 2] {
     let video: Vec<Bytes> =
         tags(AV1_OPUS).into_iter().filter(|tag| tag.is_video).map(|tag| tag.body).collect();
     [video[0].slice(5..), video[2].slice(5..)]
+}
+
+#[test]
+fn further_video_tracks_are_taken_where_they_are_wanted() {
+    let (mut demuxer, mut first, mut further) = (Demuxer::new().with_further(1), Vec::new(), Vec::new());
+    let mut sizes = Vec::new();
+    for Tag { is_video, timestamp_ms, body } in tags(MULTITRACK) {
+        let mut event = match is_video {
+            true => demuxer.video(timestamp_ms, body),
+            false => demuxer.audio(timestamp_ms, body),
+        }
+        .unwrap();
+        while let Some(found) = event {
+            match found {
+                Event::Frame(Track::Video, frame) => first.push((frame.dts, frame.keyframe)),
+                Event::Further(1, Piece::Frame(frame)) => further.push((frame.dts, frame.keyframe)),
+                Event::Further(1, Piece::Config(config)) => {
+                    sizes.push((config.codec_string(), config.picture().unwrap().height));
+                }
+                Event::Config(_) | Event::Frame(Track::Audio, _) => {}
+                other @ Event::Further(..) => panic!("{other:?}"),
+            }
+            event = demuxer.poll_event();
+        }
+    }
+    assert_eq!(sizes, [("avc1.42c00b".to_owned(), 90)]);
+    let times = |frames: &[(i64, bool)]| frames.iter().map(|(dts, _)| *dts).collect::<Vec<_>>();
+    assert_eq!(times(&further), times(&first), "the same pictures");
+    assert!(further.len() == 6 && first[0].1 && further[0].1);
+    let sounds = tags(MULTITRACK).iter().filter(|tag| tag.body[0] == 0x95).count() as u64;
+    assert_eq!((demuxer.faults().other_tracks, demuxer.faults().lost_further), (sounds, 0));
+}
+
+#[test]
+fn what_is_wrong_with_a_further_track_disturbs_no_other() {
+    let [start, frame] = start_and_frame();
+    let length = |data: &[u8]| u32::try_from(data.len()).unwrap().to_be_bytes()[1..].to_vec();
+    let track = |id: u8, data: &[u8]| [&[id][..], &length(data), data].concat();
+    let mut demuxer = Demuxer::new().with_further(2);
+    let mut send = |time: u32, body: &[&[u8]]| {
+        let mut events = vec![demuxer.video(time, body.concat().into()).unwrap()];
+        events.extend(std::iter::from_fn(|| Some(demuxer.poll_event()?)).map(Some));
+        let said = events.into_iter().flatten().map(|event| match event {
+            Event::Config(_) => (0, "config", 0),
+            Event::Frame(_, frame) => (0, "frame", frame.dts),
+            Event::Further(id, Piece::Config(_)) => (id, "config", 0),
+            Event::Further(id, Piece::Frame(frame)) => (id, "frame", frame.dts),
+        });
+        (said.collect::<Vec<_>>(), demuxer.faults().lost_further, demuxer.faults().other_tracks)
+    };
+    // A frame before its configuration, a broken configuration, an unknown codec, a good one, one too many.
+    let bodies =
+        [track(0, &start), track(1, b"?"), track(2, &start), track(7, &start), track(9, &start)].concat();
+    let (said, ..) = send(0, &[b"\x96\x10av01", &bodies]);
+    assert_eq!(said, [(0, "config", 0), (2, "config", 0), (7, "config", 0)]);
+    let (said, lost, left) = send(0, &[b"\x96\x21vvc1", &track(3, &start), b"av01", &track(7, &frame)]);
+    assert_eq!((said, lost, left), (vec![(7, "frame", 0)], 1, 2));
+    assert_eq!(send(5_000, &[b"\x96\x11av01", &track(0, &frame), &track(7, &frame)]).0.len(), 2);
+    // Its clock is set: it goes on when the first track's has been, in step with that.
+    let (said, lost, _) = send(900_000, &[b"\x96\x11av01", &track(7, &frame)]);
+    assert_eq!((said, lost), (vec![], 2));
+    let (said, ..) =
+        send(900_040, &[b"\x96\x11av01", &track(0, &frame), &track(2, &frame), &track(7, &frame)]);
+    let [(0, "frame", at), others @ ..] = &said[..] else { panic!("{said:?}") };
+    assert!(others.len() == 2 && others.iter().all(|(_, _, time)| time == at), "{said:?}");
+    let many: Vec<u8> = (0..40).flat_map(|_| track(200, b"")).collect();
+    assert_eq!(send(900_080, &[b"\x96\x11av01", &many]).2, 42);
 }

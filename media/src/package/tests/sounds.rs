@@ -29,6 +29,7 @@ fn follow(config: Config, data: &[u8], samples: i64, missing: impl Fn(i64) -> bo
         bandwidth: None,
         max_frame_rate: None,
         listed_from_start: false,
+        own: false,
     };
     world.broadcast.add_rendition(spec).unwrap();
     let mut next = 0;
@@ -111,6 +112,7 @@ fn opus_alone_leads_itself() {
             bandwidth: None,
             max_frame_rate: None,
             listed_from_start: true,
+            own: false,
         };
         let mut world = World::new(spec, interval);
         for index in 0..30 * 48_000 / samples {
@@ -141,6 +143,7 @@ fn listed(audio: Config, sounds: &[&str], audio_only: bool) -> multivariant::Pla
         bandwidth,
         max_frame_rate,
         listed_from_start: true,
+        own: false,
     };
     let settings = Settings { audio_only, ..settings() };
     let mut broadcast = Broadcast::new("b1", STARTED_AT, settings, video("source", 720));

@@ -16,7 +16,14 @@ pub(super) fn settings() -> Settings {
 }
 
 fn spec(name: &str, config: Config) -> Spec {
-    Spec { name: name.into(), config, bandwidth: None, max_frame_rate: None, listed_from_start: false }
+    Spec {
+        name: name.into(),
+        config,
+        bandwidth: None,
+        max_frame_rate: None,
+        listed_from_start: false,
+        own: false,
+    }
 }
 
 pub(super) fn video(name: &str, height: u32) -> Spec {

@@ -183,6 +183,7 @@ impl Line {
                 self.context.metrics.frames.get_or_create(&TrackLabels::of(track)).inc();
                 Event::Frame(track, frame)
             }
+            wire::Request::Further(track, piece) => Event::Further(track, piece),
             wire::Request::Stop => return Some(End::Stopped),
         };
         let taken = self.publisher.take(event).await;

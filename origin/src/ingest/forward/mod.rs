@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use nearcast_api::snapshot::{Live, Snapshot};
 use nearcast_api::{ChannelId, NodeId};
+use nearcast_media::Piece;
 use nearcast_service::client::{self, Http};
 use nearcast_service::control;
 use nearcast_service::drain::Drain;
@@ -86,6 +87,9 @@ impl Forwarder {
                     for config in start.video.iter().chain(&start.audio) {
                         let _lost_at_once = feed.configure(config.clone()).await;
                     }
+                    for (track, config) in &start.further {
+                        let _lost_at_once = feed.further(*track, Piece::Config(config.clone())).await;
+                    }
                     return Ok(feed);
                 }
                 Err(Failure::Refused(words)) => return Err(Breach::elsewhere(words)),
@@ -94,7 +98,7 @@ impl Forwarder {
                 }
             }
         }
-        let newest = start.backlog.iter().map(|(_, frame)| frame.dts).max().unwrap_or(0);
+        let newest = start.newest();
         let lost = self.heard().remove(channel).filter(|(_, heard)| heard.elapsed() < FRESH);
         Ok(claim.begin(start.video.clone(), start.audio.clone(), newest, lost))
     }

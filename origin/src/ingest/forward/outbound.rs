@@ -9,6 +9,7 @@ use http::{Request as HttpRequest, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use nearcast_api::{ChannelId, Problem};
+use nearcast_media::Piece;
 use nearcast_service::http::{Body, read_limited};
 use nearcast_service::log::Chain;
 use tokio::sync::{mpsc, oneshot};
@@ -94,7 +95,9 @@ fn body(
             Input::Config(config) => Request::Config(config).encode(&mut message),
             // Nobody would take it.
             Input::Frame(_, frame) if frame.data.len() > wire::MAX_FRAME as usize => {}
+            Input::Further(_, Piece::Frame(frame)) if frame.data.len() > wire::MAX_FRAME as usize => {}
             Input::Frame(track, frame) => Request::Frame(track, frame).encode(&mut message),
+            Input::Further(track, piece) => Request::Further(track, piece).encode(&mut message),
             Input::Stop => Request::Stop.encode(&mut message),
         }
         Some((Ok(message.freeze()), Some((inputs, lost))))

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use nearcast_media::codec::{aac, av1, avc, flac, hevc, opus, vp9};
 use nearcast_media::package::Position;
-use nearcast_media::{Config, Frame, Track};
+use nearcast_media::{Config, Frame, Piece, Track};
 
 use crate::package::Handover;
 use crate::transcode::wire::{self, Codec, Error, Source};
@@ -17,6 +17,8 @@ use crate::transcode::wire::{self, Codec, Error, Source};
 pub enum Request {
     Config(Config),
     Frame(Track, Frame),
+    /// What a further video track has, by its number.
+    Further(u8, Piece),
     /// It stops of its own will.
     Stop,
 }
@@ -48,6 +50,14 @@ impl Request {
                 out.put_slice(&[FRAME, u8::from(*track == Track::Video)]);
                 wire::encode_frame(frame, out);
             }
+            Self::Further(track, Piece::Config(config)) => {
+                out.put_slice(&[FURTHER_CONFIG, *track]);
+                put_config(config, out);
+            }
+            Self::Further(track, Piece::Frame(frame)) => {
+                out.put_slice(&[FURTHER_FRAME, *track]);
+                wire::encode_frame(frame, out);
+            }
             Self::Stop => out.put_u8(STOP),
         });
     }
@@ -59,6 +69,18 @@ impl Request {
             FRAME => {
                 let track = if wire::u8_of(&mut message)? & 1 != 0 { Track::Video } else { Track::Audio };
                 Self::Frame(track, wire::decode_frame(message)?)
+            }
+            FURTHER_CONFIG => {
+                let track = wire::u8_of(&mut message)?;
+                let config = config(message)?;
+                if config.track() != Track::Video {
+                    return Err(Error::Record);
+                }
+                Self::Further(track, Piece::Config(config))
+            }
+            FURTHER_FRAME => {
+                let track = wire::u8_of(&mut message)?;
+                Self::Further(track, Piece::Frame(wire::decode_frame(message)?))
             }
             STOP => wire::ended(&message, Self::Stop)?,
             kind => return Err(Error::UnknownKind(kind)),
@@ -187,6 +209,8 @@ const HANDOVER: u8 = 5;
 const REFUSED: u8 = 6;
 const OVER: u8 = 7;
 const LEAVING: u8 = 8;
+const FURTHER_CONFIG: u8 = 9;
+const FURTHER_FRAME: u8 = 10;
 
 /// Reads `data` as a stream of messages in both directions; what can be read can be written and read again alike.
 pub fn fuzz(data: &[u8]) {
@@ -223,6 +247,11 @@ mod tests {
             Request::Config(Config::Vp9(vp9::Record::parse(&vp9).unwrap().with_size(1280, 720))),
             Request::Frame(Track::Video, frame()),
             Request::Frame(Track::Audio, frame()),
+            Request::Further(
+                1,
+                Piece::Config(Config::Vp9(vp9::Record::parse(&vp9).unwrap().with_size(640, 360))),
+            ),
+            Request::Further(255, Piece::Frame(frame())),
             Request::Stop,
         ];
         let position = Position {
@@ -268,7 +297,12 @@ mod tests {
         let mut stream = BytesMut::new();
         requests.iter().for_each(|request| request.encode(&mut stream));
         replies.iter().for_each(|reply| reply.encode(&mut stream));
-        assert_eq!(Request::decode(Bytes::from_static(&[9])), Err(Error::UnknownKind(9)));
+        assert_eq!(Request::decode(Bytes::from_static(&[11])), Err(Error::UnknownKind(11)));
+        let mut sound = BytesMut::new();
+        let aac = Config::Aac(aac::Config::parse(&[0x12, 0x10]).unwrap());
+        Request::Further(1, Piece::Config(aac)).encode(&mut sound);
+        let sound = wire::split(&mut sound).unwrap().unwrap();
+        assert_eq!(Request::decode(sound), Err(Error::Record), "no picture");
         assert_eq!(Request::decode(Bytes::from_static(&[CONFIG, 0, 0])), Err(Error::Truncated));
         assert_eq!(Reply::decode(Bytes::from_static(&[OVER, 0])), Err(Error::Trailing));
     }

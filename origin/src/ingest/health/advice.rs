@@ -4,11 +4,13 @@ mod picture;
 
 use std::time::Duration;
 
+use nearcast_api::RenditionId;
 use nearcast_api::ingest::Health;
 
 use super::alarm::{Bad, Verdict};
 use super::pictures::Groups;
 use super::window::Span;
+use crate::package::Notes;
 
 /// What is known when somebody looks.
 #[derive(Debug)]
@@ -32,7 +34,9 @@ pub(super) struct Facts<'a> {
     pub(super) frames: u64,
     pub(super) silent: bool,
     /// Tracks that were not taken, in words.
-    pub(super) left_out: Option<&'a str>,
+    pub(super) left_out: &'a [&'static str],
+    /// Of its own renditions.
+    pub(super) notes: &'a Notes,
 }
 
 /// A cause, and how to tell that it is there.
@@ -44,7 +48,7 @@ pub(super) struct Check {
 }
 
 /// All of them, worst first.
-pub(super) const CHECKS: [Check; 21] = [
+pub(super) const CHECKS: [Check; 22] = [
     serious("stalled", stalled),
     serious("upload_slow", upload_slow),
     serious("video_missing", video_missing),
@@ -52,6 +56,7 @@ pub(super) const CHECKS: [Check; 21] = [
     serious("audio_stopped", audio_stopped),
     serious("keyframe_missing", picture::keyframe_missing),
     serious("keyframes_rare", picture::keyframes_rare),
+    serious("keyframes_apart", picture::keyframes_apart),
     serious("drift", drift),
     serious("timestamps_jump", timestamps_jump),
     serious("frames_missing", picture::frames_missing),
@@ -213,9 +218,16 @@ fn audio_silent(facts: &Facts<'_>) -> Verdict {
 }
 
 fn track_left_out(facts: &Facts<'_>) -> Verdict {
-    facts.left_out.map_or(Verdict::Good, |what| {
-        bad(format!("{what} is left out: one video and one audio are taken"), &[])
-    })
+    let mut words: Vec<String> = facts.left_out.iter().copied().map(str::to_owned).collect();
+    let lacking: Vec<&str> = facts.notes.lacking.iter().map(RenditionId::as_str).collect();
+    if !lacking.is_empty() {
+        let names = lacking.join(" and ");
+        words.push(format!(
+            "the video track for {names} is left out: the broadcast began without it; send what it began with, or stop all \
+             encoders to begin another"
+        ));
+    }
+    if words.is_empty() { Verdict::Good } else { bad(words.join("; "), &[]) }
 }
 
 fn after(facts: &Facts<'_>, seconds: u64, verdict: impl FnOnce() -> Verdict) -> Verdict {

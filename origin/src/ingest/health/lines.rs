@@ -156,6 +156,9 @@ impl Lines {
         for line in &mut self.connected {
             seen.said.extend(line.silence(now));
             let mut monitor = lock(&line.monitor);
+            if let Some(air) = &line.air {
+                monitor.note(air.notes());
+            }
             seen.turns.extend(monitor.look(now, wall).into_iter().map(|turn| (line.backup, turn)));
             if let Some(away) = line.away.take_if(|_| monitor.flows()) {
                 seen.said.push(back(line.backup, away));

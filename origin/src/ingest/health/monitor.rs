@@ -11,6 +11,7 @@ use super::advice::{CHECKS, Facts};
 use super::alarm::{Alarm, Change};
 use super::pictures::{Pictures, Step};
 use super::window::{Span, Sum, Window};
+use crate::package::Notes;
 
 /// Who publishes, and how it reached us.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,7 +46,8 @@ pub(super) struct Monitor {
     jumps: u64,
     /// Of this connection's demuxer.
     put_right: u64,
-    left_out: Option<String>,
+    left_out: Vec<&'static str>,
+    notes: Notes,
     alarms: BTreeMap<&'static str, Raised>,
 }
 
@@ -81,7 +83,8 @@ impl Monitor {
             missing: 0,
             jumps: 0,
             put_right: 0,
-            left_out: None,
+            left_out: Vec::new(),
+            notes: Notes::default(),
             alarms: BTreeMap::new(),
         }
     }
@@ -157,9 +160,21 @@ impl Monitor {
         self.window.at(now).jumps += new;
     }
 
+    /// A frame of a further video track has arrived.
+    pub(super) fn further(&mut self, frame: &Frame, now: Instant) {
+        self.window.at(now).further.push(frame.data.len());
+    }
+
     /// A track is not taken.
-    pub(super) fn leave_out(&mut self, what: String) {
-        self.left_out = Some(what);
+    pub(super) fn leave_out(&mut self, words: &'static str) {
+        if !self.left_out.contains(&words) {
+            self.left_out.push(words);
+        }
+    }
+
+    /// What the broadcast has to say of its own renditions.
+    pub(super) fn note(&mut self, notes: Notes) {
+        self.notes = notes;
     }
 
     /// Frames have come on this connection.
@@ -229,10 +244,6 @@ impl Monitor {
             .audio
             .as_ref()
             .map(|audio| Audio { bitrate: rate(|span| span.total.audio), ..audio.clone() });
-        let both = |a: Option<Rate>, b: Option<Rate>| {
-            let (a, b) = (a.unwrap_or_default(), b.unwrap_or_default());
-            Rate { now: a.now + b.now, mean: a.mean + b.mean }
-        };
         Health {
             protocol: self.source.protocol.to_owned(),
             encoder: self.source.encoder.clone(),
@@ -241,7 +252,7 @@ impl Monitor {
             on_air: false,
             connected_s: now.saturating_duration_since(self.connected).as_secs(),
             reconnects: self.reconnects,
-            bitrate: both(video.as_ref().map(|v| v.bitrate), audio.as_ref().map(|a| a.bitrate)),
+            bitrate: rate(|span| span.total.all()),
             video,
             audio,
             drift_ms: self.drift as i32,
@@ -273,7 +284,8 @@ impl Monitor {
             without_keyframe: self.pictures.without_keyframe(),
             frames: self.pictures.frames,
             silent: ten.seconds >= 10 && ten.total.audio.frames > 0 && ten.total.loudest <= SILENT,
-            left_out: self.left_out.as_deref(),
+            left_out: &self.left_out,
+            notes: &self.notes,
         }
     }
 

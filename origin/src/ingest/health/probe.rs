@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nearcast_api::ChannelId;
-use nearcast_media::Event;
+use nearcast_media::{Event, Piece};
 
 use super::board::{Board, lock};
 use super::lines::Shared;
@@ -44,6 +44,8 @@ impl Probe {
         match event {
             Event::Config(config) => monitor.config(config),
             Event::Frame(track, frame) => monitor.frame(*track, frame, Instant::now()),
+            Event::Further(_, Piece::Frame(frame)) => monitor.further(frame, Instant::now()),
+            Event::Further(_, Piece::Config(_)) => {}
         }
         drop(monitor);
         self.guard.observe(event)
@@ -62,9 +64,9 @@ impl Probe {
         lock(&self.monitor).put_right(jumps, Instant::now());
     }
 
-    /// A track is not taken: `what` names it.
-    pub fn leave_out(&self, what: &str) {
-        lock(&self.monitor).leave_out(what.to_owned());
+    /// A track is not taken, in words.
+    pub fn leave_out(&self, words: &'static str) {
+        lock(&self.monitor).leave_out(words);
     }
 
     /// It feeds a broadcast, and `air` says whether viewers see that.

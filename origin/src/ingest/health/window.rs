@@ -21,6 +21,8 @@ pub(super) struct Window {
 pub(super) struct Second {
     pub(super) video: Sum,
     pub(super) audio: Sum,
+    /// Further video tracks.
+    pub(super) further: Sum,
     /// Bytes of the largest audio frame.
     pub(super) loudest: usize,
     /// Timestamps put right, frames missing.
@@ -108,9 +110,18 @@ impl Second {
         (*count, *sum, *squares) = (*count + 1.0, *sum + ms, *squares + ms * ms);
     }
 
+    /// All tracks together.
+    pub(super) fn all(&self) -> Sum {
+        let mut all = self.video;
+        all.add(self.audio);
+        all.add(self.further);
+        all
+    }
+
     fn add(&mut self, other: &Self) {
         self.video.add(other.video);
         self.audio.add(other.audio);
+        self.further.add(other.further);
         self.loudest = self.loudest.max(other.loudest);
         self.jumps += other.jumps;
         self.missing += other.missing;
@@ -139,7 +150,7 @@ impl Span {
     /// Bits per second of media, however fast they arrived; `None` when too little media has come to say.
     pub(super) fn sent(&self) -> Option<u64> {
         let media = self.media.filter(|media| *media > 0.5)?;
-        Some(((self.total.video.bytes + self.total.audio.bytes) as f64 * 8.0 / media) as u64)
+        Some((self.total.all().bytes as f64 * 8.0 / media) as u64)
     }
 
     /// Seconds of media in a second.

@@ -154,6 +154,7 @@ fn replay(bytes: &[u8], piece: usize) -> Replay {
                 Some(crate::Event::Config(config)) => configs.push(config),
                 Some(crate::Event::Frame(Track::Video, frame)) => video.push(frame),
                 Some(crate::Event::Frame(Track::Audio, frame)) => audio.push(frame),
+                Some(crate::Event::Further(..)) => panic!("nobody wants it"),
                 None => {}
             }
         }

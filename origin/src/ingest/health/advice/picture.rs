@@ -1,5 +1,7 @@
 //! What is wrong with the pictures: keyframes, frames, bitrates, size.
 
+use nearcast_api::RenditionId;
+
 use super::super::alarm::Verdict;
 use super::super::pictures::Groups;
 use super::{Facts, bad, bits, short};
@@ -53,6 +55,21 @@ pub(super) fn keyframes_uneven(facts: &Facts<'_>) -> Verdict {
         1.3.. => Verdict::Unsure,
         _ => Verdict::Good,
     }
+}
+
+pub(super) fn keyframes_apart(facts: &Facts<'_>) -> Verdict {
+    let names: Vec<&str> = facts.notes.astray.iter().map(RenditionId::as_str).collect();
+    if names.is_empty() {
+        return Verdict::Good;
+    }
+    bad(
+        format!(
+            "the keyframes of {} are not where the source's are: its viewers get gaps; give all video tracks the same \
+             keyframe interval, without scene-cut detection",
+            names.join(" and ")
+        ),
+        &[],
+    )
 }
 
 pub(super) fn frames_missing(facts: &Facts<'_>) -> Verdict {
