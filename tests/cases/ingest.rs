@@ -170,7 +170,7 @@ async fn limited(channel: &str, limits: Value, feed: &Feed, why: &str) -> Result
 }
 
 /// Asks until the answer has what is looked for.
-async fn until<T>(admin: &Admin, path: &str, look: impl Fn(&Value) -> Option<T>) -> Result<T> {
+pub(crate) async fn until<T>(admin: &Admin, path: &str, look: impl Fn(&Value) -> Option<T>) -> Result<T> {
     let mut last = Value::Null;
     let found = timeout(LIMIT, async {
         let mut ticks = tokio::time::interval(Duration::from_millis(250));
@@ -186,7 +186,7 @@ async fn until<T>(admin: &Admin, path: &str, look: impl Fn(&Value) -> Option<T>)
     found.with_context(|| format!("{path} stays {last:#}"))?
 }
 
-fn warning(health: &Value, code: &str) -> Option<String> {
+pub(crate) fn warning(health: &Value, code: &str) -> Option<String> {
     let warnings = health["warnings"].as_array()?;
     warnings.iter().find(|warning| warning["code"] == code)?["text"].as_str().map(str::to_owned)
 }

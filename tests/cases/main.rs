@@ -22,6 +22,8 @@ mod ladder;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod multitrack;
+#[cfg(test)]
 mod outage;
 #[cfg(test)]
 mod page;

@@ -163,7 +163,7 @@ impl Follower {
         astray
     }
 
-    /// Ends the segments that the leader has long ended, for what they miss will not come.
+    /// Ends the segments that the leader has ended, when what they miss will not come any more.
     fn give_up(&mut self, cuts: &Cuts, progress: i64, out: &mut Vec<Action>) {
         loop {
             let msn = match self.state {
@@ -172,7 +172,13 @@ impl Follower {
                 State::Waiting { after: None } => cuts.first(),
             };
             let Some((msn, next)) = msn.and_then(|msn| Some((msn, cuts.get(msn + 1)?))) else { return };
-            if next.time.saturating_add(PATIENCE) > progress {
+            // The frames that could begin it are due a segment earlier than those that end it.
+            let due = match self.state {
+                State::Waiting { .. } => cuts.get(msn).map_or(next.time, |cut| cut.time),
+                State::Running { .. } | State::Broken { .. } => next.time,
+            };
+            let is_past = self.seen.is_some_and(|(seen, _)| seen > msn);
+            if !is_past && due.saturating_add(PATIENCE) > progress {
                 return;
             }
             match self.state {

@@ -85,6 +85,8 @@ pub struct Part {
     /// Seconds.
     pub duration: f64,
     pub independent: bool,
+    /// It is missing.
+    pub gap: bool,
 }
 
 /// `EXT-X-RENDITION-REPORT`.
@@ -215,6 +217,7 @@ impl Media {
                     uri: attributes.text("URI")?,
                     duration: attributes.float("DURATION")?,
                     independent: attributes.word("INDEPENDENT") == Some("YES"),
+                    gap: attributes.word("GAP") == Some("YES"),
                 });
             }
             "EXT-X-PRELOAD-HINT" => {

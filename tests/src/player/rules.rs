@@ -144,7 +144,7 @@ fn parts(list: &Media, video: bool, findings: &mut Findings) {
     for (msn, index, part) in list.parts() {
         relative(&part.uri, findings);
         findings.check(longest(part), || format!("part {msn}.{index} lasts {}", part.duration));
-        findings.check(!video || index > 0 || part.independent, || {
+        findings.check(!video || index > 0 || part.independent || part.gap, || {
             format!("part {msn}.{index} begins a segment and is not INDEPENDENT")
         });
     }

@@ -60,7 +60,7 @@ fn without_frames_the_playlist_goes_on_with_gaps_and_comes_back_otherwise_config
     let mut world = world(20, |index, world| {
         if (300..420).contains(&index) {
             let source = world.broadcast.newest_segment("source").unwrap();
-            assert!(source - world.broadcast.newest_segment("480p").unwrap() <= 2, "at {index}");
+            assert!(source - world.broadcast.newest_segment("480p").unwrap() <= 1, "at {index}");
             if index == 419 {
                 // Its publisher is back.
                 let events = world.broadcast.splice([]).unwrap();
