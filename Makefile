@@ -5,6 +5,7 @@
 #   WITH_BENCHES=1  make setup also installs what only the benchmarks need
 #   CASE=name       make system runs only the cases whose name contains it
 #   TARGET=name     the parser that make fuzz fuzzes, for SECONDS=n (60)
+#   MINUTES=n       how long make soak publishes (5)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -60,11 +61,11 @@ bench-transcode: ## Measure what a ladder costs beside the ffmpeg program
 	cargo build --release --locked --workspace --bins
 	$(TARGET)/release/bench-transcode
 
-soak: ## Publish 20 broadcasts for five minutes and watch the origin's memory
+soak: ## Publish 20 broadcasts for MINUTES and watch the origin's memory
 	@WITH_TESTS=1 scripts/setup
 	@scripts/web build
 	cargo build --release --locked --workspace --bins
-	$(TARGET)/release/soak
+	$(TARGET)/release/soak $(MINUTES)
 
 fuzz: ## Fuzz one parser: TARGET=name SECONDS=60; lists them without TARGET
 	@scripts/fuzz "$(if $(findstring command,$(origin TARGET)),$(TARGET))" $(SECONDS)

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use nearcast_tests::browser::{self, Reach, Seen};
 
-use crate::shared;
+use crate::{shared, sound};
 
 #[tokio::test]
 async fn chromium_plays_the_page_for_twenty_seconds_over_h3() -> Result<()> {
@@ -17,6 +17,15 @@ async fn chromium_plays_the_page_for_twenty_seconds_over_h3() -> Result<()> {
     let latency = seen.figures["latency"].as_f64().context("the page knows no latency")?;
     ensure!((0.2..6.0).contains(&latency), "{latency} s behind live");
     Ok(())
+}
+
+#[tokio::test]
+async fn chromium_plays_a_broadcast_whose_sound_is_there_in_opus_and_aac() -> Result<()> {
+    let world = sound::world("page-sound").await?;
+    let _publisher = world.broadcast("demo", &sound::opus()?).await?;
+    let picture = browser::artifacts()?.join("sound.png");
+    let seen = browser::watch(&world, "demo", Reach::Tcp, 8, &picture).await?;
+    plays_smoothly(&seen, 8.0)
 }
 
 /// No stall: the playhead moves as fast as the clock, and frames come out of the decoder all the time.

@@ -14,14 +14,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Command;
 
 /// A world whose origin makes low audio and lists it alone, and no pictures.
-async fn world(name: &str) -> Result<World> {
+pub(crate) async fn world(name: &str) -> Result<World> {
     let settings = "[transcode]\naudio_only = true\nladder = []\n\
                     [[transcode.audio]]\nname = \"audio-64k\"\nbitrate = 64000\n";
     World::builder(name).edges(["eu-1"]).setting("origin-1", settings).start().await
 }
 
 /// H.264 and Opus, over enhanced RTMP.
-fn opus() -> Result<Feed> {
+pub(crate) fn opus() -> Result<Feed> {
     Ok(Feed::pattern(360).enhanced()?.audio(&["-c:a", "libopus", "-b:a", "96k"]))
 }
 

@@ -1,11 +1,11 @@
-//! `make soak`: 20 broadcasts at once, source only, for five minutes; does the origin's memory stay flat?
+//! `make soak`: 20 broadcasts at once, source only, for MINUTES (5); does the origin's memory stay flat?
 
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use nearcast_benches::memory;
 use nearcast_benches::report::{self, Row};
 use nearcast_tests::publisher::Feed;
@@ -15,10 +15,14 @@ use tokio::time::{Instant, sleep_until};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    report::exit(run().await)
+    let minutes = std::env::args().nth(1).unwrap_or_else(|| "5".to_owned());
+    report::exit(match minutes.parse() {
+        Ok(minutes @ 4..=1440) => run(minutes).await,
+        _ => Err(anyhow!("soak takes a number of minutes from 4 to 1440, not {minutes:?}")),
+    })
 }
 
-async fn run() -> Result<()> {
+async fn run(minutes: u32) -> Result<()> {
     let world = World::builder("soak").edges(["eu-1"]).setting("origin-1", SOURCE_ONLY);
     let mut world = world.start().await?;
     let file = world.folder.join("loop.flv");
@@ -34,7 +38,7 @@ async fn run() -> Result<()> {
 
     let begin = Instant::now();
     let mut samples = Vec::new();
-    for sample in 1..=SAMPLES {
+    for sample in 1..=minutes * PER_MINUTE {
         sleep_until(begin + INTERVAL * sample).await;
         world.all_run()?;
         for publisher in &mut publishers {
@@ -49,11 +53,11 @@ async fn run() -> Result<()> {
     say(&format!("{live} broadcasts are live at the end"));
 
     let minute = |from: usize| {
-        let minute = samples.iter().skip(from * PER_MINUTE).take(PER_MINUTE);
+        let minute = samples.iter().skip(from * PER_MINUTE as usize).take(PER_MINUTE as usize);
         minute.copied().fold(0.0, f64::max)
     };
     // In the first minute the windows fill, in the second the allocator finds its size.
-    let (third, last) = (minute(2), minute(SAMPLES as usize / PER_MINUTE - 1));
+    let (third, last) = (minute(2), minute(minutes as usize - 1));
     let growth = last / third;
     let row = Row::of("origin RSS in the last minute over the third", "ratio", vec![growth]);
     let rows = [row.within("budget", FLAT), Row::of("origin RSS, 20 broadcasts of 360p", "MiB", samples)];
@@ -97,7 +101,6 @@ const SOURCE_ONLY: &str =
 const MIB: f64 = 1024.0 * 1024.0;
 const BROADCASTS: usize = 20;
 const INTERVAL: Duration = Duration::from_secs(10);
-const SAMPLES: u32 = 30;
-const PER_MINUTE: usize = 6;
+const PER_MINUTE: u32 = 6;
 /// Allocators breathe; to lose a twentieth of what comes in would show within the two minutes between.
 const FLAT: f64 = 1.05;
