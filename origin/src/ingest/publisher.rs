@@ -1,7 +1,7 @@
 //! A publisher as all protocols see it: a claim to a channel, the tracks it sends, and the broadcast it feeds.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nearcast_media::{Config, Event, Piece, Track};
 
@@ -9,7 +9,7 @@ use super::bounds::Breach;
 use super::forward::Forwarder;
 use super::health::Probe;
 use super::tracks::Tracks;
-use crate::package::{Claim, Feed};
+use crate::package::{Claim, Feed, Handover};
 
 /// From an accepted publish to its end. When it is dropped without [`Self::stop`], the broadcast waits for it to come
 /// back.
@@ -29,14 +29,16 @@ pub(super) struct Publisher {
     takes_further: bool,
     /// The broadcast, once it has begun.
     feed: Option<Feed>,
+    /// The broadcast that it fed at another origin, as it was heard of last.
+    lost: Option<(Handover, Instant)>,
 }
 
 impl Publisher {
     pub(super) fn new(claim: Claim, forwarder: Forwarder, key: &str, probe: Probe) -> Self {
         let takes_further = claim.takes_further();
         let (key, tracks, further) = (key.to_owned(), Tracks::new(takes_further), BTreeMap::new());
-        let (video, audio, feed) = (None, None, None);
-        Self { claim, forwarder, key, tracks, probe, video, audio, further, takes_further, feed }
+        let (video, audio, feed, lost) = Default::default();
+        Self { claim, forwarder, key, tracks, probe, video, audio, further, takes_further, feed, lost }
     }
 
     /// What measures the publisher.
@@ -81,9 +83,11 @@ impl Publisher {
                 if feed.send(event.clone()).await.is_ok() {
                     return Ok(());
                 }
-                if let Some(words) = feed.refusal() {
-                    return Err(Breach::elsewhere(words.to_owned()));
+                let heard = feed.heard();
+                if let Some(words) = heard.refusal {
+                    return Err(Breach::elsewhere(words));
                 }
+                self.lost = heard.handover;
                 // The broadcast has ended without us, or its origin is lost: another one begins, or it goes on here.
                 self.tracks = Tracks::known(self.video.clone(), self.audio.clone(), self.further.clone());
                 self.feed = None;
@@ -92,7 +96,7 @@ impl Publisher {
         };
         let Some(start) = self.tracks.push(event) else { return Ok(()) };
         self.claim.bring(&start.further);
-        let feed = self.forwarder.begin(&self.claim, &self.key, &start).await?;
+        let feed = self.forwarder.begin(&self.claim, &self.key, &start, self.lost.take()).await?;
         for event in start.backlog {
             let _just_begun = feed.send(event).await;
         }

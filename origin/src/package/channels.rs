@@ -15,7 +15,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::begin::Handover;
 use super::budget::Budget;
-use super::feed::{Air, Feed, Refusal};
+use super::feed::{Air, Feed, Word};
 use super::program::{self, Join};
 use super::slate::Slates;
 use super::{Broadcast, Config};
@@ -298,7 +298,7 @@ impl Claim {
         let join = match refused {
             Ok(()) => {
                 tracing::info!(channel = %self.channel, ?rank, "a publisher goes on with the broadcast");
-                return Feed::new(queue, air, Refusal::default());
+                return Feed::new(queue, air, Word::default());
             }
             // There is none, or it has just ended.
             Err(refused) => refused.into_inner(),
@@ -309,7 +309,7 @@ impl Claim {
         entry.program = Some(Entrance { joins, leave, video: has_video });
         drop(state);
         self.broadcast((video, audio), newest, lost, receiver, left);
-        Feed::new(queue, air, Refusal::default())
+        Feed::new(queue, air, Word::default())
     }
 }
 

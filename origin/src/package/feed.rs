@@ -1,11 +1,14 @@
 //! A publisher's end of its broadcast: where its frames go.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use nearcast_api::RenditionId;
 use nearcast_media::{Config, Event, Frame, Piece, Track};
 use tokio::sync::mpsc;
+
+use super::Handover;
 
 /// What a publisher sends.
 #[derive(Debug)]
@@ -23,12 +26,21 @@ pub(crate) enum Input {
 pub struct Feed {
     queue: mpsc::Sender<Input>,
     air: Air,
-    refusal: Refusal,
+    word: Word,
 }
 
-/// Why a publisher must go, once that is so. Clones are the same.
+/// What the origin says that frames are passed on to; nothing where they stay here. Clones are the same.
 #[derive(Debug, Clone, Default)]
-pub struct Refusal(Arc<OnceLock<String>>);
+pub struct Word(Arc<Mutex<Heard>>);
+
+/// What was heard of it so far.
+#[derive(Debug, Clone, Default)]
+pub struct Heard {
+    /// Why the publisher must go.
+    pub refusal: Option<String>,
+    /// Where the broadcast stood last, and when that was heard: to go on with, should the origin be lost.
+    pub handover: Option<(Handover, Instant)>,
+}
 
 /// Whether viewers see what a publisher sends. Clones are the same.
 #[derive(Debug, Clone, Default)]
@@ -54,13 +66,13 @@ pub struct Notes {
 pub struct Over;
 
 impl Feed {
-    pub(crate) fn new(queue: mpsc::Sender<Input>, air: Air, refusal: Refusal) -> Self {
-        Self { queue, air, refusal }
+    pub(crate) fn new(queue: mpsc::Sender<Input>, air: Air, word: Word) -> Self {
+        Self { queue, air, word }
     }
 
-    /// Why the publisher must go, where it is [`Over`] for that.
-    pub fn refusal(&self) -> Option<&str> {
-        self.refusal.0.get().map(String::as_str)
+    /// What the origin has said that frames are passed on to.
+    pub fn heard(&self) -> Heard {
+        self.word.heard().clone()
     }
 
     /// Whether viewers see what is fed.
@@ -102,9 +114,9 @@ impl Feed {
     }
 }
 
-impl Refusal {
-    pub(crate) fn set(&self, words: String) {
-        let _first_counts = self.0.set(words);
+impl Word {
+    pub(crate) fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

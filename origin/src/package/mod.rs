@@ -22,7 +22,7 @@ pub use begin::Handover;
 pub use broadcast::{Broadcast, Media, Progress};
 pub use channels::{Busy, Channels, Claim, Stores};
 pub(crate) use feed::Input;
-pub use feed::{Air, Feed, Notes, Over, Refusal};
+pub use feed::{Air, Feed, Notes, Over, Word};
 pub use store::Stored;
 
 /// The name of the publisher's own video among a broadcast's renditions.

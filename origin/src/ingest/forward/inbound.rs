@@ -14,7 +14,7 @@ use nearcast_media::Event;
 use nearcast_media::splice::Rank;
 use nearcast_service::http::{Body, Request, RequestBody, Response};
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::super::health::Source;
 use super::super::publisher::Publisher;
@@ -115,7 +115,7 @@ impl Line {
         let (channel, draining) = (&self.channel, ended.is_none());
         if draining {
             // What the other origin has heard of last may be half a second old.
-            self.tell_position().await;
+            let _gone = self.tell_position();
         }
         let (last, stops) = match ended {
             Some(End::Stopped) => (None, true),
@@ -130,7 +130,7 @@ impl Line {
         };
         tracing::info!(%channel, ?last, "a publisher of another origin has gone");
         if let Some(last) = last {
-            self.tell(&last).await;
+            let _gone = self.tell(&last);
         }
         if draining {
             context.channels.leave(&self.channel, true);
@@ -145,10 +145,12 @@ impl Line {
         let mut ticks = interval(WORD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let idle = self.context.config.idle_timeout();
+        let mut deadline = Instant::now() + idle;
         loop {
             tokio::select! {
-                read = timeout(idle, body.frame()) => {
-                    let Ok(Some(Ok(frame))) = read else { return End::Gone };
+                read = body.frame() => {
+                    let Some(Ok(frame)) = read else { return End::Gone };
+                    deadline = Instant::now() + idle;
                     stream.extend_from_slice(&frame.into_data().unwrap_or_default());
                     while let Some(message) = split(&mut stream).transpose() {
                         let Ok(request) = message.and_then(wire::Request::decode) else {
@@ -169,8 +171,10 @@ impl Line {
                     if !self.context.channels.has(&self.channel) {
                         return End::Over;
                     }
-                    self.tell(&Reply::Air(self.publisher.is_on_air())).await;
-                    self.tell_position().await;
+                    let told = self.tell(&Reply::Air(self.publisher.is_on_air())) && self.tell_position();
+                    if !told || Instant::now() >= deadline {
+                        return End::Gone;
+                    }
                 }
             }
         }
@@ -190,16 +194,16 @@ impl Line {
         taken.err().map(|breach| End::Refused(breach.reason, breach.to_string()))
     }
 
-    async fn tell_position(&self) {
-        if let Some(handover) = self.context.channels.handover(&self.channel) {
-            self.tell(&Reply::Handover(handover)).await;
-        }
+    fn tell_position(&self) -> bool {
+        let handover = self.context.channels.handover(&self.channel);
+        handover.is_none_or(|handover| self.tell(&Reply::Handover(handover)))
     }
 
-    async fn tell(&self, reply: &Reply) {
+    /// False when the other origin does not listen.
+    fn tell(&self, reply: &Reply) -> bool {
         let mut message = BytesMut::new();
         reply.encode(&mut message);
-        let _gone = self.replies.send(Ok(message.freeze())).await;
+        self.replies.try_send(Ok(message.freeze())).is_ok()
     }
 }
 
@@ -236,5 +240,5 @@ impl Refusal {
 const PREFIX: &str = "/forward/";
 /// How often the other origin is told where the broadcast stands.
 const WORD: Duration = Duration::from_millis(500);
-/// What waits while the other origin does not read; a publisher that is not heard any more ends by itself.
+/// What waits while the other origin does not read: four seconds' worth.
 const MAX_REPLIES: usize = 16;

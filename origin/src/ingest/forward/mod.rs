@@ -12,8 +12,7 @@ mod inbound;
 mod outbound;
 pub mod wire;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nearcast_api::snapshot::{Live, Snapshot};
@@ -45,8 +44,7 @@ struct Inner {
     http: Http,
     forwarded: Gauge,
     drain: Drain,
-    /// What was heard last of broadcasts at other origins, and when.
-    heard: Mutex<BTreeMap<ChannelId, (Handover, Instant)>>,
+    started: Instant,
 }
 
 impl Forwarder {
@@ -68,15 +66,22 @@ impl Forwarder {
             connect_timeout_ms,
             ..client::Config::default()
         })?;
-        let heard = Mutex::default();
-        Ok(Self(Arc::new(Inner { node, control, channels, http, forwarded, drain, heard })))
+        let started = Instant::now();
+        Ok(Self(Arc::new(Inner { node, control, channels, http, forwarded, drain, started })))
     }
 
-    /// Takes a publisher into the channel's broadcast, wherever it is, or begins one.
+    /// Takes a publisher into the channel's broadcast, wherever it is; or begins one, or goes on with the one that it fed
+    /// at another origin which is `lost`.
     ///
     /// # Errors
     /// The origin where the channel is live does not take it, and why.
-    pub(super) async fn begin(&self, claim: &Claim, key: &str, start: &Start) -> Result<Feed, Breach> {
+    pub(super) async fn begin(
+        &self,
+        claim: &Claim,
+        key: &str,
+        start: &Start,
+        lost: Option<(Handover, Instant)>,
+    ) -> Result<Feed, Breach> {
         let channel = claim.channel();
         if !self.0.channels.has(channel)
             && let Some((origin, urls)) = self.elsewhere(channel).await
@@ -99,17 +104,20 @@ impl Forwarder {
             }
         }
         let newest = start.newest();
-        let lost = self.heard().remove(channel).filter(|(_, heard)| heard.elapsed() < FRESH);
+        let lost = lost.filter(|(_, heard)| heard.elapsed() < FRESH);
         Ok(claim.begin(start.video.clone(), start.audio.clone(), newest, lost))
     }
 
     /// The other origin where the channel is live, and how it is reached.
     async fn elsewhere(&self, channel: &ChannelId) -> Option<(NodeId, Vec<String>)> {
-        let mut snapshots = self.0.control.watch();
         let live = |snapshot: &Snapshot| snapshot.channels.get(channel)?.live.clone();
-        // It is said to be live here, and is not: that is from before a restart, and news must be on its way.
-        let stale = |snapshot: &Arc<Snapshot>| live(snapshot).is_some_and(|live| live.origin == self.0.node);
-        let _no_news = timeout(NEWS, snapshots.wait_for(|snapshot| !stale(snapshot))).await;
+        if self.0.started.elapsed() < YOUNG {
+            // It is said to be live here, and is not: that is from before a restart, and news must be on its way.
+            let mut snapshots = self.0.control.watch();
+            let stale =
+                |snapshot: &Arc<Snapshot>| live(snapshot).is_some_and(|live| live.origin == self.0.node);
+            let _no_news = timeout(NEWS, snapshots.wait_for(|snapshot| !stale(snapshot))).await;
+        }
         let snapshot = self.0.control.current();
         let Live { origin, .. } = live(&snapshot).filter(|live| live.origin != self.0.node)?;
         let urls = snapshot.nodes.get(&origin)?.spec.urls.clone();
@@ -133,10 +141,6 @@ impl Forwarder {
             }
         }
     }
-
-    fn heard(&self) -> MutexGuard<'_, BTreeMap<ChannelId, (Handover, Instant)>> {
-        self.0.heard.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Origins are near each other, and viewers wait.
@@ -144,4 +148,5 @@ const CONNECT: Duration = Duration::from_secs(1);
 /// After this long without a word nobody still watches that broadcast.
 const FRESH: Duration = Duration::from_secs(15);
 /// What changed while this origin was away comes with the first answer of the control plane.
+const YOUNG: Duration = Duration::from_secs(10);
 const NEWS: Duration = Duration::from_secs(2);

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::wire::{Reply, Request};
 use super::{Forwarder, inbound};
-use crate::package::{Air, Feed, Input, Refusal};
+use crate::package::{Air, Feed, Input, Word};
 use crate::transcode::wire;
 
 /// Why frames cannot be passed on.
@@ -65,16 +65,16 @@ impl Forwarder {
         if response.status() != StatusCode::OK {
             return Err(failure(response).await);
         }
-        let (air, refusal) = (Air::default(), Refusal::default());
+        let (air, word) = (Air::default(), Word::default());
         let listener = Listener {
             forwarder: self.clone(),
             channel: channel.clone(),
             air: air.clone(),
-            refusal: refusal.clone(),
+            word: word.clone(),
             _alive: alive,
         };
         self.0.drain.spawn("forwarded publisher", listener.run(response.into_body()));
-        Ok(Feed::new(queue, air, refusal))
+        Ok(Feed::new(queue, air, word))
     }
 }
 
@@ -110,13 +110,13 @@ struct Listener {
     forwarder: Forwarder,
     channel: ChannelId,
     air: Air,
-    refusal: Refusal,
+    word: Word,
     _alive: oneshot::Sender<()>,
 }
 
 impl Listener {
     async fn run(self, mut body: Incoming) {
-        let Self { forwarder, channel, air, refusal, .. } = &self;
+        let Self { forwarder, channel, air, word, .. } = &self;
         forwarder.0.forwarded.inc();
         let mut stream = BytesMut::new();
         let mut goes_on = true;
@@ -128,14 +128,14 @@ impl Listener {
                 match Reply::decode(message) {
                     Ok(Reply::Air(on)) => air.set(on),
                     Ok(Reply::Handover(handover)) => {
-                        forwarder.heard().insert(channel.clone(), (handover, Instant::now()));
+                        word.heard().handover = Some((handover, Instant::now()));
                     }
                     Ok(Reply::Refused(words)) => {
-                        refusal.set(words);
+                        word.heard().refusal = Some(words);
                         goes_on = false;
                     }
                     Ok(Reply::Over) => {
-                        forwarder.heard().remove(channel);
+                        word.heard().handover = None;
                         goes_on = false;
                     }
                     Ok(Reply::Leaving) | Err(_) => goes_on = false,
