@@ -266,3 +266,33 @@ fn a_publisher_who_comes_back_keeps_its_counts_and_begins_its_measures_anew() {
     let size = serde_json::to_string(&stream.run(20).health()).unwrap().len();
     assert!(size < 900, "{size} bytes of heartbeat");
 }
+
+#[test]
+fn what_is_wrong_with_further_tracks_is_told_by_their_names() {
+    let mut stream = Stream::new();
+    let names = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
+    stream.monitor.note(Notes { lacking: names(&["540p", "270p"]), astray: Vec::new() });
+    let text = stream.run(30).warned("track_left_out");
+    assert!(
+        text.starts_with("the video track for 540p and 270p is left out: the broadcast began without"),
+        "{text}"
+    );
+    stream.monitor.note(Notes { lacking: Vec::new(), astray: names(&["480p"]) });
+    let text = stream.run(60).warned("keyframes_apart");
+    assert!(
+        text.starts_with("the keyframes of 480p are not where the source's are: its viewers get gaps"),
+        "{text}"
+    );
+    // What they take of the line counts.
+    let before = stream.health().bitrate.mean;
+    stream.monitor.note(Notes::default());
+    for _ in 0..60 {
+        let now = stream.start + Duration::from_secs_f64(stream.wall);
+        let data = Bytes::from(vec![0; 12_500]);
+        stream.monitor.further(&Frame { dts: 0, pts: 0, keyframe: true, data }, now);
+        stream.run(1);
+    }
+    let after = stream.health().bitrate.mean;
+    assert!((90_000..110_000).contains(&(after - before)), "{before} {after}");
+    assert_eq!(stream.raised(), Vec::<String>::new());
+}
