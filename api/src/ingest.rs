@@ -11,7 +11,7 @@ use crate::{BroadcastId, ChannelId};
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct Health {
-    /// How it arrives: `rtmp`, `rtmps`, `srt` or `whip`.
+    /// How it arrives: `rtmp`, `rtmps`, `srt`, or `forwarded` by another origin.
     pub protocol: String,
     /// What the encoder calls itself; empty when it does not say.
     #[serde(skip_serializing_if = "String::is_empty")]

@@ -197,9 +197,9 @@ impl Broadcast {
             Source::Audio(follower) => follower.push(frame),
             Source::Rung(follower) => follower.push(frame),
         }
-        self.periods.follow(self.leader.cuts());
         let events = &mut outcome.events;
         if let Some(shape) = self.leader.shape() {
+            self.periods.follow(self.leader.cuts());
             self.renditions[index].apply(actions, &shape, &self.settings, self.started_at, events);
             // A follower's frame concerns only itself; the leader's lets the others go on.
             let concerned = if index == 0 { 1..self.renditions.len() } else { index..index + 1 };

@@ -121,11 +121,6 @@ impl Splicer {
         self
     }
 
-    /// Whether a source with video, or without, can be on the air here: the track that leads stays the same.
-    pub fn fits(&self, video: bool) -> bool {
-        !self.ended && video == (self.leader == Track::Video)
-    }
-
     /// What the slate shows from the next failure on, if the source's configuration is still `of` then: an IDR
     /// picture of its own configuration `config`. Without, it is the last keyframe.
     pub fn set_picture(&mut self, of: &Config, config: Config, frame: Frame) {

@@ -42,12 +42,12 @@ impl Plane {
 
     /// Who publishes to a channel, and how that goes; the one that viewers see first.
     pub async fn ingest(&self, channel: &ChannelId) -> Result<Vec<Ingest>> {
-        let live = self.channel(channel).await?.live.map(|live| live.broadcast);
+        let live = self.channel(channel).await?.live;
         let mut found = Vec::new();
         for (origin, member) in self.lock().members() {
             for broadcast in member.beat.broadcasts.iter().filter(|one| one.channel == *channel) {
                 let Broadcast { id, started_at, health, .. } = broadcast.clone();
-                let live = live.as_ref() == Some(&id);
+                let live = live.as_ref().is_some_and(|live| live.origin == *origin && live.broadcast == id);
                 let one = Ingest { origin: origin.clone(), broadcast: id, started_at, live, health: None };
                 match health {
                     Some(health) => {

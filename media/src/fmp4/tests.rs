@@ -1,6 +1,10 @@
+use std::time::Duration;
+
 use super::*;
 use crate::codec::{aac, av1, avc, flac, hevc, opus, vp9};
 use crate::fixtures::{AV1_OPUS, HEVC_AAC, VP9_FLAC, sequence_start};
+use crate::frame::CLOCK;
+use crate::segment::LEAD;
 
 /// The boxes of `data`, or `None` where sizes do not add up.
 fn boxes(mut data: &[u8]) -> Option<Vec<(&str, &[u8])>> {
@@ -151,8 +155,8 @@ fn a_time_before_zero_and_an_empty_fragment_are_still_well_formed() {
 fn messages_stand_in_front_of_the_fragment_and_move_nothing_in_it() {
     let event = EventMessage {
         scheme: ID3_SCHEME.into(),
-        time: 0x1_0000_0002,
-        duration: Some(7),
+        time: 0x1_0000_0002 - LEAD * CLOCK,
+        duration: Some(Duration::from_millis(7)),
         id: 9,
         data: Bytes::from_static(b"ID3"),
     };
@@ -162,7 +166,7 @@ fn messages_stand_in_front_of_the_fragment_and_move_nothing_in_it() {
     let with = fragment(1, &samples, &[event, without], 90_000);
     let message = find(&with, &["emsg"]);
     let fields: Vec<u32> = (0..6).map(|field| u32_at(message, 4 * field)).collect();
-    assert_eq!(fields, [0x0100_0000, 90_000, 1, 2, 7, 9]);
+    assert_eq!(fields, [0x0100_0000, 90_000, 1, 2, 630, 9]);
     assert_eq!(&message[24..], b"https://aomedia.org/emsg/ID3\0\0ID3");
     let all = boxes(&with).unwrap();
     let second = all[1].1;

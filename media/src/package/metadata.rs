@@ -7,10 +7,9 @@ use bytes::Bytes;
 
 use super::rendition::Rendition;
 use super::{Broadcast, Error, Event, MAX_DATE_RANGES};
-use crate::fmp4::{self, EventMessage};
+use crate::fmp4::EventMessage;
 use crate::frame::CLOCK;
 use crate::hls::daterange::{DateRange, Value};
-use crate::segment::LEAD;
 
 /// Something that happens in the broadcast.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +23,7 @@ pub struct Metadata {
     pub class: Option<String>,
     /// Names begin with `X-`.
     pub attributes: Vec<(String, Value)>,
-    /// What the message in the media is, [`fmp4::ID3_SCHEME`] for an ID3 tag, and the message.
+    /// What the message in the media is, [`ID3_SCHEME`](crate::fmp4::ID3_SCHEME) for an ID3 tag, and the message.
     pub scheme: String,
     pub data: Bytes,
 }
@@ -57,19 +56,15 @@ impl Broadcast {
         let range = DateRange { id, class, start, duration, attributes, ..DateRange::default() };
         Arc::make_mut(&mut self.date_ranges).add(Arc::new(range), self.leader.next_msn());
 
-        // As many at most as there are date ranges.
-        self.schemes.insert(scheme.clone());
+        if self.schemes.len() < MAX_SCHEMES {
+            self.schemes.insert(scheme.clone());
+        }
         self.announced = self.announced.wrapping_add(1);
         let kind = self.renditions[0].spec.config.track();
+        let (time, id, now) = (time.saturating_mul(CLOCK / 1000), self.announced, self.leader.newest());
+        let event = EventMessage { scheme, time, duration, id, data };
         for rendition in self.renditions.iter_mut().filter(|one| one.spec.config.track() == kind) {
-            let timescale = fmp4::timescale(&rendition.spec.config);
-            rendition.announce(EventMessage {
-                scheme: scheme.clone(),
-                time: track_time(time, timescale),
-                duration: duration.map(|duration| ticks(duration, timescale)),
-                id: self.announced,
-                data: data.clone(),
-            });
+            rendition.announce(event.clone(), now);
         }
         let mut events = Vec::new();
         self.renditions.iter_mut().for_each(|rendition| rendition.touch(&mut events));
@@ -78,10 +73,9 @@ impl Broadcast {
 
     /// A rendition that joins carries what is still to come.
     pub(super) fn share_events(&self, rendition: &mut Rendition) {
-        let leader = &self.renditions[0];
+        let (leader, now) = (&self.renditions[0], self.leader.newest());
         if leader.spec.config.track() == rendition.spec.config.track() {
-            // Tracks of one kind have one timescale, but for audio, of which there is one.
-            leader.pending_events().iter().for_each(|event| rendition.announce(event.clone()));
+            leader.pending_events().iter().for_each(|event| rendition.announce(event.clone(), now));
         }
     }
 
@@ -130,15 +124,8 @@ fn is_quotable(text: &str) -> bool {
     !text.chars().any(|char| char == '"' || char.is_control())
 }
 
-/// Milliseconds since the broadcast's start on the track, which begins [`LEAD`] seconds before it.
-fn track_time(ms: i64, timescale: u32) -> u64 {
-    let ticks = (i128::from(ms) + i128::from(LEAD) * 1000) * i128::from(timescale) / 1000;
-    u64::try_from(ticks.max(0)).unwrap_or(u64::MAX)
-}
-
-fn ticks(duration: Duration, timescale: u32) -> u32 {
-    u32::try_from(duration.as_millis() * u128::from(timescale) / 1000).unwrap_or(u32::MAX)
-}
+/// Kinds of messages that manifests name: more than any program has.
+const MAX_SCHEMES: usize = 64;
 
 /// The end of 9999: a date has four digits for the year.
 const LAST: u64 = 253_402_300_799_999;

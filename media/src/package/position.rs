@@ -21,6 +21,8 @@ pub struct Position {
     pub msn: u64,
     /// Discontinuities so far.
     pub discontinuities: u64,
+    /// Messages in the media so far. What they said is listed no longer: date ranges do not go on.
+    pub announced: u32,
     /// The greatest version of any init segment.
     pub init: u32,
     /// EXT-X-TARGETDURATION in seconds.
@@ -41,6 +43,7 @@ impl Broadcast {
             end: self.leader.end(),
             msn: self.leader.next_msn().checked_sub(1)?,
             discontinuities: self.leader.discontinuities(),
+            announced: self.announced,
             init: self.renditions.iter().map(Rendition::version).max().unwrap_or(0),
             target_duration,
             part_target,
@@ -57,6 +60,7 @@ impl Broadcast {
         let shape = Shape { target_duration, part_target, frame };
         let (msn, rules) = (at.msn.saturating_add(1), broadcast.settings.rules());
         broadcast.leader = Leader::resume(rules, shape, msn, at.discontinuities, at.end);
+        broadcast.announced = at.announced;
         broadcast.periods = Periods::resume(msn, at.epoch);
         broadcast
     }

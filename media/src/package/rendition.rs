@@ -136,6 +136,12 @@ impl Rendition {
             }
             let (config, version) = (&self.spec.config, self.version());
             let begin = || Output::new(config, version, shape, settings, started_at);
+            if let (None, Source::Rung(_), Action::Frame(_, Some(start))) =
+                (&self.output, &self.source, &action)
+            {
+                // Whoever watched was told, in other renditions.
+                self.early_events.retain(|event| event.time >= start.time);
+            }
             let output = self.output.get_or_insert_with(begin);
             self.early_events.drain(..).for_each(|event| output.muxer.announce(event));
             output.muxer.apply(action, &mut made);
@@ -156,6 +162,7 @@ impl Rendition {
     pub(super) fn rest(&mut self) {
         if let Source::Rung(follower) = &self.source {
             self.source = Source::Rung(rung::Follower::after(follower.last()));
+            self.early_events = self.pending_events().to_vec();
             (self.output, self.newest) = (None, None);
             for (_, config) in std::mem::take(&mut self.renewals) {
                 self.configure(config);
@@ -266,11 +273,15 @@ impl Rendition {
         Some(Arc::clone(output.i_frames.get_or_init(|| snapshot(output.window.i_frames(), ranges))))
     }
 
-    /// Puts a message into the media.
-    pub(super) fn announce(&mut self, event: EventMessage) {
+    /// Puts a message into the media, whose time is `now`.
+    pub(super) fn announce(&mut self, event: EventMessage, now: i64) {
         match &mut self.output {
             Some(output) => output.muxer.announce(event),
-            None => self.early_events.push(event),
+            None => {
+                // One that nobody watches has no use for the past.
+                self.early_events.retain(|event| event.time >= now);
+                self.early_events.push(event);
+            }
         }
     }
 

@@ -83,7 +83,7 @@ impl Leader {
     /// One that goes on where another one's frames ended, with segment `msn`, at a discontinuity.
     pub(crate) fn resume(rules: Rules, shape: Shape, msn: u64, discontinuities: u64, end: i64) -> Self {
         let state = State::Interrupted { end };
-        Self { state, shape: Some(shape), next_msn: msn, discontinuities, ..Self::new(rules) }
+        Self { state, shape: Some(shape), next_msn: msn, discontinuities, newest: end, ..Self::new(rules) }
     }
 
     /// Takes the next frame, as `frame` for its times and `sample` for the track. Returns whether a segment

@@ -87,12 +87,7 @@ impl Muxer {
 
     /// The track goes on in other ticks, in parts as long as before. No segment is open.
     pub(crate) fn renew(&mut self, timescale: u32, part_target: Duration, frame: Duration) {
-        let (sequence, mut events) = (self.sequence, std::mem::take(&mut self.events));
-        let old = self.timescale.max(1).unsigned_abs();
-        for event in &mut events {
-            let time = u128::from(event.time) * u128::from(timescale) / u128::from(old);
-            event.time = u64::try_from(time).unwrap_or(u64::MAX);
-        }
+        let (sequence, events) = (self.sequence, std::mem::take(&mut self.events));
         *self = Self { sequence, events, ..Self::new(timescale, part_target, frame) };
     }
 
@@ -174,7 +169,8 @@ impl Muxer {
         let Some((first, _)) = self.part.first() else { return Vec::new() };
         let end = first.dts + i64::from(first.composition_offset) + self.part_length;
         let end = u64::try_from(end).unwrap_or(0);
-        self.events.extract_if(.., |event| event.time < end).collect()
+        let timescale = u32::try_from(self.timescale).unwrap_or(u32::MAX);
+        self.events.extract_if(.., |event| event.track_time(timescale) < end).collect()
     }
 
     /// From the fragment's head, which follows the messages, to the end of its first frame.

@@ -162,13 +162,14 @@ impl Slate {
         out.push_back(Output::Frame(Track::Video, frame));
     }
 
-    /// Silence up to `until`, give or take half a frame.
+    /// Silence up to `until`, give or take half a frame. Where sound has been missing for long, that is nobody's to make up.
     fn silence(&mut self, config: Option<&Config>, until: i64, out: &mut VecDeque<Output>) {
         let (Some(config), Some(mut end)) = (config, self.end(Track::Audio)) else { return };
         let Some(sound) = config.sound() else { return };
         let (data, samples) = silence::of(config);
         let rate = i64::from(sound.sample_rate.max(1));
         let length = ((i64::from(samples) * CLOCK + rate / 2) / rate).max(1);
+        end = end.max(until - MAX_SILENCE);
         while end + length / 2 <= until {
             let frame = Frame { dts: end, pts: end, keyframe: true, data: data.clone() };
             out.push_back(Output::Frame(Track::Audio, frame));
@@ -187,6 +188,9 @@ impl Slate {
 
 /// Until there are two frames: a video's at 30 a second.
 const FIRST_LENGTH: i64 = CLOCK / 30;
+
+/// More than there is between a failure and the moment when the slate begins.
+const MAX_SILENCE: i64 = 10 * CLOCK;
 
 /// Players step over less.
 const LEAST_GAP: i64 = CLOCK / 20;

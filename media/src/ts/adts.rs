@@ -62,7 +62,7 @@ impl Reader {
             let length = range.end;
             let Some(frame) = rest.get(range) else { break };
             let (config, rate) = self.follow(head)?;
-            if let Some(time) = self.time.filter(|_| !frame.is_empty()) {
+            if let Some(time) = self.time {
                 each(Sound { time, config: config.map(Config::Aac), data: Bytes::copy_from_slice(frame) });
             }
             let ticks = FRAME_TICKS.saturating_add(self.remainder);

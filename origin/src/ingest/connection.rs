@@ -82,7 +82,7 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// The publisher, or this origin, ends it on purpose.
+    /// The publisher ends it on purpose.
     async fn stop(&mut self) {
         if let Some(publishing) = self.publishing.take() {
             publishing.publisher.stop().await;
@@ -106,7 +106,9 @@ impl<'a> Connection<'a> {
         let ended = match self.context.drain.unless_draining(self.converse(&mut stream)).await {
             Some(ended) => ended,
             None => {
-                self.stop().await;
+                if let Some(publishing) = self.publishing.take() {
+                    publishing.publisher.drain().await;
+                }
                 self.refuse(
                     "draining",
                     "NetStream.Publish.Denied",

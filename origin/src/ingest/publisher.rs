@@ -1,15 +1,15 @@
 //! A publisher as all protocols see it: a claim to a channel, the tracks it sends, and the broadcast it feeds.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nearcast_media::{Config, Event, Piece, Track};
 
 use super::bounds::Breach;
-use super::forward::Forwarder;
+use super::forward::{Forwarder, Past};
 use super::health::Probe;
 use super::tracks::Tracks;
-use crate::package::{Claim, Feed, Handover};
+use crate::package::{Claim, Feed, Heard};
 
 /// From an accepted publish to its end. When it is dropped without [`Self::stop`], the broadcast waits for it to come
 /// back.
@@ -29,16 +29,16 @@ pub(super) struct Publisher {
     takes_further: bool,
     /// The broadcast, once it has begun.
     feed: Option<Feed>,
-    /// The broadcast that it fed at another origin, as it was heard of last.
-    lost: Option<(Handover, Instant)>,
+    /// The broadcast that it fed before.
+    before: Past,
 }
 
 impl Publisher {
     pub(super) fn new(claim: Claim, forwarder: Forwarder, key: &str, probe: Probe) -> Self {
         let takes_further = claim.takes_further();
         let (key, tracks, further) = (key.to_owned(), Tracks::new(takes_further), BTreeMap::new());
-        let (video, audio, feed, lost) = Default::default();
-        Self { claim, forwarder, key, tracks, probe, video, audio, further, takes_further, feed, lost }
+        let (video, audio, feed, before) = Default::default();
+        Self { claim, forwarder, key, tracks, probe, video, audio, further, takes_further, feed, before }
     }
 
     /// What measures the publisher.
@@ -83,11 +83,11 @@ impl Publisher {
                 if feed.send(event.clone()).await.is_ok() {
                     return Ok(());
                 }
-                let heard = feed.heard();
-                if let Some(words) = heard.refusal {
-                    return Err(Breach::elsewhere(words));
-                }
-                self.lost = heard.handover;
+                self.before = match feed.heard() {
+                    Some(Heard { refusal: Some(words), .. }) => return Err(Breach::elsewhere(words)),
+                    Some(Heard { handover, .. }) => Past::Elsewhere(handover),
+                    None => Past::Here,
+                };
                 // The broadcast has ended without us, or its origin is lost: another one begins, or it goes on here.
                 self.tracks = Tracks::known(self.video.clone(), self.audio.clone(), self.further.clone());
                 self.feed = None;
@@ -96,7 +96,8 @@ impl Publisher {
         };
         let Some(start) = self.tracks.push(event) else { return Ok(()) };
         self.claim.bring(&start.further);
-        let feed = self.forwarder.begin(&self.claim, &self.key, &start, self.lost.take()).await?;
+        let feed =
+            self.forwarder.begin(&self.claim, &self.key, &start, std::mem::take(&mut self.before)).await?;
         for event in start.backlog {
             let _just_begun = feed.send(event).await;
         }
@@ -115,6 +116,14 @@ impl Publisher {
         self.probe.leaves();
         if let Some(feed) = self.feed {
             feed.stop().await;
+        }
+    }
+
+    /// This origin shuts down: a broadcast here ends, and one at another origin waits for the publisher to come back.
+    pub(super) async fn drain(self) {
+        match self.feed.as_ref().and_then(Feed::heard) {
+            Some(_elsewhere) => self.probe.leaves(),
+            None => self.stop().await,
         }
     }
 

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use nearcast_api::{BroadcastId, ChannelId};
+use nearcast_api::BroadcastId;
+use nearcast_media::frame::CLOCK;
 use nearcast_media::package::Position;
 use nearcast_media::splice::Splicer;
 use nearcast_media::{Config as TrackConfig, Picture, Sound};
 use tokio::sync::{mpsc, oneshot};
 
 use super::broadcast::Tracks;
-use super::channels::{Channels, Claim, Inner};
+use super::channels::{Claim, Inner};
 use super::program::{Join, Program};
 use super::{Broadcast, id};
 use crate::transcode::{Ladder, Transcoders};
@@ -40,25 +41,43 @@ pub(super) struct Beginning {
     pub(super) position: Option<Position>,
 }
 
-impl Handover {
-    /// Where the broadcast stands by now, when this was heard at `heard`, and its time now.
-    fn reckon(&self, heard: Instant) -> (Position, i64) {
+/// What there was of the channel at other origins.
+#[derive(Debug, Clone, Default)]
+pub struct Before {
+    /// Since when one has it that cannot be reached: what begins here has it since later.
+    pub since: Option<u64>,
+    /// What to go on with, and when that was heard.
+    pub lost: Option<(Handover, Instant)>,
+}
+
+/// A broadcast that was lost, as it stands by now.
+struct Lost {
+    handover: Handover,
+    /// The broadcast's time now, in [`CLOCK`] ticks.
+    now: i64,
+}
+
+impl Lost {
+    /// As it was `heard` of then. `segment` is how long segments are to be, in seconds.
+    fn reckon((mut handover, heard): (Handover, Instant), segment: f64) -> Self {
         let passed = heard.elapsed();
         let ticks = i64::try_from(passed.as_micros() * 9 / 100).unwrap_or(i64::MAX);
-        // It may have gone on for a while without us, a segment in each target duration at the most.
-        let segments = passed.as_secs() / u64::from(self.position.target_duration.max(1));
-        let msn = self.position.msn.saturating_add(segments);
-        (Position { msn, ..self.position }, self.position.end.saturating_add(ticks))
+        let now = handover.position.end.saturating_add(ticks);
+        // It may have gone on for a while without us, and a failing encoder's segments are short. What has a name must
+        // not get other bytes; numbers that nobody has do no harm.
+        let segments = (2.0 * passed.as_secs_f64() / segment) as u64;
+        handover.position.msn = handover.position.msn.saturating_add(segments);
+        Self { handover, now }
     }
 }
 
 impl Claim {
-    /// Begins a broadcast of these tracks, or goes on with one that was lost, as it was `heard` last.
+    /// Begins a broadcast of these tracks, or goes on with one that was lost.
     pub(super) fn broadcast(
         &self,
         tracks: (Option<TrackConfig>, Option<TrackConfig>),
         newest: i64,
-        lost: Option<(Handover, Instant)>,
+        before: Before,
         joins: mpsc::Receiver<Join>,
         left: oneshot::Receiver<bool>,
     ) {
@@ -72,20 +91,21 @@ impl Claim {
         let own = self.own.clone();
         let ladder = Ladder { rungs, sounds, own, audio_only: transcode.audio_only, demand };
         let names = ladder.all().map(|plan| plan.name).collect::<Vec<_>>().join(" ");
-        let beginning = begin(newest, lost.as_ref());
+        let lost = before.lost.map(|lost| Lost::reckon(lost, config.segment));
+        let beginning = begin(newest, before.since, lost.as_ref());
         let id = beginning.id.clone();
         let sources = (video.as_ref(), audio.as_ref());
         let (transcoders, outputs) =
             Transcoders::spawn(transcode, &id, sources, &ladder, *encoder, drain, &metrics.transcode);
         let splicer = Splicer::new(failover.settings(config.part), video.clone(), audio.clone(), 0);
         let splicer = match &lost {
-            Some((handover, heard)) => {
-                let (position, now) = handover.reckon(*heard);
-                splicer.resuming(position.end, now, 0)
-            }
+            Some(Lost { handover, now }) => splicer.resuming(handover.position.end, *now, 0),
             None => splicer,
         };
-        let thumbs = stores.studio.begin(&id, video.as_ref());
+        // No picture of the origin before has such a number: it made one a second at most.
+        let position = lost.as_ref().map(|lost| &lost.handover.position);
+        let pictures = position.map_or(0, |at| (at.end.saturating_sub(at.epoch) / CLOCK).unsigned_abs());
+        let thumbs = stores.studio.begin(&id, video.as_ref(), pictures);
         let tracks = Tracks { video: video.clone(), audio: audio.clone(), ladder, thumbs };
         let shelf = stores.dvr.shelf(&beginning.folder);
         let share = Arc::clone(budget);
@@ -107,7 +127,8 @@ impl Claim {
         metrics.package.live.inc();
         metrics.package.broadcasts.inc();
         changed.notify_one();
-        let slate = stores.slates.make(video.as_ref());
+        // A splice makes its own.
+        let slate = if lost.is_none() { stores.slates.make(video.as_ref()) } else { None };
         let program = Program {
             channels: self.channels.clone(),
             channel: self.channel.clone(),
@@ -137,36 +158,31 @@ impl Broadcast {
 }
 
 /// `newest` is the time of the newest frame that has arrived, which is what happens now.
-fn begin(newest: i64, lost: Option<&(Handover, Instant)>) -> Beginning {
+fn begin(newest: i64, after: Option<u64>, lost: Option<&Lost>) -> Beginning {
     let now = SystemTime::now();
     let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let now_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-    if let Some((handover, heard)) = lost {
-        let (position, _) = handover.reckon(*heard);
-        let Handover { broadcast, started_at, since, .. } = handover;
-        return Beginning {
-            id: broadcast.clone(),
-            // What has a name keeps its bytes, wherever both origins' recordings go.
-            folder: format!("{broadcast}-{}", position.msn),
-            started_at: *started_at,
-            // Whatever the clocks of the two say, this is later.
-            taken_over_at: Some(now_ms.max(since.saturating_add(1))),
-            newest,
-            position: Some(position),
-        };
-    }
+    // Whatever the clocks of the two say, ours is later.
+    let later = |since: u64| now_ms.max(since.saturating_add(1));
     let mut random = [0; 10];
     // Without random numbers no TLS works either; the time alone still makes the name unique here.
     let _still_unique = aws_lc_rs::rand::fill(&mut random);
-    let id = id::broadcast(now, random);
-    let folder = id.as_str().to_owned();
-    Beginning { id, folder, started_at: now_ms, taken_over_at: None, newest, position: None }
-}
-
-impl Channels {
-    /// What the channel's broadcast here is to whoever would go on with it; none before there is something to play.
-    pub fn handover(&self, channel: &ChannelId) -> Option<Handover> {
-        self.current(channel.as_str()).filter(|broadcast| !broadcast.is_over())?.handover()
+    let fresh = id::broadcast(now, random);
+    // What has a name keeps its bytes, wherever the recordings of both origins go.
+    let folder = fresh.as_str().to_owned();
+    match lost {
+        Some(Lost { handover: Handover { broadcast, started_at, since, position }, .. }) => Beginning {
+            id: broadcast.clone(),
+            folder,
+            started_at: *started_at,
+            taken_over_at: Some(later(*since)),
+            newest,
+            position: Some(*position),
+        },
+        None => {
+            let taken_over_at = after.map(later);
+            Beginning { id: fresh, folder, started_at: now_ms, taken_over_at, newest, position: None }
+        }
     }
 }
 

@@ -177,6 +177,9 @@ impl Broadcast {
     /// The multivariant playlist, once there is something to play and the ladder has begun, or has had its time.
     pub fn multivariant(&self) -> Media<String> {
         let state = self.state();
+        if state.moved {
+            return Media::Moved;
+        }
         let Some(playlist) = state.core.multivariant() else { return state.pending() };
         // A player reads it once, so a rung that is missing here is missing for good.
         let complete = state.rungs.iter().all(|rung| rung.config.is_some()) && self.has_own(&state);

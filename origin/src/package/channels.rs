@@ -13,9 +13,9 @@ use nearcast_service::drain::Drain;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::begin::Handover;
+use super::begin::Before;
 use super::budget::Budget;
-use super::feed::{Air, Feed, Word};
+use super::feed::{Air, Feed, QUEUE_FRAMES};
 use super::program::{self, Join};
 use super::slate::Slates;
 use super::{Broadcast, Config};
@@ -270,8 +270,8 @@ impl Claim {
     }
 
     /// Goes on with the channel's broadcast where there is one that these tracks can be part of, and else begins
-    /// one, or goes on with the one that another origin had, which was `lost` as it was heard of then. A feed of this
-    /// claim's that still exists must be dropped before.
+    /// one, or goes on with the one that another origin had `before`. A feed of this claim's that still exists must be
+    /// dropped before.
     ///
     /// `newest` is the time of the newest frame that has arrived, in media ticks.
     pub fn begin(
@@ -279,7 +279,7 @@ impl Claim {
         video: Option<TrackConfig>,
         audio: Option<TrackConfig>,
         newest: i64,
-        lost: Option<(Handover, Instant)>,
+        before: Before,
     ) -> Feed {
         let (queue, inputs) = mpsc::channel(QUEUE_FRAMES);
         let id = Id(self.channels.0.publishers.fetch_add(1, Ordering::Relaxed));
@@ -298,7 +298,7 @@ impl Claim {
         let join = match refused {
             Ok(()) => {
                 tracing::info!(channel = %self.channel, ?rank, "a publisher goes on with the broadcast");
-                return Feed::new(queue, air, Word::default());
+                return Feed::new(queue, air, None);
             }
             // There is none, or it has just ended.
             Err(refused) => refused.into_inner(),
@@ -308,8 +308,8 @@ impl Claim {
         let (leave, left) = oneshot::channel();
         entry.program = Some(Entrance { joins, leave, video: has_video });
         drop(state);
-        self.broadcast((video, audio), newest, lost, receiver, left);
-        Feed::new(queue, air, Word::default())
+        self.broadcast((video, audio), newest, before, receiver, left);
+        Feed::new(queue, air, None)
     }
 }
 
@@ -352,10 +352,6 @@ impl fmt::Debug for Channels {
         f.debug_struct("Channels").field("live", &self.live().len()).finish()
     }
 }
-
-/// Two seconds of 60 pictures and 48 sounds each: the task behind it never waits, so it is empty but for
-/// bursts; a full one holds the publisher's socket up.
-const QUEUE_FRAMES: usize = 216;
 
 /// Publishers that come in at the same moment: one for each key's rank, and those that take their places.
 const MAX_JOINS: usize = 8;

@@ -26,10 +26,11 @@ pub(crate) enum Input {
 pub struct Feed {
     queue: mpsc::Sender<Input>,
     air: Air,
-    word: Word,
+    /// Of the origin that they are passed on to, where they are.
+    word: Option<Word>,
 }
 
-/// What the origin says that frames are passed on to; nothing where they stay here. Clones are the same.
+/// What the origin says that frames are passed on to. Clones are the same.
 #[derive(Debug, Clone, Default)]
 pub struct Word(Arc<Mutex<Heard>>);
 
@@ -66,13 +67,13 @@ pub struct Notes {
 pub struct Over;
 
 impl Feed {
-    pub(crate) fn new(queue: mpsc::Sender<Input>, air: Air, word: Word) -> Self {
+    pub(crate) fn new(queue: mpsc::Sender<Input>, air: Air, word: Option<Word>) -> Self {
         Self { queue, air, word }
     }
 
-    /// What the origin has said that frames are passed on to.
-    pub fn heard(&self) -> Heard {
-        self.word.heard().clone()
+    /// What the origin has said that frames are passed on to; nothing where they stay here.
+    pub fn heard(&self) -> Option<Heard> {
+        self.word.as_ref().map(|word| word.heard().clone())
     }
 
     /// Whether viewers see what is fed.
@@ -138,3 +139,7 @@ impl Air {
         change(&mut self.0.notes.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
+
+/// Two seconds of 60 pictures and 48 sounds each: the task behind it never waits, so it is empty but for
+/// bursts; a full one holds the publisher's socket up.
+pub(crate) const QUEUE_FRAMES: usize = 216;

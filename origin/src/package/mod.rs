@@ -18,11 +18,11 @@ use nearcast_media::hls::multivariant::Steering;
 use nearcast_media::package::Settings;
 use serde::{Deserialize, Serialize};
 
-pub use begin::Handover;
+pub use begin::{Before, Handover};
 pub use broadcast::{Broadcast, Media, Progress};
 pub use channels::{Busy, Channels, Claim, Stores};
-pub(crate) use feed::Input;
-pub use feed::{Air, Feed, Notes, Over, Word};
+pub use feed::{Air, Feed, Heard, Notes, Over, Word};
+pub(crate) use feed::{Input, QUEUE_FRAMES};
 pub use store::Stored;
 
 /// The name of the publisher's own video among a broadcast's renditions.

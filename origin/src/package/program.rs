@@ -263,13 +263,15 @@ impl Program {
                 self.broadcast.follow(output);
             }
         };
-        let _incomplete = timeout(FLUSH, flush).await;
-        let told = if moved { "a broadcast goes on at another origin" } else { "a broadcast is over" };
-        match moved {
-            true => self.broadcast.leave(),
-            false => self.broadcast.finish(),
+        if moved {
+            // Edges must hear it at once.
+            self.broadcast.leave();
+        } else {
+            let _incomplete = timeout(FLUSH, flush).await;
+            self.broadcast.finish();
         }
         self.channels.over();
+        let told = if moved { "a broadcast goes on at another origin" } else { "a broadcast is over" };
         tracing::info!(channel = %self.channel, broadcast = %self.broadcast.id(), "{told}");
         self.drain.unless_draining(tokio::time::sleep(self.linger)).await;
         self.channels.forget(&self.channel, &self.broadcast);

@@ -66,6 +66,12 @@ impl Album {
         Self { interval, first: None, turn: -1, next: 0, runs: VecDeque::new(), bytes: 0 }
     }
 
+    /// The same after another album of the broadcast, which had this many pictures at most: numbers go on beyond.
+    pub(super) fn after(self, pictures: u64) -> Self {
+        let next = if pictures > 0 { (pictures / PER_SHEET + 1) * PER_SHEET } else { 0 };
+        Self { next, ..self }
+    }
+
     /// Whether a keyframe of this time is to become a picture. It is asked once of each.
     pub(super) fn is_due(&mut self, at: i64) -> bool {
         let first = *self.first.get_or_insert(at);

@@ -90,14 +90,15 @@ impl Studio {
         Self(None)
     }
 
-    /// The pictures of a broadcast that begins. They are made for as long as it is not dropped.
-    pub(crate) fn begin(&self, broadcast: &BroadcastId, video: Option<&TrackConfig>) -> Thumbs {
+    /// The pictures of a broadcast that begins, or goes on after `before` pictures at most. They are made for as long as it
+    /// is not dropped.
+    pub(crate) fn begin(&self, broadcast: &BroadcastId, video: Option<&TrackConfig>, before: u64) -> Thumbs {
         let Some(inner) = &self.0 else { return Thumbs(Err(Absent::SwitchedOff)) };
         let Some(video) = video else { return Thumbs(Err(Absent::NoVideo)) };
         let Inner { config, metrics, drain, .. } = &**inner;
         let (queue, shots) = mpsc::channel(WAITING);
-        let shelf =
-            Arc::new(Shelf { album: Mutex::new(Album::new(config.interval)), metrics: metrics.clone() });
+        let album = Mutex::new(Album::new(config.interval).after(before));
+        let shelf = Arc::new(Shelf { album, metrics: metrics.clone() });
         let maker = Maker::new(Arc::clone(inner), broadcast.clone(), Arc::clone(&shelf));
         drain.spawn("thumbnails", maker.run(shots));
         let source = Mutex::new(Source::of(video));

@@ -44,7 +44,7 @@ async fn a_child_that_fails_costs_a_picture_and_leaves_its_place() {
         let folder = tempfile::tempdir().unwrap();
         let studio = studio(&folder, script, &metrics);
         let (one, other) = ("one".parse().unwrap(), "other".parse().unwrap());
-        let (one, other) = (studio.begin(&one, Some(&video())), studio.begin(&other, Some(&video())));
+        let (one, other) = (studio.begin(&one, Some(&video()), 0), studio.begin(&other, Some(&video()), 0));
         let before = metrics.failed.get();
         for seconds in [0, 20] {
             for thumbs in [&one, &other] {
@@ -66,7 +66,7 @@ async fn while_a_child_hangs_pictures_are_left_out_and_no_other_runs() {
     let marks = folder.path().join("marks");
     let studio = studio(&folder, &format!("echo >> {}; exec sleep 60", marks.display()), &metrics);
     let (one, other) = ("one".parse().unwrap(), "other".parse().unwrap());
-    let (one, other) = (studio.begin(&one, Some(&video())), studio.begin(&other, Some(&video())));
+    let (one, other) = (studio.begin(&one, Some(&video()), 0), studio.begin(&other, Some(&video()), 0));
     let started = || std::fs::read(&marks).map_or(0, |marks| marks.len());
     one.see(&keyframe(0), || None);
     until(|| started() == 1).await;
@@ -84,13 +84,13 @@ async fn while_a_child_hangs_pictures_are_left_out_and_no_other_runs() {
 async fn what_there_will_never_be_a_picture_of_says_why() {
     let metrics = Metrics::register(&Registry::new());
     let id = "one".parse().unwrap();
-    let off = Studio::none().begin(&id, Some(&video()));
+    let off = Studio::none().begin(&id, Some(&video()), 0);
     off.see(&keyframe(0), || None);
     off.renew(&video());
     assert_eq!(off.newest(), Err(Absent::SwitchedOff));
     assert_eq!(off.index(None), Err(Absent::SwitchedOff));
     let folder = tempfile::tempdir().unwrap();
-    let silent = studio(&folder, "", &metrics).begin(&id, None);
+    let silent = studio(&folder, "", &metrics).begin(&id, None, 0);
     assert_eq!(silent.file(Thumb::Sheet { n: 0 }), Err(Absent::NoVideo));
     assert_eq!((silent.bytes(), silent.shrink(0)), (0, 0));
 }

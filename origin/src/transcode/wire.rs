@@ -100,6 +100,8 @@ pub enum Error {
     Picture,
     #[error("a decoder configuration is damaged")]
     Record,
+    #[error("a number is impossible")]
+    Range,
 }
 
 /// Longest message: [`MAX_FRAME`] and its header.
@@ -253,6 +255,9 @@ pub(crate) fn encode_frame(frame: &Frame, out: &mut BytesMut) {
 pub(crate) fn decode_frame(mut body: Bytes) -> Result<Frame, Error> {
     let pts = body.try_get_i64().map_err(|_| Error::Truncated)?;
     let dts = body.try_get_i64().map_err(|_| Error::Truncated)?;
+    if pts.unsigned_abs() > LATEST || dts.unsigned_abs() > LATEST {
+        return Err(Error::Range);
+    }
     let keyframe = u8_of(&mut body)? & 1 != 0;
     Ok(Frame { dts, pts, keyframe, data: body })
 }
@@ -272,6 +277,9 @@ fn u16_of(body: &mut Bytes) -> Result<u16, Error> {
 pub(crate) fn u32_of(body: &mut Bytes) -> Result<u32, Error> {
     body.try_get_u32().map_err(|_| Error::Truncated)
 }
+
+/// Any time, in media ticks, with room to calculate: some 1,600 years.
+pub(crate) const LATEST: u64 = 1 << 52;
 
 const START: u8 = 1;
 const FRAME: u8 = 2;

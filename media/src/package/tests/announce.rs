@@ -222,3 +222,25 @@ fn a_steered_broadcast_names_its_pathway_on_every_variant() {
     assert!(list.render().contains("#EXT-X-CONTENT-STEERING:SERVER-URI=\"/steering\",PATHWAY-ID=\"eu\"\n"));
     world.end();
 }
+
+#[test]
+fn a_rung_that_rested_tells_nothing_of_what_is_past_and_all_that_is_to_come() {
+    let mut world = with_rung(CAMERA, 0, 9, |_| true);
+    announce(&mut world, goal("soon", Some(STARTED_AT + 13_500)));
+    world.broadcast.rest_rendition("480p").unwrap();
+    world.checker.forget("480p");
+    for second in 9..11 {
+        announce(&mut world, goal(&format!("in {second}"), None));
+        (second * 30..(second + 1) * 30).for_each(|index| drop(world.push("source", CAMERA.frame(index))));
+    }
+    // It wakes with the segment of the twelfth second.
+    for index in 330..480 {
+        world.push("source", CAMERA.frame(index));
+        let pts = CAMERA.time(index);
+        let keyframe = world.cuts.contains(&pts);
+        world.push("480p", Frame { dts: pts, pts, keyframe, data: Bytes::from(vec![1; 400]) });
+    }
+    let told: Vec<_> = messages(&world.broadcast, "480p", 8).iter().map(|(.., time, _)| *time).collect();
+    assert_eq!(told, [13_500]);
+    assert_eq!(messages(&world.broadcast, "source", 8).len(), 3);
+}

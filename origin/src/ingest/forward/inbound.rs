@@ -12,9 +12,9 @@ use http_body_util::BodyExt;
 use nearcast_api::{ChannelId, Problem};
 use nearcast_media::Event;
 use nearcast_media::splice::Rank;
-use nearcast_service::http::{Body, Request, RequestBody, Response};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use nearcast_service::http::{Body, Peer, Request, RequestBody, Response};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::super::health::Source;
 use super::super::publisher::Publisher;
@@ -22,6 +22,7 @@ use super::super::{Context, access};
 use super::wire;
 use super::wire::Reply;
 use crate::metrics::{ReasonLabels, TrackLabels};
+use crate::package::Broadcast;
 use crate::transcode::wire::split;
 
 /// Answers `POST /forward/{channel}`.
@@ -58,7 +59,16 @@ impl Inbound {
         let (parts, body) = request.into_parts();
         let (channel, publisher) = match self.admit(&parts) {
             Ok(admitted) => admitted,
-            Err(refusal) => return refusal.respond(),
+            Err(refusal) => {
+                let reason = refusal.reason();
+                self.0.metrics.refused.get_or_create(&ReasonLabels { reason }).inc();
+                tracing::debug!(
+                    path = parts.uri.path(),
+                    reason,
+                    "another origin's publisher is refused: {refusal}"
+                );
+                return refusal.respond();
+            }
         };
         let (replies, answers) = mpsc::channel(MAX_REPLIES);
         let context = Arc::clone(&self.0);
@@ -95,7 +105,8 @@ impl Inbound {
         })?;
         tracing::info!(%channel, ?rank, "a publisher of another origin begins");
         let backup = rank == Rank::Backup;
-        let source = Source { protocol: "forwarded", encoder: String::new(), ipv6: false, backup };
+        let ipv6 = request.extensions.get::<Peer>().is_some_and(|peer| peer.address.is_ipv6());
+        let source = Source { protocol: "forwarded", encoder: String::new(), ipv6, backup };
         Ok((channel.clone(), context.publisher(channel, claim, source, key)))
     }
 }
@@ -112,11 +123,6 @@ impl Line {
     async fn run(mut self, body: RequestBody) {
         let context = Arc::clone(&self.context);
         let ended = context.drain.unless_draining(self.converse(body)).await;
-        let (channel, draining) = (&self.channel, ended.is_none());
-        if draining {
-            // What the other origin has heard of last may be half a second old.
-            let _gone = self.tell_position();
-        }
         let (last, stops) = match ended {
             Some(End::Stopped) => (None, true),
             Some(End::Gone) => (None, false),
@@ -125,18 +131,30 @@ impl Line {
                 self.publisher.probe().refused(reason, &words);
                 (Some(Reply::Refused(words)), false)
             }
-            Some(End::Over) => (Some(Reply::Over), true),
-            None => (Some(Reply::Leaving), false),
+            Some(End::Over) => (Some(Reply::Over), false),
+            None => {
+                self.hand_over().await;
+                (Some(Reply::Leaving), false)
+            }
         };
-        tracing::info!(%channel, ?last, "a publisher of another origin has gone");
+        tracing::info!(channel = %self.channel, ?last, "a publisher of another origin has gone");
         if let Some(last) = last {
             let _gone = self.tell(&last);
         }
-        if draining {
-            context.channels.leave(&self.channel, true);
-        }
         if stops {
             self.publisher.stop().await;
+        }
+    }
+
+    /// Leaves the broadcast to the other origin: nothing comes after the position that is told.
+    async fn hand_over(&self) {
+        let Some(broadcast) = self.broadcast() else { return };
+        let mut changes = broadcast.changes();
+        self.context.channels.leave(&self.channel, true);
+        let left = changes.wait_for(|_| broadcast.is_over());
+        let _others_have = timeout(LEAVE, left).await;
+        if let Some(handover) = broadcast.handover() {
+            let _gone = self.tell(&Reply::Handover(handover));
         }
     }
 
@@ -146,12 +164,28 @@ impl Line {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let idle = self.context.config.idle_timeout();
         let mut deadline = Instant::now() + idle;
+        let mut changes = self.broadcast().map(|broadcast| broadcast.changes());
+        let mut told = None;
         loop {
             tokio::select! {
+                () = changed(&mut changes) => {
+                    // At once when a segment begins: should this origin be lost now, its number is taken.
+                    let msn = self.broadcast().and_then(|broadcast| broadcast.handover()).map(|at| at.position.msn);
+                    if std::mem::replace(&mut told, msn) != msn && !self.tell_position() {
+                        return End::Gone;
+                    }
+                }
                 read = body.frame() => {
                     let Some(Ok(frame)) = read else { return End::Gone };
                     deadline = Instant::now() + idle;
-                    stream.extend_from_slice(&frame.into_data().unwrap_or_default());
+                    let data = frame.into_data().unwrap_or_default();
+                    self.context.metrics.received_bytes.inc_by(data.len() as u64);
+                    match self.publisher.received(data.len()) {
+                        Ok(pause) if pause.is_zero() => {}
+                        Ok(pause) => tokio::time::sleep(pause).await,
+                        Err(breach) => return End::Refused(breach.reason, breach.to_string()),
+                    }
+                    stream.extend_from_slice(&data);
                     while let Some(message) = split(&mut stream).transpose() {
                         let Ok(request) = message.and_then(wire::Request::decode) else {
                             let reason = ReasonLabels { reason: "protocol" };
@@ -171,8 +205,8 @@ impl Line {
                     if !self.context.channels.has(&self.channel) {
                         return End::Over;
                     }
-                    let told = self.tell(&Reply::Air(self.publisher.is_on_air())) && self.tell_position();
-                    if !told || Instant::now() >= deadline {
+                    let heard = self.tell(&Reply::Air(self.publisher.is_on_air())) && self.tell_position();
+                    if !heard || Instant::now() >= deadline {
                         return End::Gone;
                     }
                 }
@@ -181,6 +215,10 @@ impl Line {
     }
 
     async fn take(&mut self, request: wire::Request) -> Option<End> {
+        // It has been asked for the broadcast that others know of: it begins none, and passes nothing on.
+        if !self.context.channels.has(&self.channel) {
+            return Some(End::Over);
+        }
         let event = match request {
             wire::Request::Config(config) => Event::Config(config),
             wire::Request::Frame(track, frame) => {
@@ -194,8 +232,13 @@ impl Line {
         taken.err().map(|breach| End::Refused(breach.reason, breach.to_string()))
     }
 
+    fn broadcast(&self) -> Option<Arc<Broadcast>> {
+        let current = self.context.channels.current(self.channel.as_str());
+        current.filter(|broadcast| !broadcast.is_over())
+    }
+
     fn tell_position(&self) -> bool {
-        let handover = self.context.channels.handover(&self.channel);
+        let handover = self.broadcast().and_then(|broadcast| broadcast.handover());
         handover.is_none_or(|handover| self.tell(&Reply::Handover(handover)))
     }
 
@@ -207,6 +250,17 @@ impl Line {
     }
 }
 
+/// Completes when there is something new of the broadcast.
+async fn changed(changes: &mut Option<watch::Receiver<u64>>) {
+    if let Some(news) = changes
+        && news.changed().await.is_ok()
+    {
+        return;
+    }
+    *changes = None;
+    std::future::pending().await
+}
+
 /// Why a publisher of another origin is one no more.
 enum End {
     Stopped,
@@ -216,6 +270,16 @@ enum End {
 }
 
 impl Refusal {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Method => "method",
+            Self::Key => "unknown_key",
+            Self::NotLive => "not_live",
+            Self::Draining => "draining",
+            Self::Busy(_) => "busy",
+        }
+    }
+
     fn respond(&self) -> Response {
         let status = match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
@@ -242,3 +306,5 @@ const PREFIX: &str = "/forward/";
 const WORD: Duration = Duration::from_millis(500);
 /// What waits while the other origin does not read: four seconds' worth.
 const MAX_REPLIES: usize = 16;
+/// For the task of a broadcast to hear that it ends here.
+const LEAVE: Duration = Duration::from_secs(1);

@@ -27,7 +27,7 @@ use tokio::time::timeout;
 use super::bounds::Breach;
 use super::tracks::Start;
 use crate::error::Result;
-use crate::package::{Channels, Claim, Feed, Handover};
+use crate::package::{Before, Channels, Claim, Feed, Handover};
 
 pub use inbound::Inbound;
 use outbound::Failure;
@@ -35,6 +35,24 @@ use outbound::Failure;
 /// Where publishers' frames go. Clones are the same.
 #[derive(Debug, Clone)]
 pub struct Forwarder(Arc<Inner>);
+
+/// What a publisher fed before.
+#[derive(Debug, Default)]
+pub(super) enum Past {
+    #[default]
+    None,
+    /// A broadcast here, that is over or has been left to another origin.
+    Here,
+    /// One at another origin, as it was heard of last.
+    Elsewhere(Option<(Handover, Instant)>),
+}
+
+/// An origin that has a channel.
+struct Elsewhere {
+    origin: NodeId,
+    urls: Vec<String>,
+    since: u64,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -71,22 +89,27 @@ impl Forwarder {
     }
 
     /// Takes a publisher into the channel's broadcast, wherever it is; or begins one, or goes on with the one that it fed
-    /// at another origin which is `lost`.
+    /// at another origin until that was lost.
     ///
     /// # Errors
-    /// The origin where the channel is live does not take it, and why.
+    /// The origin where the channel is live does not take it, and why; or it cannot be reached, and has taken the channel
+    /// from this one: two that cannot reach each other must not take it in turns.
     pub(super) async fn begin(
         &self,
         claim: &Claim,
         key: &str,
         start: &Start,
-        lost: Option<(Handover, Instant)>,
+        past: Past,
     ) -> Result<Feed, Breach> {
         let channel = claim.channel();
-        if !self.0.channels.has(channel)
-            && let Some((origin, urls)) = self.elsewhere(channel).await
+        let mut tried: Option<Elsewhere> = None;
+        while !self.0.channels.has(channel)
+            && let Some(there) = self.elsewhere(channel).await
+            // Meanwhile a third may have gone on with the broadcast.
+            && tried.as_ref().is_none_or(|tried| tried.origin != there.origin)
         {
-            match self.open(channel, key, &urls).await {
+            let origin = &there.origin;
+            match self.open(channel, key, &there.urls).await {
                 Ok(feed) => {
                     tracing::info!(%channel, %origin, "a publisher's frames go to the origin where its channel is live");
                     for config in start.video.iter().chain(&start.audio) {
@@ -100,16 +123,25 @@ impl Forwarder {
                 Err(Failure::Refused(words)) => return Err(Breach::elsewhere(words)),
                 Err(Failure::Unreachable(why)) => {
                     tracing::warn!(%channel, %origin, "cannot pass a publisher's frames on: {why}");
+                    if matches!(past, Past::Here) {
+                        let words =
+                            format!("{origin} has the channel, and cannot be reached from here: {why}");
+                        return Err(Breach::elsewhere(words));
+                    }
                 }
             }
+            tried = Some(there);
         }
-        let newest = start.newest();
-        let lost = lost.filter(|(_, heard)| heard.elapsed() < FRESH);
-        Ok(claim.begin(start.video.clone(), start.audio.clone(), newest, lost))
+        let lost = match past {
+            Past::Elsewhere(lost) => lost.filter(|(_, heard)| heard.elapsed() < FRESH),
+            Past::None | Past::Here => None,
+        };
+        let before = Before { since: tried.map(|tried| tried.since), lost };
+        Ok(claim.begin(start.video.clone(), start.audio.clone(), start.newest(), before))
     }
 
-    /// The other origin where the channel is live, and how it is reached.
-    async fn elsewhere(&self, channel: &ChannelId) -> Option<(NodeId, Vec<String>)> {
+    /// The other origin where the channel is live.
+    async fn elsewhere(&self, channel: &ChannelId) -> Option<Elsewhere> {
         let live = |snapshot: &Snapshot| snapshot.channels.get(channel)?.live.clone();
         if self.0.started.elapsed() < YOUNG {
             // It is said to be live here, and is not: that is from before a restart, and news must be on its way.
@@ -119,9 +151,9 @@ impl Forwarder {
             let _no_news = timeout(NEWS, snapshots.wait_for(|snapshot| !stale(snapshot))).await;
         }
         let snapshot = self.0.control.current();
-        let Live { origin, .. } = live(&snapshot).filter(|live| live.origin != self.0.node)?;
-        let urls = snapshot.nodes.get(&origin)?.spec.urls.clone();
-        Some((origin, urls))
+        let live = live(&snapshot).filter(|live| live.origin != self.0.node)?;
+        let urls = snapshot.nodes.get(&live.origin)?.spec.urls.clone();
+        Some(Elsewhere { since: live.since(), origin: live.origin, urls })
     }
 
     /// Leaves channels to other origins that have them since later than we, until the drain.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use http::header::AUTHORIZATION;
-use http::{Request as HttpRequest, Response, StatusCode};
+use http::{HeaderValue, Request as HttpRequest, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use nearcast_api::{ChannelId, Problem};
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::wire::{Reply, Request};
 use super::{Forwarder, inbound};
-use crate::package::{Air, Feed, Input, Word};
+use crate::package::{Air, Feed, Input, QUEUE_FRAMES, Word};
 use crate::transcode::wire;
 
 /// Why frames cannot be passed on.
@@ -55,8 +55,11 @@ impl Forwarder {
         let unreachable = |why: String| Failure::Unreachable(why);
         let (queue, inputs) = mpsc::channel(QUEUE_FRAMES);
         let (alive, lost) = oneshot::channel();
+        let mut bearer = HeaderValue::try_from(format!("Bearer {key}"))
+            .map_err(|_| unreachable("the stream key has characters that no header takes".into()))?;
+        bearer.set_sensitive(true);
         let request = HttpRequest::post(format!("{}{}", url.trim_end_matches('/'), inbound::path(channel)))
-            .header(AUTHORIZATION, format!("Bearer {key}"))
+            .header(AUTHORIZATION, bearer)
             .body(Body::stream(body(inputs, lost)))
             .map_err(|error| unreachable(error.to_string()))?;
         let answer = timeout(PATIENCE, self.0.http.request(request)).await;
@@ -74,7 +77,7 @@ impl Forwarder {
             _alive: alive,
         };
         self.0.drain.spawn("forwarded publisher", listener.run(response.into_body()));
-        Ok(Feed::new(queue, air, word))
+        Ok(Feed::new(queue, air, Some(word)))
     }
 }
 
@@ -160,8 +163,6 @@ async fn failure(response: Response<Incoming>) -> Failure {
     }
 }
 
-/// As much as a broadcast of this origin's takes at once.
-const QUEUE_FRAMES: usize = 216;
 /// For the headers of the answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Six words that did not come.

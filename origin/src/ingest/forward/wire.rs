@@ -162,6 +162,7 @@ fn put_handover(handover: &Handover, out: &mut BytesMut) {
     out.put_i64(position.end);
     out.put_u64(position.msn);
     out.put_u64(position.discontinuities);
+    out.put_u32(position.announced);
     out.put_u32(position.init);
     out.put_u32(position.target_duration);
     for duration in [position.part_target, position.frame] {
@@ -179,16 +180,26 @@ fn handover(mut body: Bytes) -> Result<Handover, Error> {
     let (epoch, end) = (time()?, time()?);
     let mut number = || body.try_get_u64().map_err(truncated);
     let (msn, discontinuities) = (number()?, number()?);
+    let announced = wire::u32_of(&mut body)?;
     let (init, target_duration) = (wire::u32_of(&mut body)?, wire::u32_of(&mut body)?);
     let mut duration = || body.try_get_u64().map(Duration::from_nanos).map_err(truncated);
     let (part_target, frame) = (duration()?, duration()?);
     let broadcast = text(&body)?.parse().map_err(|_| Error::NotText)?;
+    let counts = [started_at, since, zero, msn, discontinuities, epoch.unsigned_abs(), end.unsigned_abs()];
+    let lengths = [part_target, frame];
+    let possible = counts.iter().all(|count| *count <= wire::LATEST)
+        && (1..=60).contains(&target_duration)
+        && lengths.iter().all(|length| (MILLISECOND..=MINUTE).contains(length));
+    if !possible {
+        return Err(Error::Range);
+    }
     let position = Position {
         started_at: zero,
         epoch,
         end,
         msn,
         discontinuities,
+        announced,
         init,
         target_duration,
         part_target,
@@ -200,6 +211,9 @@ fn handover(mut body: Bytes) -> Result<Handover, Error> {
 fn text(body: &[u8]) -> Result<String, Error> {
     std::str::from_utf8(body).map(str::to_owned).map_err(|_| Error::NotText)
 }
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const MINUTE: Duration = Duration::from_secs(60);
 
 const CONFIG: u8 = 1;
 const FRAME: u8 = 2;
@@ -260,6 +274,7 @@ mod tests {
             end: 1 << 40,
             msn: 77,
             discontinuities: 3,
+            announced: 5,
             init: 2,
             target_duration: 2,
             part_target: Duration::from_millis(502),

@@ -16,7 +16,7 @@ use crate::package::Notes;
 /// Who publishes, and how it reached us.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Source {
-    /// `rtmp`, `rtmps`, `srt` or `whip`.
+    /// `rtmp`, `rtmps`, `srt`, or `forwarded` by another origin.
     pub protocol: &'static str,
     /// What the encoder calls itself, or empty.
     pub encoder: String,

@@ -90,8 +90,10 @@ impl Connection {
         context.metrics.srt_rtt.remove(&ChannelLabels { channel: channel.to_string() });
         self.send(&shutdown(&connection)).await;
         // Without a word it may come back, and its broadcast waits for it.
-        if self.leaves || context.drain.is_draining() {
+        if self.leaves {
             self.publisher.stop().await;
+        } else if context.drain.is_draining() {
+            self.publisher.drain().await;
         }
     }
 

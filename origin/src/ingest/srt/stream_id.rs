@@ -25,7 +25,9 @@ pub(super) fn key(stream_id: &str) -> Result<&str, Refused> {
     let Some(controlled) = stream_id.strip_prefix("#!") else {
         return if stream_id.is_empty() { Err(Refused::Missing) } else { Ok(stream_id) };
     };
-    let unreadable = || Refused::Unreadable(stream_id.chars().take(QUOTED).collect());
+    // Behind the first = there may be a key.
+    let quoted = stream_id.split_inclusive('=').next().unwrap_or_default();
+    let unreadable = || Refused::Unreadable(quoted.chars().take(QUOTED).collect());
     let pairs = controlled.strip_prefix("::").ok_or_else(unreadable)?;
     let mut resource = None;
     for pair in pairs.split(',').filter(|pair| !pair.is_empty()) {

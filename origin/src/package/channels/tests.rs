@@ -54,10 +54,10 @@ async fn a_publisher_brings_its_own_renditions_and_a_later_one_those_that_are_kn
     let mut first = claim(Rank::Primary).with_ladder(Some(ladder.clone()));
     assert!(first.takes_further() && !claim(Rank::Backup).takes_further());
     first.bring(&[(1, video(360)), (2, video(480))].into());
-    let feed = first.begin(Some(video(720)), None, 0, None);
+    let feed = first.begin(Some(video(720)), None, 0, Before::default());
     let mut second = claim(Rank::Backup).with_ladder(Some(ladder));
     second.bring(&[(1, video(480)), (5, video(540))].into());
-    let backup = second.begin(Some(video(720)), None, 0, None);
+    let backup = second.begin(Some(video(720)), None, 0, Before::default());
 
     // The first has them in step; the other size of the second is unknown here.
     for n in 0..70 {
