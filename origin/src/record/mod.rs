@@ -1,7 +1,8 @@
 //! Recordings: broadcasts as they were live, as fMP4 and VOD playlists in an object store.
 //!
 //! A recording is `{channel}/{broadcast}/index.m3u8` and below it, for each rendition, what an edge serves:
-//! `{rendition}/media.m3u8`, `init.mp4` and `{msn}.m4s`. Names are relative, so the store can be played as it stands. While
+//! `{rendition}/media.m3u8`, `init.mp4` and `{msn}.m4s`. Names are relative, so the store can be played as it stands. What
+//! goes on at another origin is recorded there under a fresh id. While
 //! the broadcast is live, a note under `_open/{node}/` says so; it is how the next start finds what a crash left.
 //!
 //! There is no queue of media: a recorder follows the live window ([`crate::package`]), in memory or on the DVR disk, and
