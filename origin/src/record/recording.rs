@@ -173,7 +173,9 @@ impl Recording {
             let heard = |group: &String| audio.iter().any(|audio| audio.group == *group);
             variant.audio.as_ref().is_none_or(heard).then_some(variant)
         });
-        multivariant::Playlist { variants: variants.collect(), audio, ..live }
+        let variants = variants.collect();
+        // Lists of keyframes are not stored, and nobody steers those who play what was.
+        multivariant::Playlist { variants, audio, i_frames: Vec::new(), steering: None, ..live }
     }
 
     /// Bytes of all playlists.

@@ -140,10 +140,15 @@ fn only_what_can_be_played_is_in_the_multivariant_playlist_and_names_are_relativ
     let live = multivariant::Playlist {
         variants: vec![variant("source", "audio"), variant("source", "audio-aac"), variant("480p", "audio")],
         audio: vec![audio("audio"), audio("audio-aac")],
+        i_frames: vec![multivariant::IFrames {
+            uri: "b1/source/iframe.m3u8".to_owned(),
+            ..multivariant::IFrames::default()
+        }],
         ..multivariant::Playlist::default()
     };
     let here = recording.multivariant(live, "b1");
     assert_eq!(here.variants.iter().map(|variant| &variant.uri).collect::<Vec<_>>(), ["source/media.m3u8"]);
     assert_eq!(here.audio.len(), 1);
     assert_eq!(here.audio[0].uri.as_deref(), Some("audio/media.m3u8"));
+    assert!(!here.render().contains("iframe"), "{}", here.render());
 }
