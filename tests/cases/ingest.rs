@@ -73,14 +73,12 @@ async fn an_operator_reads_whose_line_was_lost_who_stood_in_and_who_came_back() 
     let world = world("lines").await?;
     let admin = world.admin().await?;
     let key = world.channel("two").await?;
-    let made = admin.send(Method::POST, "/channels/two/keys", &json!({ "backup": true })).await?;
-    let made: Value = serde_json::from_slice(&made.expect(201)?.body)?;
-    let backup_key = made["key"].as_str().context("no key")?;
+    let backup_key = admin.create_backup_key("two").await?;
 
     let feed = Feed::pattern(360);
     let mut first = feed.publish(&world.srt(&key), "publisher-first", &world.logs())?;
     until(&admin, "/channels/two/ingest", |state| (on_air(state) == ["srt"]).then_some(())).await?;
-    let mut backup = feed.publish(&world.rtmps(backup_key), "publisher-backup", &world.logs())?;
+    let mut backup = feed.publish(&world.rtmps(&backup_key), "publisher-backup", &world.logs())?;
     // Both are measured, the one that viewers see comes first.
     let both = until(&admin, "/channels/two/ingest", |state| {
         let standby = &state["publishers"][1]["health"];

@@ -20,13 +20,6 @@ async fn source(viewer: &Client) -> Result<Rendition> {
     Ok(renditions(viewer, "demo").await?.swap_remove(0))
 }
 
-/// Seconds between the dates of one segment and the next, less what the one lasts.
-fn holes(followed: &Followed) -> Vec<f64> {
-    let ends = followed.segments.iter().filter_map(|segment| Some(segment.date? + segment.duration));
-    let dates = followed.segments.iter().skip(1).filter_map(|segment| segment.date);
-    dates.zip(ends).map(|(date, end)| date - end).collect()
-}
-
 fn discontinuities(followed: &Followed) -> usize {
     followed.segments.iter().filter(|segment| segment.discontinuity).count()
 }
@@ -59,7 +52,7 @@ async fn a_publisher_back_after_2_s_goes_on_in_the_same_broadcast() -> Result<()
     let followed = blink("blink-2", Duration::from_secs(2), &Feed::pattern(360)).await?;
     // One where the slate begins, one where the publisher is back.
     ensure!(discontinuities(&followed) == 2, "{} discontinuities", discontinuities(&followed));
-    let holes = holes(&followed);
+    let holes = followed.holes();
     ensure!(holes.iter().all(|hole| hole.abs() < 0.1), "media is missing: {holes:?}");
     Ok(())
 }
@@ -69,7 +62,7 @@ async fn a_publisher_back_after_10_s_with_another_size_goes_on_in_the_same_broad
     let followed = blink("blink-10", Duration::from_secs(10), &Feed::pattern(270)).await?;
     let maps: Vec<_> = followed.segments.iter().filter_map(|segment| segment.map.as_deref()).collect();
     ensure!(maps.first() == Some(&"init.mp4") && maps.last() == Some(&"init.1.mp4"), "maps are {maps:?}");
-    let holes = holes(&followed);
+    let holes = followed.holes();
     ensure!(holes.iter().all(|hole| hole.abs() < 0.1), "media is missing: {holes:?}");
     Ok(())
 }
@@ -136,13 +129,10 @@ async fn viewers_see_the_operators_picture_while_nobody_publishes() -> Result<()
 async fn a_backup_takes_over_when_the_first_encoder_is_killed_and_gives_back() -> Result<()> {
     let world = world("backup", "[failover]\nfailback = 4\n").await?;
     let key = world.channel("demo").await?;
-    let admin = world.admin().await?;
-    let made = admin.send(http::Method::POST, "/channels/demo/keys", &json!({ "backup": true })).await?;
-    let made: serde_json::Value = serde_json::from_slice(&made.expect(201)?.body)?;
-    let backup_key = made["key"].as_str().context("no key")?;
+    let backup_key = world.admin().await?.create_backup_key("demo").await?;
 
     let mut first = world.publish("demo", &key, &Feed::pattern(360)).await?;
-    let backup = Feed::pattern(360).publish(&world.rtmp(backup_key), "publisher-backup", &world.logs())?;
+    let backup = Feed::pattern(360).publish(&world.rtmp(&backup_key), "publisher-backup", &world.logs())?;
     let viewer = world.viewer("eu-1", Protocol::H2).await?;
     let source = source(&viewer).await?;
     let watching = follow(&viewer, &source, Until::Segments(14));
@@ -157,7 +147,7 @@ async fn a_backup_takes_over_when_the_first_encoder_is_killed_and_gives_back() -
     // Over to the backup, with or without a picture that stands in up to its keyframe, and back to the first.
     let count = discontinuities(&followed);
     ensure!((2..=3).contains(&count), "{count} discontinuities");
-    let holes = holes(&followed);
+    let holes = followed.holes();
     ensure!(holes.iter().all(|hole| hole.abs() < 0.1), "media is missing: {holes:?}");
     drop((backup, again));
     Ok(())

@@ -5,12 +5,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use nearcast_tests::client::{Client, Protocol};
 use nearcast_tests::metrics::Samples;
-use nearcast_tests::player::{Followed, Rendition, Until, follow, renditions};
+use nearcast_tests::player::{Rendition, Until, follow, renditions};
 use nearcast_tests::probe;
 use nearcast_tests::process::{Process, Program};
 use nearcast_tests::publisher::Feed;
 use nearcast_tests::world::World;
-use serde_json::json;
 
 /// The first encoder publishes to `origin-1`, the one that stands by to `origin-2`, and both are heard.
 struct Show {
@@ -29,10 +28,7 @@ impl Show {
         let world = World::builder(name).edges(["eu-1"]).standby();
         let mut world = world.setting("origin-1", settings).setting("origin-2", settings).start().await?;
         let key = world.channel("demo").await?;
-        let admin = world.admin().await?;
-        let made = admin.send(http::Method::POST, "/channels/demo/keys", &json!({ "backup": true })).await?;
-        let made: serde_json::Value = serde_json::from_slice(&made.expect(201)?.body)?;
-        let backup_key = made["key"].as_str().context("no key")?;
+        let backup_key = world.admin().await?.create_backup_key("demo").await?;
         let first = world.publish("demo", &key, &Feed::pattern(360)).await?;
         let second = world.layout.standby.clone().context("no second origin")?;
         let url = format!("rtmp://{}/live/{backup_key}", second.rtmp);
@@ -55,13 +51,6 @@ impl Show {
     }
 }
 
-/// Seconds between the dates of one segment and the next, less what the one lasts.
-fn holes(followed: &Followed) -> Vec<f64> {
-    let ends = followed.segments.iter().filter_map(|segment| Some(segment.date? + segment.duration));
-    let dates = followed.segments.iter().skip(1).filter_map(|segment| segment.date);
-    dates.zip(ends).map(|(date, end)| date - end).collect()
-}
-
 #[tokio::test]
 async fn a_backup_at_another_origin_takes_over_when_the_first_encoder_is_killed() -> Result<()> {
     let mut show = Show::begin("two-encoders", "source", SOURCE_ONLY).await?;
@@ -73,7 +62,7 @@ async fn a_backup_at_another_origin_takes_over_when_the_first_encoder_is_killed(
     };
     let (followed, ()) = tokio::try_join!(watching, failing)?;
     let followed = followed.strict()?;
-    let holes = holes(&followed);
+    let holes = followed.holes();
     ensure!(holes.iter().all(|hole| hole.abs() < 0.1), "media is missing: {holes:?}");
     ensure!(followed.segments.iter().any(|segment| segment.discontinuity), "nobody took over");
     ensure!(show.takeovers().await? == 0.0, "the broadcast stays where it is");
@@ -105,7 +94,7 @@ async fn a_broadcast_goes_on_at_the_second_origin_when_the_first_is_killed() -> 
     let followed = followed.strict_but_for_a_lost_origin()?;
     let now = renditions(&viewer, "demo").await?.swap_remove(0);
     ensure!(now.path == show.watched.path, "viewers were sent to another broadcast: {}", now.path);
-    let holes = holes(&followed);
+    let holes = followed.holes();
     // At most a keyframe interval, where the origin was lost.
     ensure!(holes.iter().all(|hole| *hole > -0.1 && *hole < 2.5), "media is missing: {holes:?}");
     ensure!(holes.iter().filter(|hole| **hole > 0.1).count() <= 1, "media is missing: {holes:?}");
@@ -133,7 +122,7 @@ async fn a_broadcast_goes_on_at_the_second_origin_when_the_first_is_stopped() ->
     let (followed, status) = tokio::try_join!(watching, stopping)?;
     ensure!(status.success(), "the origin ended with {status}");
     let followed = followed.strict_but_for_a_lost_origin()?;
-    let holes = holes(&followed);
+    let holes = followed.holes();
     ensure!(holes.iter().all(|hole| *hole > -0.1 && *hole < 2.5), "media is missing: {holes:?}");
     ensure!(show.takeovers().await? == 1.0, "the broadcast went on elsewhere once");
     // Another encoder makes the rung now, from the first picture on.

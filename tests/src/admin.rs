@@ -28,7 +28,16 @@ impl Admin {
 
     /// Gives a channel a new stream key and returns it.
     pub async fn create_key(&self, channel: &str) -> Result<String> {
-        let reply = self.send(Method::POST, &format!("/channels/{channel}/keys"), &json!({})).await?;
+        self.create(channel, &json!({})).await
+    }
+
+    /// The same for an encoder that stands by.
+    pub async fn create_backup_key(&self, channel: &str) -> Result<String> {
+        self.create(channel, &json!({ "backup": true })).await
+    }
+
+    async fn create(&self, channel: &str, key: &Value) -> Result<String> {
+        let reply = self.send(Method::POST, &format!("/channels/{channel}/keys"), key).await?;
         let reply = reply.expect(201).with_context(|| format!("creating a key of {channel}"))?;
         let answer: Value = serde_json::from_slice(&reply.body)?;
         Ok(answer["key"].as_str().context("the answer has no key")?.to_owned())

@@ -38,4 +38,11 @@ impl Followed {
         self.findings.forgive(&["segments were removed and", "the hinted part was answered 502"]);
         self.strict()
     }
+
+    /// Seconds between the dates of one segment and the next, less what the one lasts.
+    pub fn holes(&self) -> Vec<f64> {
+        let ends = self.segments.iter().filter_map(|segment| Some(segment.date? + segment.duration));
+        let dates = self.segments.iter().skip(1).filter_map(|segment| segment.date);
+        dates.zip(ends).map(|(date, end)| date - end).collect()
+    }
 }

@@ -140,26 +140,27 @@ fn any_damage_to_a_recording_is_survived() {
 fn demux(file: &'static [u8]) -> (Vec<String>, Vec<(Track, Frame)>, Faults) {
     let mut demuxer = Demuxer::new();
     let (mut configs, mut frames) = (Vec::new(), Vec::new());
-    for Tag { is_video, timestamp_ms, body } in tags(file) {
-        let mut event = match is_video {
-            true => demuxer.video(timestamp_ms, body),
-            false => demuxer.audio(timestamp_ms, body),
-        }
-        .unwrap();
-        while let Some(found) = event {
-            match found {
-                Event::Config(config) => {
-                    let size = config.picture().map(|p| format!("{}x{}", p.width, p.height));
-                    let rate = config.sound().map(|sound| format!("{} Hz", sound.sample_rate));
-                    configs.push(format!("{} {}", config.codec_string(), size.or(rate).unwrap()));
-                }
-                Event::Frame(track, frame) => frames.push((track, frame)),
-                Event::Further(..) => panic!("nobody wants it"),
+    for found in tags(file).into_iter().flat_map(|tag| take(&mut demuxer, tag)) {
+        match found {
+            Event::Config(config) => {
+                let size = config.picture().map(|p| format!("{}x{}", p.width, p.height));
+                let rate = config.sound().map(|sound| format!("{} Hz", sound.sample_rate));
+                configs.push(format!("{} {}", config.codec_string(), size.or(rate).unwrap()));
             }
-            event = demuxer.poll_event();
+            Event::Frame(track, frame) => frames.push((track, frame)),
+            Event::Further(..) => panic!("nobody wants it"),
         }
     }
     (configs, frames, demuxer.faults())
+}
+
+/// All that a message brings.
+fn take(demuxer: &mut Demuxer, Tag { is_video, timestamp_ms, body }: Tag) -> Vec<Event> {
+    let first = match is_video {
+        true => demuxer.video(timestamp_ms, body),
+        false => demuxer.audio(timestamp_ms, body),
+    };
+    first.unwrap().into_iter().chain(std::iter::from_fn(|| demuxer.poll_event())).collect()
 }
 
 fn of(frames: &[(Track, Frame)], track: Track) -> Vec<Frame> {
@@ -181,23 +182,15 @@ fn start_and_frame() -> [Bytes; 2] {
 fn further_video_tracks_are_taken_where_they_are_wanted() {
     let (mut demuxer, mut first, mut further) = (Demuxer::new().with_further(1), Vec::new(), Vec::new());
     let mut sizes = Vec::new();
-    for Tag { is_video, timestamp_ms, body } in tags(MULTITRACK) {
-        let mut event = match is_video {
-            true => demuxer.video(timestamp_ms, body),
-            false => demuxer.audio(timestamp_ms, body),
-        }
-        .unwrap();
-        while let Some(found) = event {
-            match found {
-                Event::Frame(Track::Video, frame) => first.push((frame.dts, frame.keyframe)),
-                Event::Further(1, Piece::Frame(frame)) => further.push((frame.dts, frame.keyframe)),
-                Event::Further(1, Piece::Config(config)) => {
-                    sizes.push((config.codec_string(), config.picture().unwrap().height));
-                }
-                Event::Config(_) | Event::Frame(Track::Audio, _) => {}
-                other @ Event::Further(..) => panic!("{other:?}"),
+    for found in tags(MULTITRACK).into_iter().flat_map(|tag| take(&mut demuxer, tag)) {
+        match found {
+            Event::Frame(Track::Video, frame) => first.push((frame.dts, frame.keyframe)),
+            Event::Further(1, Piece::Frame(frame)) => further.push((frame.dts, frame.keyframe)),
+            Event::Further(1, Piece::Config(config)) => {
+                sizes.push((config.codec_string(), config.picture().unwrap().height));
             }
-            event = demuxer.poll_event();
+            Event::Config(_) | Event::Frame(Track::Audio, _) => {}
+            other @ Event::Further(..) => panic!("{other:?}"),
         }
     }
     assert_eq!(sizes, [("avc1.42c00b".to_owned(), 90)]);
