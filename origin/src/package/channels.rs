@@ -264,6 +264,11 @@ impl Claim {
         self.pulse.taken.notified().await;
     }
 
+    /// With which kind of key it was made.
+    pub fn rank(&self) -> Rank {
+        self.rank
+    }
+
     /// What it is a claim to.
     pub fn channel(&self) -> &ChannelId {
         &self.channel

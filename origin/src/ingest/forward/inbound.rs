@@ -22,7 +22,7 @@ use super::super::{Context, access};
 use super::wire;
 use super::wire::Reply;
 use crate::metrics::{ReasonLabels, TrackLabels};
-use crate::package::Broadcast;
+use crate::package::{Broadcast, Handover};
 use crate::transcode::wire::split;
 
 /// Answers `POST /forward/{channel}`.
@@ -153,9 +153,7 @@ impl Line {
         self.context.channels.leave(&self.channel, true);
         let left = changes.wait_for(|_| broadcast.is_over());
         let _others_have = timeout(LEAVE, left).await;
-        if let Some(handover) = broadcast.handover() {
-            let _gone = self.tell(&Reply::Handover(handover));
-        }
+        let _gone = self.tell_of(broadcast.handover());
     }
 
     async fn converse(&mut self, mut body: RequestBody) -> End {
@@ -170,8 +168,9 @@ impl Line {
             tokio::select! {
                 () = changed(&mut changes) => {
                     // At once when a segment begins: should this origin be lost now, its number is taken.
-                    let msn = self.broadcast().and_then(|broadcast| broadcast.handover()).map(|at| at.position.msn);
-                    if std::mem::replace(&mut told, msn) != msn && !self.tell_position() {
+                    let handover = self.handover();
+                    let msn = handover.as_ref().map(|handover| handover.position.msn);
+                    if std::mem::replace(&mut told, msn) != msn && !self.tell_of(handover) {
                         return End::Gone;
                     }
                 }
@@ -182,6 +181,7 @@ impl Line {
                     self.context.metrics.received_bytes.inc_by(data.len() as u64);
                     match self.publisher.received(data.len()) {
                         Ok(pause) if pause.is_zero() => {}
+                        // As for every publisher above its bitrate: TCP then holds its origin up.
                         Ok(pause) => tokio::time::sleep(pause).await,
                         Err(breach) => return End::Refused(breach.reason, breach.to_string()),
                     }
@@ -205,7 +205,7 @@ impl Line {
                     if !self.context.channels.has(&self.channel) {
                         return End::Over;
                     }
-                    let heard = self.tell(&Reply::Air(self.publisher.is_on_air())) && self.tell_position();
+                    let heard = self.tell(&Reply::Air(self.publisher.is_on_air())) && self.tell_of(self.handover());
                     if !heard || Instant::now() >= deadline {
                         return End::Gone;
                     }
@@ -237,8 +237,11 @@ impl Line {
         current.filter(|broadcast| !broadcast.is_over())
     }
 
-    fn tell_position(&self) -> bool {
-        let handover = self.broadcast().and_then(|broadcast| broadcast.handover());
+    fn handover(&self) -> Option<Handover> {
+        self.broadcast()?.handover()
+    }
+
+    fn tell_of(&self, handover: Option<Handover>) -> bool {
         handover.is_none_or(|handover| self.tell(&Reply::Handover(handover)))
     }
 

@@ -15,9 +15,11 @@ pub mod wire;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nearcast_api::node::Status;
 use nearcast_api::snapshot::{Live, Snapshot};
 use nearcast_api::{ChannelId, NodeId};
 use nearcast_media::Piece;
+use nearcast_media::splice::Rank;
 use nearcast_service::client::{self, Http};
 use nearcast_service::control;
 use nearcast_service::drain::Drain;
@@ -52,6 +54,8 @@ struct Elsewhere {
     origin: NodeId,
     urls: Vec<String>,
     since: u64,
+    /// The control plane hears it.
+    is_up: bool,
 }
 
 #[derive(Debug)]
@@ -92,8 +96,9 @@ impl Forwarder {
     /// at another origin until that was lost.
     ///
     /// # Errors
-    /// The origin where the channel is live does not take it, and why; or it cannot be reached, and has taken the channel
-    /// from this one: two that cannot reach each other must not take it in turns.
+    /// The origin where the channel is live does not take it, and why; or it cannot be reached from here, though it is
+    /// well: then it has taken the channel from this one, and two must not take it in turns; or this is an encoder that
+    /// stands by, which must not end what the first one sends there.
     pub(super) async fn begin(
         &self,
         claim: &Claim,
@@ -123,7 +128,8 @@ impl Forwarder {
                 Err(Failure::Refused(words)) => return Err(Breach::elsewhere(words)),
                 Err(Failure::Unreachable(why)) => {
                     tracing::warn!(%channel, %origin, "cannot pass a publisher's frames on: {why}");
-                    if matches!(past, Past::Here) {
+                    let stands_by = claim.rank() == Rank::Backup && matches!(past, Past::None);
+                    if there.is_up && (stands_by || matches!(past, Past::Here)) {
                         let words =
                             format!("{origin} has the channel, and cannot be reached from here: {why}");
                         return Err(Breach::elsewhere(words));
@@ -152,8 +158,9 @@ impl Forwarder {
         }
         let snapshot = self.0.control.current();
         let live = live(&snapshot).filter(|live| live.origin != self.0.node)?;
-        let urls = snapshot.nodes.get(&live.origin)?.spec.urls.clone();
-        Some(Elsewhere { since: live.since(), origin: live.origin, urls })
+        let node = snapshot.nodes.get(&live.origin)?;
+        let (urls, is_up) = (node.spec.urls.clone(), node.status != Status::Down);
+        Some(Elsewhere { since: live.since(), origin: live.origin, urls, is_up })
     }
 
     /// Leaves channels to other origins that have them since later than we, until the drain.

@@ -96,9 +96,15 @@ fn body(
         let mut message = BytesMut::new();
         match input {
             Input::Config(config) => Request::Config(config).encode(&mut message),
-            // Nobody would take it.
-            Input::Frame(_, frame) if frame.data.len() > wire::MAX_FRAME as usize => {}
-            Input::Further(_, Piece::Frame(frame)) if frame.data.len() > wire::MAX_FRAME as usize => {}
+            Input::Frame(_, frame) | Input::Further(_, Piece::Frame(frame))
+                if frame.data.len() > wire::MAX_FRAME as usize =>
+            {
+                let bytes = frame.data.len();
+                tracing::warn!(
+                    bytes,
+                    "a frame is too large to be passed on to another origin, and is left out"
+                );
+            }
             Input::Frame(track, frame) => Request::Frame(track, frame).encode(&mut message),
             Input::Further(track, piece) => Request::Further(track, piece).encode(&mut message),
             Input::Stop => Request::Stop.encode(&mut message),
