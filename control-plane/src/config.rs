@@ -118,6 +118,8 @@ impl daemon::Config for Config {
         &self.drain
     }
 
+    const SECRETS: &'static [&'static str] = &["api.admin_token", "api.node_token", "control.token"];
+
     fn check(&self) -> Result<(), String> {
         if self.roles.is_empty() {
             return Err("`roles` is empty: use [\"api\", \"dns\"], or one of them".to_owned());
@@ -129,7 +131,9 @@ impl daemon::Config for Config {
         }
         if !self.has(Role::Api) {
             self.node.check()?;
+            self.control.check()?;
         }
+        self.tls.check()?;
         self.api.check()?;
         self.dns.check(&self.zone)?;
         self.fleet.check()

@@ -58,7 +58,7 @@ impl Default for Config {
             follow: follow::Config::default(),
             upstream: upstream::Config::default(),
             control: control::Config {
-                snapshot: PathBuf::from("data/eu-1/snapshot.json"),
+                snapshot: PathBuf::from("data/{node.id}/snapshot.json"),
                 ..control::Config::default()
             },
             ops: ops::Config { listen: local(9903) },
@@ -127,7 +127,8 @@ impl daemon::Config for Config {
                 "and `upstream.origins` are both empty: the edge would know no origin",
             );
         }
-        Ok(())
+        self.tls.check()?;
+        self.control.check()
     }
 }
 

@@ -57,7 +57,7 @@ pub struct Node {
 impl Default for Config {
     fn default() -> Self {
         let local = |port| Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-        let snapshot = PathBuf::from("data/origin-1/snapshot.json");
+        let snapshot = PathBuf::from("data/{node.id}/snapshot.json");
         Self {
             node: Node::default(),
             rtmp: ingest::Config::default(),
@@ -95,8 +95,8 @@ impl Default for Node {
 
 impl Config {
     /// Where this origin keeps what it writes.
-    pub(crate) fn folder(&self) -> &Path {
-        self.control.snapshot.parent().unwrap_or(Path::new(""))
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.control.snapshot(&self.node.id).parent().map(Path::to_owned).unwrap_or_default()
     }
 }
 
@@ -129,6 +129,8 @@ impl daemon::Config for Config {
         &self.drain
     }
 
+    const SECRETS: &'static [&'static str] = &["control.token", "srt.passphrase", "record.options"];
+
     fn check(&self) -> Result<(), String> {
         let wrong = |key: &str, why: &str| Err(format!("`{key}` {why}"));
         if self.http.listen.is_none() && self.http.plain_listen.is_none() {
@@ -143,6 +145,9 @@ impl daemon::Config for Config {
         if self.node.urls.is_empty() {
             return wrong("node.urls", "is empty: edges would not know how to reach this origin");
         }
+        self.tls.check()?;
+        self.control.check()?;
+        self.failover.check()?;
         self.srt.check()?;
         self.limits.check()?;
         self.transcode.check()?;
@@ -184,5 +189,9 @@ mod tests {
         assert!(with(|config| config.srt.passphrase = "short".into()).contains("srt.passphrase"));
         assert!(with(|config| config.thumbnails.interval = 0).contains("thumbnails.interval"));
         assert!(with(|config| config.transcode.preset = "best".into()).contains("transcode.preset"));
+        assert!(with(|config| config.failover.slate = "/nowhere.png".into()).contains("failover.slate"));
+        assert!(with(|config| config.tls.certificate = "/nowhere.pem".into()).contains("/nowhere.pem"));
+        assert!(with(|config| config.record.url = "ftp://host/x".into()).contains("record.url"));
+        assert!(with(|config| config.control.url = "somewhere".into()).contains("somewhere"));
     }
 }

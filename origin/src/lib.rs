@@ -80,7 +80,7 @@ pub async fn run(config: Config, daemon: Daemon) -> Result<Addresses> {
 
     let metrics = Metrics::register(&daemon.metrics);
     let drain = daemon.drain.clone();
-    let folder = config.folder().to_owned();
+    let folder = config.folder();
     let dvr = Dvr::open(&config.dvr, &folder, metrics.dvr.clone(), &drain);
     let node = config.node.id.as_str();
     let recorder = Recorder::open(config.record, &folder, node, metrics.record.clone(), &drain)?;

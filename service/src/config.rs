@@ -52,6 +52,30 @@ pub fn render<T: Serialize>(config: &T) -> Result<String> {
     toml::to_string_pretty(config).map_err(|error| Error::ConfigCheck(error.to_string()))
 }
 
+/// As [`render`], for people: what stands at these keys (`control.token`) is not shown.
+pub fn show<T: Serialize>(config: &T, secrets: &[&str]) -> Result<String> {
+    let mut table =
+        Table::try_from(config).map_err(|error| Error::ConfigCheck(format!("it is not TOML: {error}")))?;
+    for key in secrets {
+        hide(&mut table, &key.split('.').collect::<Vec<_>>());
+    }
+    render(&table)
+}
+
+/// Tells only whether there is something.
+fn hide(table: &mut Table, keys: &[&str]) {
+    match keys {
+        [] => table.iter_mut().for_each(|(_, value)| *value = Value::String(HIDDEN.to_owned())),
+        [key, rest @ ..] => match table.get_mut(*key) {
+            Some(Value::Table(below)) => hide(below, rest),
+            Some(Value::String(text)) if !text.is_empty() => HIDDEN.clone_into(text),
+            _ => {}
+        },
+    }
+}
+
+const HIDDEN: &str = "(hidden)";
+
 /// For `#[serde(with = "config::optional")]`: the empty string is `None`, as TOML has no null.
 pub mod optional {
     use super::*;

@@ -22,6 +22,9 @@ pub trait Config: Default + Serialize + DeserializeOwned {
     fn ops(&self) -> &ops::Config;
     /// `[drain]`
     fn drain(&self) -> &drain::Config;
+    /// Keys whose values are not printed; a table's stands for all in it.
+    const SECRETS: &'static [&'static str] = &["control.token"];
+
     /// What no single key can tell: one line that says what cannot work and what to change.
     fn check(&self) -> Result<(), String> {
         Ok(())
@@ -117,7 +120,7 @@ fn prepare<C: Config>(name: &str, version: &str, command: cli::Command) -> Resul
     let checked = config.log().check().and_then(|()| config.check());
     checked.map_err(|problem| Error::ConfigCheck(problem).to_string())?;
     if check {
-        let text = config::render(&config).map_err(|error| Chain(&error).to_string())?;
+        let text = config::show(&config, C::SECRETS).map_err(|error| Chain(&error).to_string())?;
         return cli::print(&text).map(|()| None);
     }
     Ok(Some(config))

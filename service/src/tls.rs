@@ -52,6 +52,14 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Says what cannot work, if anything.
+    pub fn check(&self) -> Result<(), String> {
+        if self.is_self_signed() {
+            return Ok(());
+        }
+        from_files(self).map(drop).map_err(|error| format!("[tls]: {}", Chain(&error)))
+    }
+
     fn is_self_signed(&self) -> bool {
         self.certificate.as_os_str().is_empty() && self.key.as_os_str().is_empty()
     }

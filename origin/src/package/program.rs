@@ -42,6 +42,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Says what cannot work, if anything.
+    pub fn check(&self) -> Result<(), String> {
+        super::slate::check(&self.slate)
+    }
+
     /// `part` is the length of a part in seconds: pictures must come more often.
     pub(super) fn settings(&self, part: f64) -> splice::Settings {
         let seconds = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX / CLOCK).saturating_mul(CLOCK);

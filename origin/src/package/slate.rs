@@ -12,7 +12,7 @@ use nearcast_service::drain::Drain;
 use nearcast_service::log::Chain;
 use tokio::sync::oneshot;
 
-use crate::error::{Error, Result};
+use crate::error::{self, Error};
 use crate::transcode::wire::{self, MAX_FRAME, Reply, Request};
 use crate::transcode::{self, Process};
 
@@ -42,7 +42,7 @@ impl Slates {
     ///
     /// # Errors
     /// The file cannot be read, or is neither JPEG nor PNG.
-    pub fn open(path: &Path, transcode: &transcode::Config, drain: &Drain) -> Result<Self> {
+    pub fn open(path: &Path, transcode: &transcode::Config, drain: &Drain) -> error::Result<Self> {
         if path.as_os_str().is_empty() {
             return Ok(Self(None));
         }
@@ -81,7 +81,7 @@ impl Slates {
 }
 
 impl Inner {
-    async fn picture(&self, of: &TrackConfig) -> Result<(TrackConfig, Frame)> {
+    async fn picture(&self, of: &TrackConfig) -> error::Result<(TrackConfig, Frame)> {
         let picture = of.picture().ok_or(wire::Error::Picture)?;
         let slate = wire::Slate {
             width: picture.width,
@@ -98,6 +98,16 @@ impl Inner {
         };
         let config = avc::Config::parse(&record).map_err(Error::TranscoderConfig)?;
         Ok((TrackConfig::Avc(config), frame))
+    }
+}
+
+/// Says what is wrong with the picture in the file at `path`, if anything; there need not be one.
+pub(super) fn check(path: &Path) -> Result<(), String> {
+    match path.as_os_str().is_empty() {
+        true => Ok(()),
+        false => {
+            read(path).map(drop).map_err(|error| format!("`failover.slate` {}: {error}", path.display()))
+        }
     }
 }
 

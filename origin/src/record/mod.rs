@@ -101,7 +101,8 @@ impl Config {
         if !(1..=60).contains(&self.playlist_interval) {
             return Err("`record.playlist_interval` must be 1 to 60 seconds".into());
         }
-        Ok(())
+        let checked = store::check(&self.url, &self.options);
+        checked.map_err(|error| format!("`record.url` or `record.options`: {error}"))
     }
 }
 

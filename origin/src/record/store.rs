@@ -206,6 +206,14 @@ impl Store {
 }
 
 /// A store elsewhere. Its own retries are off: whoever calls knows better what a retry is worth.
+/// Whether there can be a store at `url`; nothing of it is touched.
+pub(super) fn check(url: &str, options: &BTreeMap<String, String>) -> object_store::Result<()> {
+    match Url::parse(url) {
+        Ok(url) if url.scheme() != "file" => remote(&url, options).map(drop),
+        _ => Ok(()),
+    }
+}
+
 fn remote(
     url: &Url,
     options: &BTreeMap<String, String>,

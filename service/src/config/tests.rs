@@ -112,3 +112,25 @@ fn a_variable_cannot_carry_more_than_its_own_key() {
     assert_eq!(value_of("1\nother = 2"), Value::String("1\nother = 2".into()));
     assert_eq!(value_of("[1, 2]").as_array().map(Vec::len), Some(2));
 }
+
+#[test]
+fn what_is_secret_is_not_shown() {
+    #[derive(Serialize)]
+    struct Outer {
+        token: &'static str,
+        empty: &'static str,
+        options: std::collections::BTreeMap<&'static str, &'static str>,
+        inner: Inner,
+    }
+    #[derive(Serialize)]
+    struct Inner {
+        passphrase: &'static str,
+        listen: &'static str,
+    }
+    let options = [("key", "hush 1"), ("region", "hush 2")].into();
+    let inner = Inner { passphrase: "hush 3", listen: "seen" };
+    let config = Outer { token: "hush 4", empty: "", options, inner };
+    let shown = show(&config, &["token", "empty", "options", "inner.passphrase", "not.there"]).unwrap();
+    assert!(!shown.contains("hush") && shown.contains("seen") && shown.contains("empty = \"\""), "{shown}");
+    assert_eq!(shown.matches("(hidden)").count(), 4, "{shown}");
+}

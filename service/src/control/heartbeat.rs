@@ -1,7 +1,7 @@
 //! The task that tells the control plane who this node is and how it is.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{Method, StatusCode};
 use nearcast_api::metadata::Command;
@@ -32,7 +32,7 @@ pub(super) async fn run(api: Api, spec: Spec, mut report: impl Report, mut inbox
         }
         drain.unless_draining(tokio::time::sleep(backoff.delay())).await;
     }
-    let last = Heartbeat { draining: true, ..report.heartbeat() };
+    let last = Heartbeat { draining: true, started_at: inbox.started_at, ..report.heartbeat() };
     if let Err(error) = beat(&api, &spec, &last, FAREWELL).await {
         tracing::debug!("the control plane did not hear that this node drains: {}", Chain(&error));
     }
@@ -69,9 +69,14 @@ async fn session(
         }
     };
     while drain.unless_draining(due()).await.is_some() {
-        let now = Heartbeat { received: inbox.received(), ..report.heartbeat() };
+        let (received, started_at) = (inbox.received.clone(), inbox.started_at);
+        let now = Heartbeat { received, started_at, ..report.heartbeat() };
         match beat(api, spec, &now, DEADLINE).await {
             Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => return Ok(End::Forgotten),
+            Err(error) if error.status() == Some(StatusCode::CONFLICT) => {
+                link.down(&error);
+                continue;
+            }
             sent => {
                 let ack = sent?;
                 ack.iter().for_each(|ack| report.acknowledged(ack));
@@ -104,16 +109,16 @@ pub(super) struct Inbox {
     /// Numbers of the last answer's commands that the node has taken.
     received: Vec<u64>,
     nudge: Arc<Notify>,
+    /// When this process did, in milliseconds since the Unix epoch.
+    started_at: u64,
 }
 
 impl Inbox {
     /// What is taken is told at once, by `nudge`.
     pub(super) fn new(commands: mpsc::Sender<Command>, nudge: Arc<Notify>) -> Self {
-        Self { commands, received: Vec::new(), nudge }
-    }
-
-    fn received(&self) -> Vec<u64> {
-        self.received.clone()
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let started_at = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        Self { commands, received: Vec::new(), nudge, started_at }
     }
 
     /// Hands commands on. Those for which the node has no room come again with the next answer.
@@ -151,9 +156,13 @@ impl Link {
         match error.status() {
             Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
                 tracing::warn!(
-                    "the control plane refuses this node, is `control.token` right? {}",
+                    "the control plane refuses this node: put what its file node-token says into `control.token`: {}",
                     Chain(error)
                 );
+            }
+            // Another one has this one's name.
+            Some(StatusCode::CONFLICT) => {
+                tracing::error!("the control plane does not hear this node: {}", Chain(error))
             }
             _ => {
                 tracing::warn!("the control plane is away, going on with the last snapshot: {}", Chain(error))

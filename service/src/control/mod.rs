@@ -13,6 +13,7 @@ mod updates;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use nearcast_api::NodeId;
 use nearcast_api::metadata::Command;
 use nearcast_api::node;
 use nearcast_api::snapshot::Snapshot;
@@ -22,6 +23,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use crate::Result;
 use crate::client::{self, Http};
 use crate::daemon::Daemon;
+use crate::log::Chain;
 
 use call::Api;
 use store::Store;
@@ -34,7 +36,7 @@ pub struct Config {
     pub url: String,
     /// What the node shows the control plane.
     pub token: String,
-    /// Where the last snapshot is kept; empty to keep it in memory only.
+    /// Where the last snapshot is kept, `{node.id}` standing for the node's name; empty to keep it in memory only.
     pub snapshot: PathBuf,
     /// PEM file of the authorities to trust when `url` is `https://`; empty for the system's.
     pub ca: PathBuf,
@@ -74,6 +76,27 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// Says what cannot work, if anything.
+    pub fn check(&self) -> Result<(), String> {
+        if self.url.is_empty() {
+            return Ok(());
+        }
+        let http = Http::new(&client::Config { ca: self.ca.clone(), ..client::Config::default() });
+        let api = http.and_then(|http| Api::new(&self.url, &self.token, http));
+        api.map(drop).map_err(|error| format!("[control]: {}", Chain(&error)))
+    }
+
+    /// Where the node of this name keeps its snapshot.
+    pub fn snapshot(&self, node: &NodeId) -> PathBuf {
+        // A path that is no text has no name in it.
+        match self.snapshot.to_str() {
+            Some(path) => path.replace("{node.id}", node.as_str()).into(),
+            None => self.snapshot.clone(),
+        }
+    }
+}
+
 impl Client {
     /// Reads the snapshot on disk and starts the two tasks; never waits for the control plane.
     ///
@@ -82,7 +105,7 @@ impl Client {
     /// # Errors
     /// `url` is not a base URL or `ca` is unusable.
     pub fn start(config: &Config, spec: node::Spec, report: impl Report, daemon: &Daemon) -> Result<Self> {
-        let store = Store::new(config.snapshot.clone());
+        let store = Store::new(config.snapshot(&spec.id));
         let stored = store.load();
         let known = stored.is_some();
         let (sender, receiver) = watch::channel(Arc::new(stored.unwrap_or_default()));

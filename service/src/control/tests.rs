@@ -88,6 +88,24 @@ async fn stop(daemon: Daemon) {
     daemon.drain.wait(Duration::from_secs(10)).await.unwrap();
 }
 
+#[test]
+fn what_cannot_be_reached_is_said_before_a_node_starts() {
+    let with = |url: &str| Config { url: url.into(), ..Config::default() };
+    assert_eq!(with("http://127.0.0.1:8080").check(), Ok(()));
+    assert_eq!(with("").check(), Ok(()));
+    assert!(with("control.example.net").check().unwrap_err().contains("control.example.net"));
+    let unusable = Config { ca: "/nowhere/ca.pem".into(), ..Config::default() };
+    assert!(unusable.check().unwrap_err().contains("/nowhere/ca.pem"));
+}
+
+#[test]
+fn each_node_has_a_snapshot_of_its_own() {
+    let id = "eu-1".parse().unwrap();
+    let path = |snapshot: &str| Config { snapshot: snapshot.into(), ..Config::default() }.snapshot(&id);
+    assert_eq!(path("data/{node.id}/snapshot.json"), PathBuf::from("data/eu-1/snapshot.json"));
+    assert_eq!(path("/var/s.json"), PathBuf::from("/var/s.json"));
+}
+
 const ACK: &str = "{\"snapshot\": 3}";
 
 #[tokio::test]
@@ -121,7 +139,9 @@ async fn a_node_registers_beats_and_registers_again_when_it_was_forgotten() {
         assert_eq!(serde_json::from_str::<Spec>(&body).unwrap(), spec());
         let (method, path, _, body) = next().await;
         assert_eq!((method.as_str(), path.as_str()), ("POST", "/api/v1/nodes/eu-1/heartbeat"));
-        assert_eq!(serde_json::from_str::<Heartbeat>(&body).unwrap(), heartbeat());
+        let beat = serde_json::from_str::<Heartbeat>(&body).unwrap();
+        assert!(beat.started_at > 0);
+        assert_eq!(Heartbeat { started_at: 0, ..beat }, heartbeat());
     }
     assert!(!node.ready.is_ready(), "there is no snapshot yet");
     assert_eq!(client.current().version, 0);
