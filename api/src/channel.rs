@@ -13,6 +13,9 @@ use crate::ladder::Ladder;
 #[cfg_attr(feature = "schema", schema(as = ChannelSettings))]
 #[serde(default)]
 pub struct Settings {
+    /// Nobody can publish, and what is live ends at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed: Option<bool>,
     /// What happens when a second encoder publishes while the first is still sending.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub takeover: Option<Takeover>,
@@ -28,6 +31,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether nobody can publish.
+    pub fn is_closed(&self) -> bool {
+        self.closed.unwrap_or(false)
+    }
+
     /// Says what cannot be, if anything, and what can.
     pub fn check(&self) -> Result<(), String> {
         self.limits.as_ref().map_or(Ok(()), Limits::check)?;

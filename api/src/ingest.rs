@@ -33,6 +33,12 @@ pub struct Health {
     pub video: Option<Video>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audio: Option<Audio>,
+    /// The further video tracks that the channel takes as its lower renditions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub further: Vec<Further>,
+    /// What the protocol knows of the line; only SRT does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<Line>,
     /// Milliseconds by which the audio's timestamps are ahead of the video's that arrive with them.
     pub drift_ms: i32,
     /// Seconds of media that arrive in a second, over the last ten: below 1 the line or the encoder is too slow.
@@ -96,6 +102,34 @@ pub struct Audio {
     pub channels: u8,
     /// Bits per second.
     pub bitrate: Rate,
+}
+
+/// A further video track that arrives.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(default)]
+pub struct Further {
+    /// RFC 6381 name, such as `avc1.64001f`.
+    pub codec: String,
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+}
+
+/// A publisher's line, since it connected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(default)]
+pub struct Line {
+    /// Milliseconds there and back.
+    pub rtt_ms: f32,
+    /// Milliseconds for which what is lost can be sent again before it is too late.
+    pub latency_ms: u32,
+    /// Packets that were lost and came again in time.
+    pub recovered_packets: u64,
+    /// Packets that did not.
+    pub lost_packets: u64,
 }
 
 /// Something that a publisher should change, in words that say what.

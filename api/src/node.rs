@@ -52,6 +52,9 @@ pub struct Location {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Heartbeat {
     pub load: Load,
+    /// When the process started, in milliseconds since the Unix epoch: it tells two that share a name apart.
+    #[serde(default)]
+    pub started_at: u64,
     /// The node finishes what it has and wants nothing new.
     #[serde(default)]
     pub draining: bool,

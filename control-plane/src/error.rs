@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use nearcast_api::{ChannelId, NodeId};
 
-use crate::fleet::UnknownNode;
+use crate::fleet::{Unheard, UnknownNode};
 
 /// The result of most of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -64,6 +64,8 @@ pub enum Error {
     KeyTaken,
     #[error("no node {} is registered: PUT /api/v1/nodes/{} registers it", .0.0, .0.0)]
     NoNode(#[from] UnknownNode),
+    #[error("another process that started later is called {0} too: give each node a `node.id` of its own")]
+    SharedName(NodeId),
     #[error("there are {max} nodes already: DELETE /api/v1/nodes/NODE forgets one that is gone")]
     FleetFull { max: usize },
     #[error("{field}: {problem}")]
@@ -94,4 +96,13 @@ pub enum Error {
     MethodNotAllowed(http::Method),
     #[error("pages do not take {0}: use GET or HEAD")]
     PageMethod(http::Method),
+}
+
+impl From<Unheard> for Error {
+    fn from(unheard: Unheard) -> Self {
+        match unheard {
+            Unheard::Unknown(unknown) => Self::NoNode(unknown),
+            Unheard::Shared(id) => Self::SharedName(id),
+        }
+    }
 }

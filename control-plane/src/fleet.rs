@@ -65,6 +65,16 @@ pub struct Known {
 #[error("no node {0} is registered")]
 pub struct UnknownNode(pub NodeId);
 
+/// Why a heartbeat counts for nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unheard {
+    #[error(transparent)]
+    Unknown(#[from] UnknownNode),
+    /// Two processes have one name, and this is the one that started first.
+    #[error("a process that started later is called {0} too")]
+    Shared(NodeId),
+}
+
 impl Fleet {
     /// What was known at the last stop. `version` must be at least that of any snapshot handed out before. What was live
     /// stays so until its origin is heard or has been silent for too long.
@@ -125,7 +135,11 @@ impl Fleet {
     pub fn register(&mut self, spec: Spec, now: Instant) {
         let id = spec.id.clone();
         match self.members.get_mut(&id) {
-            Some(member) => member.spec = spec,
+            Some(member) => {
+                member.spec = spec;
+                // Which process it is, its next heartbeat says.
+                member.beat.started_at = 0;
+            }
             None => {
                 let health = Health::new(now);
                 let member =
@@ -142,8 +156,13 @@ impl Fleet {
         id: &NodeId,
         mut beat: Heartbeat,
         now: Instant,
-    ) -> Result<HeartbeatAck, UnknownNode> {
+    ) -> Result<HeartbeatAck, Unheard> {
         let member = self.members.get_mut(id).ok_or_else(|| UnknownNode(id.clone()))?;
+        if beat.started_at < member.beat.started_at {
+            let silent = member.silence(now) >= self.config.down_after();
+            // When the other has gone, this one has to say again who it is.
+            return Err(if silent { UnknownNode(id.clone()).into() } else { Unheard::Shared(id.clone()) });
+        }
         let news = !member.credible
             || member.beat.draining != beat.draining
             || !live::same_broadcasts(&member.beat.broadcasts, &beat.broadcasts);
@@ -179,7 +198,7 @@ impl Fleet {
         self.publish(channels);
     }
 
-    /// Takes a channel away; a broadcast on it goes on until its origin asks who may publish.
+    /// Takes a channel away; its origin ends the broadcast on it.
     pub fn remove_channel(&mut self, id: &ChannelId) {
         let mut channels = self.snapshot.channels.clone();
         channels.remove(id);

@@ -11,11 +11,16 @@ use crate::error::{Error, Result};
 /// [`Error::Invalid`] names the setting that is unknown or cannot be, and says what can.
 pub(crate) fn merge(settings: &Settings, patch: Value) -> Result<Settings> {
     let invalid = |problem: String| Error::Invalid { field: "settings", problem };
-    if !patch.is_object() {
-        return Err(invalid("use an object of settings".into()));
+    if !patch.is_object() && !patch.is_null() {
+        return Err(invalid("use an object of settings, or null for the origin's defaults".into()));
     }
     let mut merged = serde_json::to_value(settings).map_err(|error| invalid(error.to_string()))?;
-    apply(&mut merged, patch);
+    // Null for the whole is null for each.
+    if patch.is_null() {
+        merged = Value::Object(serde_json::Map::new())
+    } else {
+        apply(&mut merged, patch)
+    }
     let mut unknown = None;
     // Nodes skip what they do not know; here a misspelt setting must not look as if it worked.
     let read = serde_ignored::deserialize(merged, |path| {
@@ -62,6 +67,7 @@ mod tests {
         assert_eq!(newest.takeover, Some(Takeover::Newest));
         assert_eq!(merge(&newest, json!({})).unwrap(), newest);
         assert_eq!(merge(&newest, json!({ "takeover": null })).unwrap(), Settings::default());
+        assert_eq!(merge(&newest, json!(null)).unwrap(), Settings::default());
     }
 
     #[test]

@@ -145,6 +145,84 @@ async fn a_picture_larger_than_allowed_is_refused_in_words() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn an_operator_takes_a_key_away_closes_a_channel_and_deletes_one() -> Result<()> {
+    let world = world("sent-away").await?;
+    let admin = world.admin().await?;
+    let first_key = world.channel("demo").await?;
+    let feed = Feed::pattern(360);
+    let mut first = world.publish("demo", &first_key, &feed).await?;
+    let viewer = world.viewer("eu-1", Protocol::H2).await?;
+    let before = renditions(&viewer, "demo").await?.swap_remove(0);
+
+    // Without its key the encoder is sent away, and the broadcast goes on with another.
+    let keys = admin.get("/channels/demo/keys").await?;
+    let id = keys["keys"][0]["id"].as_str().context("no key")?.to_owned();
+    let none = json!(null);
+    admin.send(Method::DELETE, &format!("/channels/demo/keys/{id}"), &none).await?.expect(204)?;
+    refused(&mut first, "the stream key has been deleted").await?;
+    let key = admin.create_key("demo").await?;
+    let mut second = feed.publish(&world.rtmp(&key), "publisher-second", &world.logs())?;
+    until(&admin, "/channels/demo/ingest", |state| (on_air(state) == ["rtmp"]).then_some(())).await?;
+    let now = renditions(&viewer, "demo").await?.swap_remove(0);
+    ensure!(now.path == before.path, "viewers were sent to another broadcast: {}", now.path);
+
+    // A closed channel's broadcast ends for viewers, and nobody gets in.
+    let settings = |closed: Value| json!({ "settings": { "closed": closed } });
+    let watching = follow(&viewer, &now, Until::Ended);
+    let closing = async {
+        admin.send(Method::PATCH, "/channels/demo", &settings(json!(true))).await?.expect(200)?;
+        refused(&mut second, "channel demo is closed").await
+    };
+    let (followed, ()) = tokio::try_join!(watching, closing)?;
+    followed.strict()?;
+    let mut knocking = feed.publish(&world.rtmp(&key), "publisher-knocks", &world.logs())?;
+    refused(&mut knocking, "channel demo is closed").await?;
+    until(&admin, "/channels/demo/ingest", |state| state["live"].is_null().then_some(())).await?;
+
+    // And what waits for its publisher ends as well.
+    admin.send(Method::PATCH, "/channels/demo", &settings(none.clone())).await?.expect(200)?;
+    until(&admin, "/channels/demo", |state| state["settings"]["closed"].is_null().then_some(())).await?;
+    let mut third = feed.publish(&world.rtmp(&key), "publisher-third", &world.logs())?;
+    until(&admin, "/channels/demo/ingest", |state| (on_air(state) == ["rtmp"]).then_some(())).await?;
+    let waiting = timeout(LIMIT, async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(250));
+        loop {
+            // Those who watched the closed one may still see its end.
+            ticks.tick().await;
+            let newest = renditions(&viewer, "demo").await?.swap_remove(0);
+            if newest.path != now.path {
+                return anyhow::Ok(newest);
+            }
+        }
+    });
+    let waiting = waiting.await.context("a closed broadcast goes on")??;
+    follow(&viewer, &waiting, Until::Segments(1)).await?.strict()?;
+    third.kill().await?;
+    let waits = |state: &Value| {
+        (!state["live"].is_null() && state["publishers"].as_array().is_some_and(Vec::is_empty)).then_some(())
+    };
+    until(&admin, "/channels/demo/ingest", waits).await?;
+    let watching = follow(&viewer, &waiting, Until::Ended);
+    let deleting = async { admin.send(Method::DELETE, "/channels/demo", &none).await?.expect(204) };
+    let (followed, _) = tokio::try_join!(watching, deleting)?;
+    followed.strict()?;
+
+    // SRT's encoders are sent away too.
+    let key = world.channel("srt").await?;
+    let mut publisher = feed.publish(&world.srt(&key), "publisher-srt", &world.logs())?;
+    let line = until(&admin, "/channels/srt/ingest", |state| {
+        let health = &state["publishers"][0]["health"];
+        (health["on_air"] == true && health["line"]["rtt_ms"].as_f64() > Some(0.0))
+            .then(|| health["line"].clone())
+    })
+    .await?;
+    ensure!(line["lost_packets"] == 0 && line["latency_ms"].as_u64() >= Some(120), "{line:#}");
+    admin.send(Method::DELETE, "/channels/srt", &none).await?.expect(204)?;
+    publisher.ended(LIMIT).await?;
+    Ok(())
+}
+
 /// A world without a ladder.
 async fn world(name: &str) -> Result<World> {
     let origin = "[transcode]\nenabled = false\n[failover]\nfailback = 4\n";

@@ -146,7 +146,10 @@ fn a_drain_is_the_operators_or_the_nodes_and_ends_with_both() {
 fn an_unknown_node_is_told_so() {
     let mut world = World::new();
     let id = "ghost".parse().unwrap();
-    assert_eq!(world.fleet.heartbeat(&id, Heartbeat::default(), world.now), Err(UnknownNode(id.clone())));
+    assert_eq!(
+        world.fleet.heartbeat(&id, Heartbeat::default(), world.now),
+        Err(UnknownNode(id.clone()).into())
+    );
     assert!(world.fleet.set_drain(&id, true).is_err() && world.fleet.remove(&id).is_err());
 }
 
@@ -298,4 +301,24 @@ proptest! {
             prop_assert_eq!(&follower, &*world.fleet.snapshot());
         }
     }
+}
+
+#[test]
+fn of_two_processes_with_one_name_the_one_that_started_later_is_heard() {
+    let mut world = World::new();
+    let id: NodeId = "origin-1".parse().unwrap();
+    let beat = |world: &mut World, started_at| {
+        world.fleet.heartbeat(&id, Heartbeat { started_at, ..Heartbeat::default() }, world.now).map(|_| ())
+    };
+    world.register("origin-1", Role::Origin);
+    assert_eq!(beat(&mut world, 100), Ok(()));
+    world.register("origin-1", Role::Origin);
+    assert_eq!(beat(&mut world, 200), Ok(()));
+    world.pass(1.0);
+    assert_eq!(beat(&mut world, 100), Err(Unheard::Shared(id.clone())));
+    // The later one ends, and the other has to say who it is.
+    world.pass(5.0);
+    assert_eq!(beat(&mut world, 100), Err(UnknownNode(id.clone()).into()));
+    world.register("origin-1", Role::Origin);
+    assert_eq!(beat(&mut world, 100), Ok(()));
 }

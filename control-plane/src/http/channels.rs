@@ -10,7 +10,7 @@ use http::header::LOCATION;
 use nearcast_api::channel::Settings;
 use nearcast_api::snapshot::Live;
 use nearcast_api::{ChannelId, Problem};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
@@ -63,7 +63,7 @@ pub(super) struct Change {
     #[serde(default)]
     title: Option<String>,
     /// Only the settings that change; null for the origin's default (RFC 7396).
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Settings>)]
     settings: Option<serde_json::Value>,
 }
@@ -138,6 +138,8 @@ pub(super) async fn change(
 }
 
 /// Delete a channel and its stream keys
+///
+/// What is live on it ends.
 #[utoipa::path(delete, operation_id = "deleteChannel", path = "/channels/{channel}", tag = "channels", params(("channel" = ChannelId, Path)),
     security(("admin" = [])),
     responses((status = 204), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
@@ -149,6 +151,11 @@ pub(super) async fn delete(
     shared.plane.delete_channel(&id).await?;
     tracing::info!(actor = "admin", channel = %id, "channel deleted");
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Null is something other than nothing.
+fn given<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<serde_json::Value>, D::Error> {
+    serde_json::Value::deserialize(from).map(Some)
 }
 
 fn check(title: &str) -> Result<()> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use nearcast_api::ingest::{Event, Health};
+use nearcast_api::snapshot::Live;
 use nearcast_api::{BroadcastId, ChannelId, NodeId, Problem};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -18,6 +19,9 @@ use crate::plane;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = IngestState)]
 pub(super) struct View {
+    /// The broadcast that viewers see. While there is one and no publisher, it waits for one to come back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live: Option<Live>,
     /// The one that viewers see first; none while nobody publishes.
     publishers: Vec<Publisher>,
 }
@@ -77,8 +81,8 @@ pub(super) async fn show(
     extract::Path(id): extract::Path<ChannelId>,
     State(shared): State<Arc<Shared>>,
 ) -> Result<Json<View>> {
-    let publishers = shared.plane.ingest(&id).await?.into_iter().map(Publisher::from).collect();
-    Ok(Json(View { publishers }))
+    let (live, publishers) = shared.plane.ingest(&id).await?;
+    Ok(Json(View { live, publishers: publishers.into_iter().map(Publisher::from).collect() }))
 }
 
 /// What happened to a channel's publishers

@@ -118,7 +118,7 @@ pub(super) async fn create(
 
 /// Take a stream key away
 ///
-/// A broadcast that began with it goes on.
+/// Its encoder is sent away, and the broadcast waits for another one as it does when a line fails.
 #[utoipa::path(delete, operation_id = "deleteStreamKey", path = "/channels/{channel}/keys/{key}", tag = "stream keys",
     params(("channel" = ChannelId, Path), ("key" = String, Path, description = "The key's id")), security(("admin" = [])),
     responses((status = 204), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]

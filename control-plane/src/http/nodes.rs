@@ -96,6 +96,7 @@ pub(super) async fn register(
     request_body = Heartbeat, security(("node" = []), ("admin" = [])),
     responses((status = 200, body = HeartbeatAck),
         (status = 404, body = Problem, content_type = Problem::CONTENT_TYPE, description = "Register again"),
+        (status = 409, body = Problem, content_type = Problem::CONTENT_TYPE, description = "A process that started later has this name too"),
         (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn heartbeat(
     _: Node,

@@ -38,9 +38,11 @@ fn status(error: &Error) -> StatusCode {
         Error::NoChannel(_) | Error::NoKey { .. } | Error::NoNode(_) | Error::NoSuchPath => {
             StatusCode::NOT_FOUND
         }
-        Error::ChannelExists(_) | Error::NotLive(_) | Error::KeyTaken | Error::FleetFull { .. } => {
-            StatusCode::CONFLICT
-        }
+        Error::ChannelExists(_)
+        | Error::NotLive(_)
+        | Error::KeyTaken
+        | Error::SharedName(_)
+        | Error::FleetFull { .. } => StatusCode::CONFLICT,
         Error::Invalid { .. } | Error::OtherNode { .. } | Error::BadBody(_) => {
             StatusCode::UNPROCESSABLE_ENTITY
         }

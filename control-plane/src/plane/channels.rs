@@ -52,7 +52,7 @@ impl Plane {
         self.reload_channel(id).await
     }
 
-    /// Removes a channel with its keys.
+    /// Removes a channel with its keys. What is live on it ends.
     pub async fn delete_channel(&self, id: &ChannelId) -> Result<()> {
         let _changing = self.changing.lock().await;
         self.store.delete_channel(id).await?;
@@ -89,7 +89,7 @@ impl Plane {
         self.store.keys_of(channel).await
     }
 
-    /// Takes a key away. A broadcast that began with it goes on.
+    /// Takes a key away. Its encoder is sent away, and the broadcast waits for another as for a line that has failed.
     pub async fn delete_key(&self, channel: &ChannelId, id: &str) -> Result<()> {
         let _changing = self.changing.lock().await;
         self.store.delete_key(channel, id).await?;

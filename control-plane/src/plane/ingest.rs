@@ -1,7 +1,8 @@
 //! How publishers do and what happened to them.
 
 use nearcast_api::ingest::{Acknowledged, Event, Health};
-use nearcast_api::node::{Broadcast, Heartbeat, HeartbeatAck};
+use nearcast_api::node::{Broadcast, Heartbeat, HeartbeatAck, Status};
+use nearcast_api::snapshot::Live;
 use nearcast_api::{BroadcastId, ChannelId, NodeId};
 use nearcast_service::log::Chain;
 
@@ -40,11 +41,13 @@ impl Plane {
         }
     }
 
-    /// Who publishes to a channel, and how that goes; the one that viewers see first.
-    pub async fn ingest(&self, channel: &ChannelId) -> Result<Vec<Ingest>> {
+    /// What is live on a channel, and who publishes to it and how that goes; the one that viewers see first. An origin
+    /// that has fallen silent tells of nobody.
+    pub async fn ingest(&self, channel: &ChannelId) -> Result<(Option<Live>, Vec<Ingest>)> {
         let live = self.channel(channel).await?.live;
         let mut found = Vec::new();
-        for (origin, member) in self.lock().members() {
+        let fleet = self.lock();
+        for (origin, member) in fleet.members().iter().filter(|(_, member)| member.status() != Status::Down) {
             for broadcast in member.beat.broadcasts.iter().filter(|one| one.channel == *channel) {
                 let Broadcast { id, started_at, health, .. } = broadcast.clone();
                 let live = live.as_ref().is_some_and(|live| live.origin == *origin && live.broadcast == id);
@@ -60,8 +63,9 @@ impl Plane {
                 }
             }
         }
+        drop(fleet);
         found.sort_by_key(|one| !one.live);
-        Ok(found)
+        Ok((live, found))
     }
 
     /// See [`crate::store::Store::events`].

@@ -7,6 +7,7 @@ use nearcast_media::frame::CLOCK;
 use nearcast_media::{Config as TrackConfig, Event, Frame, Picture, Piece, Sound, Track};
 use serde::{Deserialize, Serialize};
 
+use super::access::Denied;
 use super::health::{bits, short};
 
 /// `[limits]`: beyond these a publisher is refused, in words that say what to set. 0 is no limit; a channel may have its own.
@@ -42,6 +43,11 @@ impl Breach {
     /// The origin where the channel is live does not take the publisher.
     pub(super) fn elsewhere(text: String) -> Self {
         Self { reason: "elsewhere", text }
+    }
+
+    /// Its key opens the channel no longer.
+    pub(super) fn denied(denied: &Denied) -> Self {
+        Self { reason: denied.reason(), text: denied.to_string() }
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
 
+use super::bounds::Breach;
 use super::health::Source;
 use super::limits::Full;
 use super::publisher::Publisher;
@@ -121,8 +122,8 @@ impl<'a> Connection<'a> {
         let published = self.publishing.take().is_some();
         if let Err(End { reason, detail }) = ended {
             self.context.metrics.failed.get_or_create(&ReasonLabels { reason }).inc();
-            // Anybody may knock; only a publisher's misfortune is news.
-            if published {
+            // Anybody may knock; only a publisher's misfortune is news, or that of one at the wrong door.
+            if published || reason == "tls" {
                 tracing::info!(peer = %self.peer, reason, "a publisher's connection ends: {detail}");
             } else {
                 tracing::debug!(peer = %self.peer, reason, "a connection ends: {detail}");
@@ -141,6 +142,10 @@ impl<'a> Connection<'a> {
                     reason: "taken_over",
                     detail: "it was quiet, and another publisher with the key has come".into(),
                 }),
+                breach = denied(self.publishing.as_ref()) => {
+                    self.refuse(breach.reason, "NetStream.Publish.Denied", breach.to_string());
+                    return Ok(());
+                }
             };
             match read.map_err(|_| self.too_slow())? {
                 Ok(0) => return Ok(()),
@@ -152,7 +157,13 @@ impl<'a> Connection<'a> {
             self.act().await?;
             let pause = self.measure(buffer.len());
             self.answer(stream).await?;
-            handled.map_err(broken)?;
+            handled.map_err(|error| match (buffer.first(), &self.publishing) {
+                (Some(&TLS_HANDSHAKE), None) => End {
+                    reason: "tls",
+                    detail: "it speaks TLS where RTMP is spoken without: rtmps:// is for the port of `rtmps.listen`".into(),
+                },
+                _ => broken(error),
+            })?;
             if self.session.is_closed() {
                 return Ok(());
             }
@@ -212,12 +223,14 @@ impl<'a> Connection<'a> {
             return Ok(());
         }
         let snapshot = self.context.control.current();
-        let Some((channel, rank)) = access::channel(&snapshot, key) else {
-            let advice =
-                "unknown stream key: copy the key of your channel into the encoder, or create a new one";
-            self.refuse("unknown_key", "NetStream.Publish.BadName", advice.into());
-            return Ok(());
+        let pass = match access::open(&snapshot, key) {
+            Ok(pass) => pass,
+            Err(denied) => {
+                self.refuse(denied.reason(), "NetStream.Publish.BadName", denied.to_string());
+                return Ok(());
+            }
         };
+        let (channel, rank) = (&pass.channel, pass.rank);
         let quiet = self.context.quiet(&snapshot, channel);
         match self.context.channels.claim(channel, rank, quiet) {
             Ok(claim) => {
@@ -225,7 +238,7 @@ impl<'a> Connection<'a> {
                 let Self { protocol, encoder, peer, .. } = &*self;
                 let (encoder, ipv6, backup) = (encoder.clone(), peer.is_ipv6(), rank == Rank::Backup);
                 let source = Source { protocol, encoder, ipv6, backup };
-                let publisher = self.context.publisher(channel, claim, source, key);
+                let publisher = self.context.publisher(pass, claim, source);
                 let further = if publisher.takes_further() { MAX_STEPS } else { 0 };
                 let demuxer = flv::Demuxer::new().with_further(further);
                 self.publishing = Some(Publishing { demuxer, publisher, others: 0, told: Vec::new() });
@@ -343,9 +356,20 @@ async fn taken(publishing: Option<&Publishing>) {
     }
 }
 
+/// Completes when its key opens the channel no longer; never while nothing is published.
+async fn denied(publishing: Option<&Publishing>) -> Breach {
+    match publishing {
+        Some(publishing) => publishing.publisher.denied().await,
+        None => std::future::pending().await,
+    }
+}
+
 fn broken(error: nearcast_media::Error) -> End {
     End { reason: "protocol", detail: Chain(&error).to_string() }
 }
+
+/// The first byte of a TLS connection (RFC 8446 §5.1).
+const TLS_HANDSHAKE: u8 = 22;
 
 /// Bytes of one read: several chunks of a video frame, and a bound on what a session is given at once.
 const READ_SIZE: usize = 64 << 10;

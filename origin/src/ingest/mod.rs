@@ -30,6 +30,7 @@ use tokio::sync::Semaphore;
 use crate::error::Result;
 use crate::metrics::Ingest as Metrics;
 use crate::package::{Channels, Claim};
+use access::Pass;
 use bounds::Bounds;
 use connection::Connection;
 use forward::{Forwarder, Inbound};
@@ -212,12 +213,14 @@ fn accept<S, F>(
 
 impl Context {
     /// A publisher with the channel's own ladder, measured, and held to what the channel takes.
-    fn publisher(&self, channel: &ChannelId, claim: Claim, source: Source, key: &str) -> Publisher {
+    fn publisher(&self, pass: Pass, claim: Claim, source: Source) -> Publisher {
         let snapshot = self.control.current();
-        let own = snapshot.channels.get(channel).map(|channel| channel.settings.clone()).unwrap_or_default();
+        let channel = snapshot.channels.get(&pass.channel);
+        let own = channel.map(|channel| channel.settings.clone()).unwrap_or_default();
         let limits = own.limits.map_or(self.limits, |own| self.limits.with(&own));
-        let probe = self.board.open(channel, source, limits);
-        Publisher::new(claim.with_ladder(own.ladder), self.forwarder.clone(), key, probe)
+        let probe = self.board.open(&pass.channel, source, limits);
+        let door = (pass, self.control.clone());
+        Publisher::new(claim.with_ladder(own.ladder), self.forwarder.clone(), door, probe)
     }
 
     /// For how long a channel's publisher must have been quiet to give way to another.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nearcast_media::{Config, Event, Piece, Track};
+use nearcast_service::control;
 
+use super::access::Pass;
 use super::bounds::Breach;
 use super::forward::{Forwarder, Past};
 use super::health::Probe;
@@ -15,9 +17,10 @@ use crate::package::{Claim, Feed, Heard};
 /// back.
 pub(super) struct Publisher {
     claim: Claim,
-    /// Where its frames go, and what opens the door there.
+    /// Where its frames go, what opens the door there, and who says for how long.
     forwarder: Forwarder,
-    key: String,
+    pass: Pass,
+    control: control::Client,
     tracks: Tracks,
     /// Measures it, and holds it to its limits.
     probe: Probe,
@@ -34,11 +37,29 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(claim: Claim, forwarder: Forwarder, key: &str, probe: Probe) -> Self {
+    pub(super) fn new(
+        claim: Claim,
+        forwarder: Forwarder,
+        (pass, control): (Pass, control::Client),
+        probe: Probe,
+    ) -> Self {
         let takes_further = claim.takes_further();
-        let (key, tracks, further) = (key.to_owned(), Tracks::new(takes_further), BTreeMap::new());
+        let (tracks, further) = (Tracks::new(takes_further), BTreeMap::new());
         let (video, audio, feed, before) = Default::default();
-        Self { claim, forwarder, key, tracks, probe, video, audio, further, takes_further, feed, before }
+        Self {
+            claim,
+            forwarder,
+            pass,
+            control,
+            tracks,
+            probe,
+            video,
+            audio,
+            further,
+            takes_further,
+            feed,
+            before,
+        }
     }
 
     /// What measures the publisher.
@@ -83,6 +104,8 @@ impl Publisher {
                 if feed.send(event.clone()).await.is_ok() {
                     return Ok(());
                 }
+                // When its channel is closed, that may come to be known here first.
+                self.pass.check(&self.control.current()).map_err(|denied| Breach::denied(&denied))?;
                 self.before = match feed.heard() {
                     Some(Heard { refusal: Some(words), .. }) => return Err(Breach::elsewhere(words)),
                     Some(Heard { handover, .. }) => Past::Elsewhere(handover),
@@ -96,8 +119,13 @@ impl Publisher {
         };
         let Some(start) = self.tracks.push(event) else { return Ok(()) };
         self.claim.bring(&start.further);
-        let feed =
-            self.forwarder.begin(&self.claim, &self.key, &start, std::mem::take(&mut self.before)).await?;
+        if self.takes_further && start.further.is_empty() {
+            self.probe.leave_out(ALONE);
+        }
+        let feed = self
+            .forwarder
+            .begin(&self.claim, self.pass.key(), &start, std::mem::take(&mut self.before))
+            .await?;
         for event in start.backlog {
             let _just_begun = feed.send(event).await;
         }
@@ -133,6 +161,20 @@ impl Publisher {
         self.probe.leaves();
     }
 
+    /// Completes when its key opens the channel no longer, with the reason.
+    pub(super) async fn denied(&self) -> Breach {
+        let mut snapshots = self.control.watch();
+        loop {
+            if let Err(denied) = self.pass.check(&snapshots.borrow_and_update()) {
+                return Breach::denied(&denied);
+            }
+            if snapshots.changed().await.is_err() {
+                // No more news.
+                std::future::pending().await
+            }
+        }
+    }
+
     fn remember(&mut self, config: &Config) {
         let known = match config.track() {
             Track::Video => &mut self.video,
@@ -142,4 +184,6 @@ impl Publisher {
     }
 }
 
+const ALONE: &str = "the channel takes its lower renditions from the publisher, and there are none: switch on multitrack video in \
+                     the encoder (RTMP alone carries it), or set the channel's ladder";
 const LATE: &str = "a further video track is left out: it came more than a second after the first; begin all of them together";

@@ -65,7 +65,8 @@ async fn health_is_what_the_last_heartbeat_said_of_it() {
     assert_eq!(publishers[1]["health"]["backup"], true);
     let waiting = json!({ "channel": "demo", "id": "b1", "started_at": 7, "health": [] });
     beat(&world, json!({ "load": load(), "broadcasts": [waiting] })).await;
-    assert_eq!(world.get("/channels/demo/ingest").await.json(), json!({ "publishers": [] }));
+    let live = json!({ "origin": "origin-1", "broadcast": "b1", "started_at": 7 });
+    assert_eq!(world.get("/channels/demo/ingest").await.json(), json!({ "live": live, "publishers": [] }));
 
     beat(&world, json!({ "load": load() })).await;
     assert_eq!(world.get("/channels/demo/ingest").await.json(), json!({ "publishers": [] }));

@@ -87,27 +87,29 @@ impl Inbound {
         let key = bearer.and_then(|value| value.strip_prefix("Bearer ")).ok_or(Refusal::Key)?;
         let snapshot = context.control.current();
         let wanted = request.uri.path().strip_prefix(PREFIX);
-        let (channel, rank) = access::channel(&snapshot, key)
-            .filter(|(channel, _)| Some(channel.as_str()) == wanted)
+        let pass = access::open(&snapshot, key)
+            .ok()
+            .filter(|pass| Some(pass.channel.as_str()) == wanted)
             .ok_or(Refusal::Key)?;
+        let (channel, rank) = (pass.channel.clone(), pass.rank);
         if context.drain.is_draining() {
             return Err(Refusal::Draining);
         }
         // It has been asked for the broadcast that others know of, not for one of its own.
-        if !context.channels.has(channel) {
+        if !context.channels.has(&channel) {
             return Err(Refusal::NotLive);
         }
-        let quiet = context.quiet(&snapshot, channel);
-        let claim = context.channels.claim(channel, rank, quiet);
+        let quiet = context.quiet(&snapshot, &channel);
+        let claim = context.channels.claim(&channel, rank, quiet);
         let claim = claim.map_err(|busy| {
-            context.board.refused(channel, "busy", &busy.to_string());
+            context.board.refused(&channel, "busy", &busy.to_string());
             Refusal::Busy(busy.to_string())
         })?;
         tracing::info!(%channel, ?rank, "a publisher of another origin begins");
         let backup = rank == Rank::Backup;
         let ipv6 = request.extensions.get::<Peer>().is_some_and(|peer| peer.address.is_ipv6());
         let source = Source { protocol: "forwarded", encoder: String::new(), ipv6, backup };
-        Ok((channel.clone(), context.publisher(channel, claim, source, key)))
+        Ok((channel, context.publisher(pass, claim, source)))
     }
 }
 
@@ -201,6 +203,7 @@ impl Line {
                     let words = "another publisher with the key has come: stop one of the two".to_owned();
                     return End::Refused("taken_over", words);
                 }
+                breach = self.publisher.denied() => return End::Refused(breach.reason, breach.to_string()),
                 _ = ticks.tick() => {
                     if !self.context.channels.has(&self.channel) {
                         return End::Over;

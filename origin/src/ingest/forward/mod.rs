@@ -163,15 +163,21 @@ impl Forwarder {
         Some(Elsewhere { since: live.since(), origin: live.origin, urls, is_up })
     }
 
-    /// Leaves channels to other origins that have them since later than we, until the drain.
+    /// Ends broadcasts of channels that are closed or deleted, and leaves channels to other origins that have them since
+    /// later than we, until the drain.
     pub async fn heed(self) {
         let Inner { node, control, channels, drain, .. } = &*self.0;
         let mut snapshots = control.watch();
         while let Some(Ok(())) = drain.unless_draining(snapshots.changed()).await {
             let snapshot = Arc::clone(&snapshots.borrow_and_update());
             for mine in channels.live() {
-                let live = snapshot.channels.get(&mine.channel).and_then(|channel| channel.live.as_ref());
-                let Some(live) = live.filter(|live| live.origin != *node) else { continue };
+                let channel = snapshot.channels.get(&mine.channel);
+                let Some(channel) = channel.filter(|channel| !channel.settings.is_closed()) else {
+                    tracing::info!(channel = %mine.channel, broadcast = %mine.id, "the channel is closed: its broadcast ends");
+                    channels.leave(&mine.channel, false);
+                    continue;
+                };
+                let Some(live) = channel.live.as_ref().filter(|live| live.origin != *node) else { continue };
                 if (live.since(), &live.broadcast) > (mine.since(), &mine.id) {
                     let Live { origin, broadcast, .. } = live;
                     tracing::warn!(channel = %mine.channel, %origin, %broadcast, "another origin has the channel now");

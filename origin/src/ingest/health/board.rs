@@ -94,7 +94,8 @@ impl Board {
         let mut news = Vec::new();
         let mut gone = Vec::new();
         for (channel, lines) in &mut state.channels {
-            let id = live.iter().find(|live| live.channel == *channel).map(|live| live.id.clone());
+            let now = live.iter().find(|live| live.channel == *channel);
+            let id = now.map(|live| live.id.clone());
             if lines.broadcast == id {
                 continue;
             }
@@ -102,7 +103,17 @@ impl Board {
                 news.push(News::new(channel, Some(old), Kind::Stopped, "", "the broadcast is over"));
             }
             match id {
-                Some(id) => news.push(News::new(channel, Some(id), Kind::Started, "", "the channel is live")),
+                Some(id) => {
+                    let goes_on = now.is_some_and(|live| live.since() > live.started_at);
+                    let (code, text) = match goes_on {
+                        true => (
+                            "takeover",
+                            "the broadcast goes on at this origin: the one that had it is lost or was stopped",
+                        ),
+                        false => ("", "the channel is live"),
+                    };
+                    news.push(News::new(channel, Some(id), Kind::Started, code, text));
+                }
                 None if lines.is_over() => gone.push(channel.clone()),
                 None => {}
             }

@@ -134,7 +134,7 @@ impl Lines {
             return None;
         }
         let alone = if self.connected.is_empty() {
-            ", and nobody else publishes: viewers see the last picture until it is back or given up"
+            ", and nobody else publishes: viewers see the slate or the last picture until it is back or given up"
         } else {
             ""
         };

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use nearcast_api::ingest::{Audio, Health, Rate, Video, Warning};
+use nearcast_api::ingest::{Audio, Further, Health, Line, Rate, Video, Warning};
 use nearcast_media::frame::CLOCK;
-use nearcast_media::{Config, Frame, Picture, Sound, Track};
+use nearcast_media::{Config, Frame, Picture, Piece, Sound, Track};
 
 use super::advice::{CHECKS, Facts};
 use super::alarm::{Alarm, Change};
@@ -34,6 +34,8 @@ pub(super) struct Monitor {
     reconnects: u32,
     video: Option<Video>,
     audio: Option<Audio>,
+    further: BTreeMap<u8, Further>,
+    line: Option<Line>,
     window: Window,
     pictures: Pictures,
     newest: [Option<(i64, Instant)>; 2],
@@ -74,6 +76,8 @@ impl Monitor {
             reconnects: 0,
             video: None,
             audio: None,
+            further: BTreeMap::new(),
+            line: None,
             window: Window::new(now),
             pictures: Pictures::default(),
             newest: [None; 2],
@@ -160,9 +164,20 @@ impl Monitor {
         self.window.at(now).jumps += new;
     }
 
-    /// A frame of a further video track has arrived.
-    pub(super) fn further(&mut self, frame: &Frame, now: Instant) {
-        self.window.at(now).further.push(frame.data.len());
+    /// Something of a further video track has arrived.
+    pub(super) fn further(&mut self, track: u8, piece: &Piece, now: Instant) {
+        match piece {
+            Piece::Frame(frame) => self.window.at(now).further.push(frame.data.len()),
+            Piece::Config(config) => {
+                let Some(Picture { width, height, .. }) = config.picture() else { return };
+                self.further.insert(track, Further { codec: config.codec_string(), width, height });
+            }
+        }
+    }
+
+    /// What is known of the line.
+    pub(super) fn line(&mut self, line: Line) {
+        self.line = Some(line);
     }
 
     /// A track is not taken.
@@ -255,6 +270,8 @@ impl Monitor {
             bitrate: rate(|span| span.total.all()),
             video,
             audio,
+            further: self.further.values().cloned().collect(),
+            line: self.line,
             drift_ms: self.drift as i32,
             pace: tidy(ten.pace().unwrap_or(1.0)),
             late_frames: self.late,

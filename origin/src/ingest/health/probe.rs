@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nearcast_api::ChannelId;
-use nearcast_media::{Event, Piece};
+use nearcast_api::ingest::Line;
+use nearcast_media::Event;
 
 use super::board::{Board, lock};
 use super::lines::Shared;
@@ -44,8 +45,7 @@ impl Probe {
         match event {
             Event::Config(config) => monitor.config(config),
             Event::Frame(track, frame) => monitor.frame(*track, frame, Instant::now()),
-            Event::Further(_, Piece::Frame(frame)) => monitor.further(frame, Instant::now()),
-            Event::Further(_, Piece::Config(_)) => {}
+            Event::Further(track, piece) => monitor.further(*track, piece, Instant::now()),
         }
         drop(monitor);
         self.guard.observe(event)
@@ -64,7 +64,12 @@ impl Probe {
         lock(&self.monitor).put_right(jumps, Instant::now());
     }
 
-    /// A track is not taken, in words.
+    /// What the protocol knows of the line.
+    pub fn line(&self, line: Line) {
+        lock(&self.monitor).line(line);
+    }
+
+    /// A track is not taken, or is not there, in words.
     pub fn leave_out(&self, words: &'static str) {
         lock(&self.monitor).leave_out(words);
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use nearcast_api::ChannelId;
+use nearcast_api::ingest::Line;
 use nearcast_media::{Error, Event, ts};
 use nearcast_service::log::Chain;
 use srt_protocol::connection::{Connection as Accepted, DuplexConnection};
@@ -30,6 +31,8 @@ pub(super) struct Connection {
     pub(super) publisher: Publisher,
     /// It has said that it ends.
     pub(super) leaves: bool,
+    /// Milliseconds there and back, as they were measured last.
+    pub(super) rtt_ms: f32,
 }
 
 /// Why a connection ends.
@@ -152,6 +155,7 @@ impl Connection {
                 () = self.publisher.taken() => {
                     return End::failed("taken_over", "it was quiet, and another publisher with the key has come".into());
                 }
+                breach = self.publisher.denied() => return End::refused(breach.reason, breach.to_string()),
             }
             // What has come meanwhile is cheaper to take at once.
             while let Ok(packet) = self.packets.try_recv() {
@@ -200,13 +204,14 @@ impl Connection {
     }
 
     /// Our acknowledgements carry the round trip time.
-    fn note(&self, packet: &Packet) {
+    fn note(&mut self, packet: &Packet) {
         if let Packet::Control(ControlPacket { control_type: ControlTypes::Ack(ack), .. }) = packet
             && let Acknowledgement::Full(_, statistics, _) = ack
         {
             let labels = ChannelLabels { channel: self.channel.to_string() };
             let seconds = f64::from(statistics.rtt.mean().as_micros()) / 1e6;
             self.context.metrics.srt_rtt.get_or_create(&labels).set(seconds);
+            self.rtt_ms = (seconds * 1e3) as f32;
         }
     }
 
@@ -222,6 +227,13 @@ impl Connection {
         metrics.received_bytes.inc_by(received);
         metrics.srt_recovered_packets.inc_by(now.recovered.saturating_sub(counted.recovered));
         metrics.srt_lost_packets.inc_by(now.lost.saturating_sub(counted.lost));
+        let latency_ms = connection.settings().recv_tsbpd_latency.as_millis();
+        self.publisher.probe().line(Line {
+            rtt_ms: self.rtt_ms,
+            latency_ms: u32::try_from(latency_ms).unwrap_or(u32::MAX),
+            recovered_packets: now.recovered,
+            lost_packets: now.lost,
+        });
         *counted = now;
         usize::try_from(received).unwrap_or(usize::MAX)
     }

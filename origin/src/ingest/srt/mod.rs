@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use nearcast_api::ChannelId;
 use nearcast_media::splice::Rank;
 use nearcast_service::backoff::Backoff;
 use nearcast_service::config::optional;
@@ -28,6 +27,7 @@ use srt_protocol::options::Passphrase;
 use srt_protocol::packet::{Packet, ServerRejectReason};
 use tokio::net::UdpSocket;
 
+use super::access::Pass;
 use super::health::Source;
 use super::limits::{Limits, Place};
 use super::{Context, access};
@@ -133,14 +133,6 @@ impl Listener {
     }
 }
 
-/// What a stream key opens.
-struct Opened {
-    channel: ChannelId,
-    /// Which of the channel's encoders it is for.
-    rank: Rank,
-    key: String,
-}
-
 impl Server {
     async fn receive(self) {
         let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
@@ -188,17 +180,17 @@ impl Server {
         let Some(accepted) = self.handshakes.conclusion((&shake, wants), (from, local), now, admit) else {
             return;
         };
-        let opened = accepted.and_then(|(accepted, (place, (opened, quiet)))| {
-            let Opened { channel, rank, key } = opened;
-            let claim = self.context.channels.claim(&channel, rank, quiet);
+        let opened = accepted.and_then(|(accepted, (place, (pass, quiet)))| {
+            let claim = self.context.channels.claim(&pass.channel, pass.rank, quiet);
             let claim = claim.map_err(|busy| {
-                self.context.board.refused(&channel, "busy", &busy.to_string());
+                self.context.board.refused(&pass.channel, "busy", &busy.to_string());
                 Refusal::new(ServerRejectReason::Conflict, "busy", busy.to_string())
             })?;
-            Ok((accepted, place, channel, claim, (key, rank == Rank::Backup)))
+            Ok((accepted, place, pass, claim))
         });
         match opened {
-            Ok((accepted, place, channel, claim, (key, backup))) => {
+            Ok((accepted, place, pass, claim)) => {
+                let (channel, backup) = (pass.channel.clone(), pass.rank == Rank::Backup);
                 let latency_ms = accepted.connection.settings.recv_tsbpd_latency.as_millis();
                 let encrypted = wants.key_size.is_some();
                 tracing::info!(%channel, peer = %from, latency_ms, encrypted, "an SRT publisher begins");
@@ -207,7 +199,7 @@ impl Server {
                 let (entry, packets) = self.sessions.insert(local, new);
                 let (encoder, ipv6) = (String::new(), from.is_ipv6());
                 let source = Source { protocol: "srt", encoder, ipv6, backup };
-                let publisher = self.context.publisher(&channel, claim, source, &key);
+                let publisher = self.context.publisher(pass, claim, source);
                 let connection = Connection {
                     context: Arc::clone(&self.context),
                     channel,
@@ -216,6 +208,7 @@ impl Server {
                     packets,
                     publisher,
                     leaves: false,
+                    rtt_ms: 0.0,
                 };
                 self.spawn(connection, *accepted.connection, (entry, place));
                 self.send(&response, from).await;
@@ -230,7 +223,7 @@ impl Server {
     }
 
     /// The channel that a stream id opens, and how quiet another publisher has to be to give way.
-    fn channel(&self, stream_id: &str) -> Result<(Opened, Duration), Refusal> {
+    fn channel(&self, stream_id: &str) -> Result<(Pass, Duration), Refusal> {
         let key = stream_id::key(stream_id).map_err(|refused| {
             let (code, reason) = match &refused {
                 stream_id::Refused::Missing => (ServerRejectReason::Unauthorized, "no_key"),
@@ -240,12 +233,11 @@ impl Server {
             Refusal::new(code, reason, refused.to_string())
         })?;
         let snapshot = self.context.control.current();
-        let (channel, rank) = access::channel(&snapshot, key).ok_or_else(|| {
-            let words = "unknown stream key: it has to be the key of a channel, as its page shows it";
-            Refusal::new(ServerRejectReason::Unauthorized, "unknown_key", words.into())
+        let pass = access::open(&snapshot, key).map_err(|denied| {
+            Refusal::new(ServerRejectReason::Unauthorized, denied.reason(), denied.to_string())
         })?;
-        let quiet = self.context.quiet(&snapshot, channel);
-        Ok((Opened { channel: channel.clone(), rank, key: key.to_owned() }, quiet))
+        let quiet = self.context.quiet(&snapshot, &pass.channel);
+        Ok((pass, quiet))
     }
 
     fn spawn(

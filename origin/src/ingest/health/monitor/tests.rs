@@ -289,7 +289,8 @@ fn what_is_wrong_with_further_tracks_is_told_by_their_names() {
     for _ in 0..60 {
         let now = stream.start + Duration::from_secs_f64(stream.wall);
         let data = Bytes::from(vec![0; 12_500]);
-        stream.monitor.further(&Frame { dts: 0, pts: 0, keyframe: true, data }, now);
+        let frame = Frame { dts: 0, pts: 0, keyframe: true, data };
+        stream.monitor.further(2, &Piece::Frame(frame), now);
         stream.run(1);
     }
     let after = stream.health().bitrate.mean;
