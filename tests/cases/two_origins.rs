@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use nearcast_tests::browser::{self, Reach};
 use nearcast_tests::client::{Client, Protocol};
 use nearcast_tests::metrics::Samples;
 use nearcast_tests::player::{Rendition, Until, follow, renditions};
@@ -10,6 +11,7 @@ use nearcast_tests::probe;
 use nearcast_tests::process::{Process, Program};
 use nearcast_tests::publisher::Feed;
 use nearcast_tests::world::World;
+use rustix::process::Signal;
 
 /// The first encoder publishes to `origin-1`, the one that stands by to `origin-2`, and both are heard.
 struct Show {
@@ -99,7 +101,7 @@ async fn a_broadcast_goes_on_at_the_second_origin_when_the_first_is_killed() -> 
     ensure!(holes.iter().all(|hole| *hole > -0.1 && *hole < 2.5), "media is missing: {holes:?}");
     ensure!(holes.iter().filter(|hole| **hole > 0.1).count() <= 1, "media is missing: {holes:?}");
     let numbers: Vec<u64> = followed.segments.iter().map(|segment| segment.msn).collect();
-    // The one that was being made is nowhere.
+    // The one that was being made is a gap, where nothing of it had been made.
     let steps: Vec<u64> =
         numbers.windows(2).map(|pair| pair[1] - pair[0]).filter(|step| *step != 1).collect();
     ensure!(steps.is_empty() || steps == [2], "numbers are {numbers:?}");
@@ -140,6 +142,34 @@ async fn a_broadcast_goes_on_at_the_second_origin_when_the_first_is_stopped() ->
     let stream = probe::decode(&file).await?;
     let frames = stream.nb_read_frames as f64;
     ensure!((frames - 30.0 * seconds).abs() <= 2.0, "{frames} frames in {seconds:.1} s");
+    Ok(())
+}
+
+#[tokio::test]
+async fn chromium_goes_on_when_an_origin_is_killed() -> Result<()> {
+    let show = Show::begin("lost-origin-page", "source", SOURCE_ONLY).await?;
+    let picture = browser::artifacts()?.join("lost-origin.png");
+    let watching = browser::watch(&show.world, "demo", Reach::Tcp, 20, &picture);
+    let losing = async {
+        follow(&show.viewer, &show.watched, Until::Segments(5)).await?;
+        // In the middle of a segment, which is what is tried here.
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        show.world.origin.signal(Signal::KILL);
+        Ok(())
+    };
+    let (seen, ()) = tokio::try_join!(watching, losing)?;
+    ensure!(show.takeovers().await? == 1.0, "the broadcast went on elsewhere once");
+    let (mut frozen, mut longest) = (seen.samples[0], 0.0_f64);
+    for sample in &seen.samples {
+        if sample.frames > frozen.frames {
+            frozen = *sample;
+        }
+        longest = longest.max(sample.at - frozen.at);
+    }
+    // A keyframe interval, and a segment until there is a playlist again, less what the player had.
+    ensure!(longest < 4.0, "the picture stood still for {longest:.1} s");
+    let [.., end] = seen.samples[..] else { anyhow::bail!("no samples") };
+    ensure!(end.at - frozen.at < 0.5, "the picture stands still at the end");
     Ok(())
 }
 

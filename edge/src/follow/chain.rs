@@ -55,7 +55,8 @@ pub(super) async fn run(
             Some(answer) = &mut asking => {
                 asking = OptionFuture::default();
                 note(&followers, &directory, &core, &answer);
-                core.on_playlist(answer, Instant::now());
+                let held = |file: &str| followers.cache.stored(&format!("{directory}/{file}")).is_some();
+                core.on_playlist(answer, Instant::now(), held);
                 sender.send_replace(Arc::clone(core.view()));
                 if core.view().snapshot.is_some() {
                     drop(unproven.take());

@@ -7,6 +7,7 @@
 pub mod rendition;
 pub mod view;
 
+mod bridge;
 mod chain;
 
 use std::collections::HashMap;

@@ -13,6 +13,7 @@ use nearcast_media::hls::request::{Directives, Position, hold_limit};
 use nearcast_media::path::File;
 use nearcast_service::backoff::Backoff;
 
+use super::bridge::Bridge;
 use super::view::{Failure, Snapshot, View};
 use crate::error::Error;
 
@@ -21,6 +22,8 @@ use crate::error::Error;
 pub struct Rendition {
     chain: Chain,
     view: Arc<View>,
+    /// What is told of the time before another origin went on.
+    bridge: Option<Bridge>,
     /// The last time the parent sent a playlist, new or not.
     confirmed: Instant,
     last_viewer: Instant,
@@ -70,6 +73,7 @@ impl Rendition {
         Self {
             chain: Chain::Ask(Directives::default()),
             view: Arc::default(),
+            bridge: None,
             confirmed: now,
             last_viewer: now,
             idle,
@@ -94,14 +98,17 @@ impl Rendition {
         self.idle = self.idle.min(DRAIN_IDLE);
     }
 
-    /// The answer to the last [`Action::Playlist`].
-    pub fn on_playlist(&mut self, answer: Result<Fetched, Error>, now: Instant) {
+    /// The answer to the last [`Action::Playlist`]. `held` says whether a file of the rendition is here.
+    pub fn on_playlist(&mut self, answer: Result<Fetched, Error>, now: Instant, held: impl Fn(&str) -> bool) {
         let Chain::Asked(asked) = self.chain else { return };
         match answer {
             Ok(fetched) if self.is_older(&fetched.playlist, now) => {
                 self.fail(Error::Regressed { origin: "the parent".into() }, now);
             }
-            Ok(fetched) => self.accept(fetched, asked, now),
+            Ok(fetched) => {
+                let fetched = self.bridged(fetched, held);
+                self.accept(fetched, asked, now);
+            }
             Err(error) => self.reject(error, asked, now),
         }
     }
@@ -136,6 +143,21 @@ impl Rendition {
             Chain::Pause { until } => Some(until.min(idle)),
             Chain::Ask(_) | Chain::Asked(_) | Chain::Ended => Some(idle),
         }
+    }
+
+    /// With what is told of the time before, where another origin went on.
+    fn bridged(&mut self, mut fetched: Fetched, held: impl Fn(&str) -> bool) -> Fetched {
+        if let Some(bridge) =
+            self.view.snapshot.as_deref().and_then(|old| Bridge::between(old, &fetched.playlist, held))
+        {
+            self.bridge = Some(bridge);
+        }
+        if self.bridge.as_mut().is_some_and(|bridge| bridge.extend(&mut fetched.playlist)) {
+            fetched.text = fetched.playlist.render().into();
+        } else {
+            self.bridge = None;
+        }
+        fetched
     }
 
     fn accept(&mut self, fetched: Fetched, asked: Directives, now: Instant) {

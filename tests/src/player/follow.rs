@@ -265,7 +265,8 @@ impl<'a> Session<'a> {
     /// Fetches segments that became whole: they must be their parts, one after the other.
     async fn fetch_segments(&mut self) -> Result<()> {
         let Some((&(first, _), _)) = self.parts.first_key_value() else { return Ok(()) };
-        let whole: Vec<Segment> = self.list.segments.iter().filter(|s| s.msn >= first).cloned().collect();
+        let whole: Vec<Segment> =
+            self.list.segments.iter().filter(|s| s.msn >= first && !s.gap).cloned().collect();
         for segment in whole {
             let msn = segment.msn;
             if self.segments.contains_key(&msn) {

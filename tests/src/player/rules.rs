@@ -167,7 +167,7 @@ fn parts(list: &Media, video: bool, findings: &mut Findings) {
     let mut age: f64 = list.growing.iter().map(|part| part.duration).sum();
     for segment in list.segments.iter().rev() {
         let recent = age + segment.duration <= 3.0 * f64::from(list.target.unwrap_or(0));
-        findings.check(!recent || list.ended || !segment.parts.is_empty(), || {
+        findings.check(!recent || list.ended || segment.gap || !segment.parts.is_empty(), || {
             format!("segment {} is {age:.1} s old and lists no parts", segment.msn)
         });
         age += segment.duration;

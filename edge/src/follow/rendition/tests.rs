@@ -68,11 +68,11 @@ impl Run {
 
     fn answer(&mut self, playlist: Playlist) {
         let fetched = fetched(playlist, self.now);
-        self.core.on_playlist(Ok(fetched), self.now);
+        self.core.on_playlist(Ok(fetched), self.now, |_| true);
     }
 
     fn fail(&mut self, error: Error) {
-        self.core.on_playlist(Err(error), self.now);
+        self.core.on_playlist(Err(error), self.now, |_| true);
     }
 
     fn pass(&mut self, millis: u64) {
@@ -288,4 +288,28 @@ fn draining_shortens_the_wait_for_viewers() {
     run.core.on_drain();
     run.pass(1_000);
     assert_eq!(run.actions(), [Action::Stop]);
+}
+
+#[test]
+fn viewers_of_a_lost_origin_get_a_playlist_that_only_grows() {
+    let mut run = Run::following(10, 2);
+    let old = Arc::clone(run.core.view().snapshot.as_ref().unwrap());
+    let _asked = run.actions();
+    run.fail(failure());
+    run.sleep();
+    let _asked = run.actions();
+    for open in [1, 2] {
+        let mut new = playlist(11, open);
+        new.segments.clear();
+        new.media_sequence = 11;
+        new.open.as_mut().unwrap().head.discontinuity = true;
+        run.answer(new);
+        run.pass(500);
+        let _asked = run.actions();
+        let told = run.core.view().snapshot.as_ref().unwrap();
+        assert_eq!(told.playlist.segments[..old.playlist.segments.len()], old.playlist.segments);
+        assert_eq!((told.playlist.end(), told.parts_of(10)), (11, Some(2)));
+        let text = String::from_utf8(told.text(&Directives::default()).to_vec()).unwrap();
+        assert_eq!(text, told.playlist.render());
+    }
 }
