@@ -45,6 +45,8 @@ mod startup;
 mod thumbs;
 #[cfg(test)]
 mod two_origins;
+#[cfg(test)]
+mod upgrade;
 
 use std::sync::LazyLock;
 
