@@ -21,18 +21,17 @@ use upgrade::Upgrade;
 
 /// A daemon's whole configuration: its own sections beside the three that every daemon has.
 pub trait Config: Default + Serialize + DeserializeOwned {
+    /// Keys whose values are not printed; a table's stands for all in it.
+    const SECRETS: &'static [&'static str] = &["control.token"];
+    /// Another process may take over its sockets while it serves (SIGUSR2).
+    const UPGRADES: bool = false;
+
     /// `[log]`
     fn log(&self) -> &log::Config;
     /// `[ops]`
     fn ops(&self) -> &ops::Config;
     /// `[drain]`
     fn drain(&self) -> &drain::Config;
-    /// Keys whose values are not printed; a table's stands for all in it.
-    const SECRETS: &'static [&'static str] = &["control.token"];
-
-    /// Another process may take over its sockets while it serves (SIGUSR2).
-    const UPGRADES: bool = false;
-
     /// What no single key can tell: one line that says what cannot work and what to change.
     fn check(&self) -> Result<(), String> {
         Ok(())
@@ -216,10 +215,7 @@ where
             }
         }
     }
-    if daemon.sockets.is_handing_over() {
-        daemon.sockets.leave_turn();
-    }
-    daemon.sockets.close();
+    daemon.sockets.leave();
     daemon.drain.begin();
     tokio::select! {
         drained = daemon.drain.wait(deadline) => match drained {

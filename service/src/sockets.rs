@@ -4,6 +4,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
@@ -11,28 +12,35 @@ use socket2::{Socket, Type};
 
 /// The sockets of a process. Clones are the same.
 #[derive(Debug, Clone, Default)]
-pub struct Sockets(Arc<Mutex<Inner>>);
+pub struct Sockets(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// [`Turn`]: looked at before every receive.
+    turn: AtomicU8,
+    /// There was a process before this one that handed them over.
+    is_successor: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
     /// Not asked for yet.
     inherited: Vec<Socket>,
     /// Duplicates of all that are listened on.
     open: Vec<OwnedFd>,
     /// Another process has them too, and is to take over.
     is_handing_over: bool,
-    turn: Turn,
-    /// Who waits for it.
+    /// Who waits for this process's turn.
     waiting: Vec<Waker>,
 }
 
 /// Whose turn it is to receive from sockets that two processes have.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 enum Turn {
+    Ours,
     /// The process before still does.
     Before,
-    #[default]
-    Ours,
     /// The process after does.
     After,
 }
@@ -56,35 +64,45 @@ impl Sockets {
             Socket::from(fd)
         };
         let inherited = (FIRST..).take(count).map(take).filter(|socket| socket.set_cloexec(true).is_ok());
-        let inherited = inherited.collect();
-        let turn = if handed.is_some() { Turn::Before } else { Turn::Ours };
-        Self(Arc::new(Mutex::new(Inner { inherited, turn, ..Inner::default() })))
+        Self::of(inherited.collect(), handed.is_some())
+    }
+
+    fn of(inherited: Vec<Socket>, is_successor: bool) -> Self {
+        let turn = if is_successor { Turn::Before } else { Turn::Ours };
+        let state = Mutex::new(State { inherited, ..State::default() });
+        Self(Arc::new(Inner { turn: AtomicU8::new(turn as u8), is_successor, state }))
+    }
+
+    /// Those of a process that takes over from another, for tests that have both in one.
+    #[cfg(test)]
+    pub(crate) fn of_successor() -> Self {
+        Self::of(Vec::new(), true)
     }
 
     /// The process before has been told to go.
     pub(crate) fn take_turn(&self) {
-        self.set_turn(Turn::Ours);
-    }
-
-    /// Another process takes over.
-    pub(crate) fn leave_turn(&self) {
-        self.set_turn(Turn::After);
+        self.0.turn.store(Turn::Ours as u8, Ordering::Release);
+        self.state().waiting.drain(..).for_each(Waker::wake);
     }
 
     /// Whether this process is to receive from sockets that others have too. Where its turn is to come, the task is
     /// woken then.
     pub(crate) fn poll_turn(&self, cx: &Context<'_>) -> bool {
-        let mut inner = self.inner();
-        if inner.turn == Turn::Before && !inner.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-            inner.waiting.push(cx.waker().clone());
+        let is_ours = || self.0.turn.load(Ordering::Acquire) == Turn::Ours as u8;
+        if is_ours() {
+            return true;
         }
-        inner.turn == Turn::Ours
+        let mut state = self.state();
+        if !state.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            state.waiting.push(cx.waker().clone());
+        }
+        // It may have come just before.
+        is_ours()
     }
 
-    fn set_turn(&self, turn: Turn) {
-        let mut inner = self.inner();
-        inner.turn = turn;
-        inner.waiting.drain(..).for_each(Waker::wake);
+    /// Whether another process had them before.
+    pub(crate) fn is_successor(&self) -> bool {
+        self.0.is_successor
     }
 
     /// The listener that was opened for `address`, or else a new one.
@@ -111,7 +129,7 @@ impl Sockets {
 
     /// Closes what nobody has asked for, and says which that was.
     pub(crate) fn unclaimed(&self) -> Vec<String> {
-        let left = std::mem::take(&mut self.inner().inherited);
+        let left = std::mem::take(&mut self.state().inherited);
         let name = |socket: &Socket| match socket.local_addr().ok().and_then(|address| address.as_socket()) {
             Some(address) => address.to_string(),
             None => "a descriptor that is no IP socket".to_owned(),
@@ -121,45 +139,50 @@ impl Sockets {
 
     /// All that are listened on, for another process that is to take over.
     pub(crate) fn hand_over(&self) -> io::Result<Vec<OwnedFd>> {
-        let mut inner = self.inner();
-        inner.is_handing_over = true;
-        inner.open.iter().map(|fd| fd.try_clone()).collect()
+        let mut state = self.state();
+        state.is_handing_over = true;
+        state.open.iter().map(|fd| fd.try_clone()).collect()
     }
 
     /// That process has failed.
     pub(crate) fn keep(&self) {
-        self.inner().is_handing_over = false;
+        self.state().is_handing_over = false;
     }
 
     /// Whether another process is to take over.
     pub(crate) fn is_handing_over(&self) -> bool {
-        self.inner().is_handing_over
+        self.state().is_handing_over
     }
 
-    /// Lets go of them: what nobody accepts from must not look open to clients.
-    pub(crate) fn close(&self) {
-        self.inner().open.clear();
+    /// Lets go of them, as this process drains: what nobody accepts from must not look open to clients, and what
+    /// another process has is for that one to receive from.
+    pub(crate) fn leave(&self) {
+        let mut state = self.state();
+        state.open.clear();
+        if state.is_handing_over {
+            self.0.turn.store(Turn::After as u8, Ordering::Release);
+        }
     }
 
     fn claim(&self, address: SocketAddr, kind: Type) -> Option<Socket> {
-        let mut inner = self.inner();
+        let mut state = self.state();
         let fits = |socket: &Socket| {
             socket.r#type().is_ok_and(|is| is == kind)
                 && socket.local_addr().ok().and_then(|local| local.as_socket()) == Some(address)
         };
-        let index = inner.inherited.iter().position(fits)?;
-        let socket = inner.inherited.swap_remove(index);
+        let index = state.inherited.iter().position(fits)?;
+        let socket = state.inherited.swap_remove(index);
         socket.set_nonblocking(true).ok()?;
         Some(socket)
     }
 
     fn note(&self, socket: &Socket) -> io::Result<()> {
-        self.inner().open.push(socket.as_fd().try_clone_to_owned()?);
+        self.state().open.push(socket.as_fd().try_clone_to_owned()?);
         Ok(())
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -192,11 +215,10 @@ mod tests {
         let handed = before.hand_over().unwrap();
         drop((listener, before));
 
-        let after = Sockets::default();
-        after.inner().inherited = handed.into_iter().map(Socket::from).collect();
+        let after = Sockets::of(handed.into_iter().map(Socket::from).collect(), true);
         let udp = after.udp(address).unwrap();
         assert_eq!(udp.local_addr().unwrap(), address);
-        assert_eq!(after.inner().inherited.len(), 1, "a TCP socket is no UDP socket");
+        assert_eq!(after.state().inherited.len(), 1, "a TCP socket is no UDP socket");
         // It never stopped listening: to bind anew would fail while somebody waits to be accepted.
         let _waiting = std::net::TcpStream::connect(address).unwrap();
         let listener = after.tcp(address).unwrap();
@@ -204,7 +226,7 @@ mod tests {
         listener.accept().unwrap();
         assert_eq!(after.unclaimed(), Vec::<String>::new());
         assert_eq!(after.hand_over().unwrap().len(), 2);
-        after.close();
+        after.leave();
         assert_eq!(after.hand_over().unwrap().len(), 0);
     }
 
@@ -212,9 +234,23 @@ mod tests {
     fn what_nobody_asks_for_is_named() {
         let before = Sockets::default();
         let listener = before.tcp("127.0.0.1:0".parse().unwrap()).unwrap();
-        let after = Sockets::default();
-        after.inner().inherited = before.hand_over().unwrap().into_iter().map(Socket::from).collect();
+        let handed = before.hand_over().unwrap();
+        let after = Sockets::of(handed.into_iter().map(Socket::from).collect(), true);
         assert_eq!(after.unclaimed(), [listener.local_addr().unwrap().to_string()]);
         assert_eq!(after.unclaimed(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn of_two_processes_one_receives_at_a_time() {
+        let cx = Context::from_waker(Waker::noop());
+        let (before, after) = (Sockets::default(), Sockets::of_successor());
+        assert!(before.poll_turn(&cx) && !after.poll_turn(&cx));
+        // One that stops with nobody to come after it receives to its end.
+        before.leave();
+        assert!(before.poll_turn(&cx));
+        before.hand_over().unwrap();
+        before.leave();
+        after.take_turn();
+        assert!(!before.poll_turn(&cx) && after.poll_turn(&cx));
     }
 }

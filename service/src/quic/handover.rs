@@ -29,6 +29,7 @@ pub(crate) struct Socket {
     port: u16,
     /// What others have received for this process; none where there can be no such socket.
     inbox: Option<UnixDatagram>,
+    /// For packets of processes before this one; none where there was none.
     outbox: Option<StdUnixDatagram>,
     sockets: Sockets,
 }
@@ -53,16 +54,21 @@ impl Socket {
                 inbox.set_nonblocking(true)?;
                 UnixDatagram::from_std(inbox)
             });
-        let outbox = StdUnixDatagram::unbound().and_then(|outbox| {
+        let outbox = || {
+            let outbox = StdUnixDatagram::unbound()?;
             outbox.set_nonblocking(true)?;
-            Ok(outbox)
-        });
+            io::Result::Ok(outbox)
+        };
         // Without them connections end when another process takes over, and that is all.
-        Ok(Self { udp, process, port, inbox: bound.ok(), outbox: outbox.ok(), sockets: sockets.clone() })
+        let outbox = if sockets.is_successor() { outbox().ok() } else { None };
+        Ok(Self { udp, process, port, inbox: bound.ok(), outbox, sockets: sockets.clone() })
     }
 
     /// Takes out what belongs to another process, and passes it on.
     fn sort(&self, buffer: &mut [u8], meta: &mut RecvMeta) {
+        if self.outbox.is_none() {
+            return;
+        }
         let stride = meta.stride.max(1);
         let foreign = |packet: &[u8]| owner(packet).filter(|owner| *owner != self.process);
         // Packets that the kernel has put together are of one connection, as a rule.
@@ -113,6 +119,10 @@ impl Socket {
         else {
             return Poll::Pending;
         };
+        // Almost always there is nothing, and then nothing is made ready for it.
+        if std::task::ready!(inbox.poll_recv_ready(cx)).is_err() {
+            return Poll::Pending;
+        }
         let mut message = [0; HEAD + MAX_PACKET];
         loop {
             let mut read = ReadBuf::new(&mut message);
@@ -201,18 +211,17 @@ impl ConnectionIdGenerator for Ids {
     }
 }
 
-/// The process that a packet's connection id names; none for packets that have a client's own, which begin a connection.
+/// The process that a packet's connection id names, if it is as long as ours. A client's own, which begins a connection,
+/// may be as long: then it names nobody.
 fn owner(packet: &[u8]) -> Option<Process> {
-    match packet.first()? {
-        // RFC 9000 §17.2: version, and then the id with its length before it. Initial and 0-RTT packets have the client's.
-        first if first & LONG != 0 => {
-            let is_handshake = first & TYPE == HANDSHAKE;
-            let id = packet.get(6..)?;
-            (is_handshake && usize::from(*packet.get(5)?) == ID).then(|| id.first_chunk().copied())?
-        }
+    let id = match packet.first()? & LONG {
         // RFC 9000 §17.3.
-        _ => packet.get(1..1 + ID)?.first_chunk().copied(),
-    }
+        0 => packet.get(1..)?,
+        // RFC 8999 §5.1: version, and then the id with its length before it.
+        _ if usize::from(*packet.get(5)?) == ID => packet.get(6..)?,
+        _ => return None,
+    };
+    id.get(..ID)?.first_chunk().copied()
 }
 
 fn unpack(message: &[u8]) -> Option<(SocketAddr, Option<EcnCodepoint>, &[u8])> {
@@ -242,8 +251,6 @@ pub fn fuzz(data: &[u8]) {
 /// Bytes of a connection id: three for the process, the rest is random.
 const ID: usize = 9;
 const LONG: u8 = 0x80;
-const TYPE: u8 = 0x30;
-const HANDSHAKE: u8 = 0x20;
 /// Bytes before a packet that is passed on: address, port, family, ECN.
 const HEAD: usize = 20;
 /// Larger than any packet that comes in.
@@ -260,10 +267,16 @@ mod tests {
         let id = Ids([7, 8, 9]).generate_cid();
         let short = [&[0x40][..], &id, &[1, 2, 3]].concat();
         assert_eq!(owner(&short), Some([7, 8, 9]));
-        let long = |first: u8| [&[first, 0, 0, 0, 1, 9][..], &id, &[0]].concat();
-        assert_eq!(owner(&long(0xe0)), Some([7, 8, 9]), "Handshake");
+        let long = |first: u8, id: &[u8]| {
+            let length = u8::try_from(id.len()).unwrap();
+            [&[first, 0, 0, 0, 1, length][..], id, &[0]].concat()
+        };
+        assert_eq!(owner(&long(0xe0, &id)), Some([7, 8, 9]), "Handshake");
+        // What a client sends with its Finished begins with an Initial packet that has the server's id already.
+        assert_eq!(owner(&long(0xc0, &id)), Some([7, 8, 9]), "Initial");
         // A client's first packets have ids of its own.
-        assert_eq!(owner(&long(0xc0)), None);
+        assert_eq!(owner(&long(0xc0, &[1; 8])), None);
+        assert_eq!(owner(&long(0xc0, &[1; 20])), None);
         assert_eq!(owner(&short[..5]), None);
     }
 

@@ -4,6 +4,7 @@ use bytes::{Buf, Bytes};
 
 use super::*;
 use crate::client::client_config as client_tls;
+use crate::sockets::Sockets;
 use crate::tls::{self, Tls};
 
 #[tokio::test]
@@ -93,8 +94,8 @@ async fn connections_stay_with_their_process_when_another_takes_over_the_port() 
     let loopback = "127.0.0.1:0".parse().unwrap();
     let socket = std::net::UdpSocket::bind(loopback).unwrap();
     let address = socket.local_addr().unwrap();
-    let (before, after) = (crate::sockets::Sockets::default(), crate::sockets::Sockets::default());
-    let serve = |name: &'static str, process, sockets: &crate::sockets::Sockets| {
+    let (before, after) = (Sockets::default(), Sockets::of_successor());
+    let serve = |name: &'static str, process, sockets: &Sockets| {
         let config = server_config(tls.server_config(&[b"h3"]).unwrap()).unwrap();
         let endpoint = endpoint(socket.try_clone().unwrap(), config, process, sockets).unwrap();
         crate::drain::Drain::new().spawn(name, answer_with(endpoint, name))
@@ -106,7 +107,9 @@ async fn connections_stay_with_their_process_when_another_takes_over_the_port() 
     assert_eq!(ask(&old).await, "first");
 
     let second = serve("second", [2, 0, 0], &after);
-    before.leave_turn();
+    before.hand_over().unwrap();
+    before.leave();
+    after.take_turn();
     for _ in 0..3 {
         assert_eq!(ask(&old).await, "first");
         let new = client.connect(address, "localhost").unwrap().await.unwrap();
