@@ -44,6 +44,8 @@ mod startup;
 #[cfg(test)]
 mod thumbs;
 #[cfg(test)]
+mod tiers;
+#[cfg(test)]
 mod two_origins;
 #[cfg(test)]
 mod upgrade;

@@ -130,7 +130,7 @@ impl Upstream {
     pub async fn open(&self, resource: Resource<'_>, path: &str) -> Result<Opened> {
         let question = self.question(resource, path);
         self.budget.deposit();
-        let above = match self.shielded(rendition(path), question).await {
+        let above = match self.shielded(question).await {
             Above::Answer(answer) => return answer,
             Above::None(error) => error,
         };
@@ -162,7 +162,7 @@ impl Upstream {
         let blocking = directives.wait_for.is_some();
         let kind = if blocking { metrics::Kind::BlockingPlaylist } else { metrics::Kind::Playlist };
         let question = Question { kind, path, query: &query, patience, limit: MAX_PLAYLIST };
-        let above = match self.shielded(rendition(path), question).await {
+        let above = match self.shielded(question).await {
             Above::Answer(answer) => return answer,
             Above::None(error) => error,
         };
@@ -314,11 +314,6 @@ impl Upstream {
         }
         run(breakers.entry(Arc::clone(url)).or_default())
     }
-}
-
-/// What has one parent: a rendition, or all that stands beside it.
-fn rendition(path: &str) -> &str {
-    path.rsplit_once('/').map_or(path, |(directory, _)| directory)
 }
 
 /// A request that the breaker let through. It may be dropped at any moment, such as by [`Upstream::find`] when another

@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bytes::Bytes;
 use nearcast_service::metrics::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -130,17 +132,17 @@ async fn an_origin_whose_probe_was_dropped_is_asked_again_at_once() {
 }
 
 /// A parent that answers everything with `body`, and how often it was asked.
-async fn parent(body: &'static str) -> (String, Arc<std::sync::atomic::AtomicUsize>) {
+async fn parent(body: &'static str) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let asked = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&asked);
     nearcast_service::drain::Drain::new().spawn("parent", async move {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut request = [0; 4096];
             let _read = stream.read(&mut request).await;
-            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            counted.fetch_add(1, Ordering::Relaxed);
             let answer = format!(
                 "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
                 body.len()
@@ -149,6 +151,10 @@ async fn parent(body: &'static str) -> (String, Arc<std::sync::atomic::AtomicUsi
         }
     });
     (url, asked)
+}
+
+fn count(asked: &AtomicUsize) -> usize {
+    asked.load(Ordering::Relaxed)
 }
 
 fn below(parents: &[&str], origin: &str) -> Upstream {
@@ -168,17 +174,29 @@ async fn all_of_a_rendition_is_asked_of_one_parent_and_nothing_of_the_origin() {
         let opened = upstream.open(Resource::parse(&path).unwrap(), &path).await.unwrap();
         assert_eq!(opened.collect().await.unwrap(), "shield");
     }
-    let count =
-        |asked: &Arc<std::sync::atomic::AtomicUsize>| asked.load(std::sync::atomic::Ordering::Relaxed);
+    let count = |asked: &Arc<AtomicUsize>| asked.load(Ordering::Relaxed);
     let mut counts = [count(&asked_one), count(&asked_two)];
     counts.sort_unstable();
     assert_eq!((counts, count(&asked_origin)), ([0, 6], 0));
 }
 
 #[tokio::test]
+async fn a_parent_that_is_down_leaves_its_share_to_the_others() {
+    let (alive, asked) = parent("shield").await;
+    let (origin, asked_origin) = parent("origin").await;
+    // Nobody listens at the discard port.
+    let upstream = below(&["http://127.0.0.1:9", &alive], &origin);
+    for rendition in 0..60 {
+        let path = format!("/live/demo/b1/r{rendition}/3.m4s");
+        let opened = upstream.open(Resource::parse(&path).unwrap(), &path).await.unwrap();
+        assert_eq!(opened.collect().await.unwrap(), "shield");
+    }
+    assert_eq!((count(&asked), count(&asked_origin)), (60, 0));
+}
+
+#[tokio::test]
 async fn without_a_parent_the_origin_is_asked() {
     let (origin, _) = parent("origin").await;
-    // Nobody listens at the discard port.
     let upstream = below(&["http://127.0.0.1:9", "http://127.0.0.2:9"], &origin);
     assert_eq!(fetch(&upstream).await.unwrap(), "origin");
     assert!(upstream.knows("anything"), "a parent may know it");

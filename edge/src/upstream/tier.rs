@@ -1,14 +1,15 @@
 //! The tier above: edges that this one asks instead of origins, and which of them for what.
 //!
 //! Rendezvous hashing (Thaler and Ravishankar 1998) has all edges below ask the same parent for the same rendition, so
-//! that the origin is asked once; a parent that has more than its share of what is being asked for now comes after the
-//! others (bounded loads, Mirrokni et al. 2018).
+//! that the origin is asked once; a parent with more than its share of the open requests comes after the others (bounded
+//! loads, Mirrokni et al. 2018).
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use nearcast_media::path::directory;
 use tokio::time::sleep;
 
 use super::route::Parent;
@@ -67,8 +68,8 @@ impl Tier {
 
 impl Upstream {
     /// Asks the tier above, one parent after the other; of what exists already a second one when the first is slow.
-    pub(super) async fn shielded(&self, key: &str, question: Question<'_>) -> Above {
-        let mut parents = self.tier.rank(key).into_iter();
+    pub(super) async fn shielded(&self, question: Question<'_>) -> Above {
+        let mut parents = self.tier.rank(directory(question.path)).into_iter();
         let mut asked = FuturesUnordered::new();
         let Some(first) = parents.next() else { return Above::None(None) };
         asked.push(self.ask_above(first, question));
@@ -81,13 +82,15 @@ impl Upstream {
                         if !asked.is_empty() {
                             continue;
                         }
-                        match parents.next().filter(|_| self.budget.withdraw()) {
-                            Some(next) => {
-                                self.metrics.retries.inc();
-                                asked.push(self.ask_above(next, question));
+                        let Some(next) = parents.next() else { return Above::None(Some(error)) };
+                        // One that is left alone was not asked: to ask the next is no retry.
+                        if !matches!(error, Error::Broken { .. }) {
+                            if !self.budget.withdraw() {
+                                return Above::None(Some(error));
                             }
-                            None => return Above::None(Some(error)),
+                            self.metrics.retries.inc();
                         }
+                        asked.push(self.ask_above(next, question));
                     }
                     answer => return Above::Answer(answer),
                 },
