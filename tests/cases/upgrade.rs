@@ -29,7 +29,7 @@ async fn load(client: &Http, base: &str, paths: &[String], stop: &AtomicBool) ->
 }
 
 #[tokio::test]
-async fn no_request_fails_while_an_edge_is_replaced_ten_times() -> Result<()> {
+async fn no_request_fails_while_an_edge_is_replaced_sixty_times() -> Result<()> {
     let origin = "[transcode]\nenabled = false\n";
     let world = World::builder("upgrade").edges(["eu-1"]).setting("origin-1", origin);
     let mut world = world.start().await?;
@@ -59,7 +59,7 @@ async fn no_request_fails_while_an_edge_is_replaced_ten_times() -> Result<()> {
     };
     let edge = world.edge("eu-1")?;
     let replacing = async {
-        for _ in 0..10 {
+        for _ in 0..60 {
             edge.replace(ops).await?;
         }
         stop.store(true, Ordering::Relaxed);
