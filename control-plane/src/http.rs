@@ -12,9 +12,12 @@ mod metadata;
 mod nodes;
 mod openapi;
 mod pages;
+mod playback;
 mod respond;
+mod revocations;
 mod snapshot;
 mod steer;
+mod viewers;
 
 use std::sync::{Arc, OnceLock};
 
@@ -106,7 +109,13 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(metadata::announce))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::delete))
+        .routes(routes!(playback::list, playback::create))
+        .routes(routes!(playback::delete))
+        .routes(routes!(playback::issue))
+        .routes(routes!(revocations::list, revocations::create))
+        .routes(routes!(revocations::delete))
         .routes(routes!(steer::show))
+        .routes(routes!(viewers::show))
         .routes(routes!(openapi::show));
     OpenApiRouter::with_openapi(openapi::base()).nest(PREFIX, api)
 }

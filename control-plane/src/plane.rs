@@ -7,6 +7,7 @@ mod channels;
 mod ingest;
 mod keeper;
 mod metadata;
+mod playback;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +26,7 @@ use crate::metrics::Metrics;
 use crate::store::Store;
 
 pub use ingest::Ingest;
+pub use playback::{NewKey, NewToken, Token};
 
 /// The shared state.
 #[derive(Debug)]
@@ -52,7 +54,9 @@ impl Plane {
         }
         let version = store.version_ceiling().await? + 1;
         store.raise_version_ceiling(version + keeper::RESERVED).await?;
-        let fleet = Fleet::restore(config, zone, version, store.nodes().await?, restored, Instant::now());
+        let mut fleet = Fleet::restore(config, zone, version, store.nodes().await?, restored, Instant::now());
+        fleet.set_playback_keys(playback::verifying(&playback::keys(&store).await?));
+        fleet.set_revocations(playback::running(&store).await?);
         Ok(Arc::new(Self {
             snapshot: watch::Sender::new(fleet.snapshot()),
             fleet: Mutex::new(fleet),
