@@ -9,7 +9,7 @@ use nearcast_service::config::optional;
 use nearcast_service::{control, daemon, drain, http, log, ops, tls};
 use serde::{Deserialize, Serialize};
 
-use crate::{cache, follow, upstream};
+use crate::{access, cache, follow, upstream};
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,7 @@ pub struct Config {
     pub node: Node,
     pub http: http::Config,
     pub tls: tls::Config,
+    pub access: access::Config,
     pub cache: cache::Config,
     pub follow: follow::Config,
     pub upstream: upstream::Config,
@@ -54,6 +55,7 @@ impl Default for Config {
             node: Node::default(),
             http: http::Config { listen: local(8443), plain_listen: local(8081), ..http::Config::default() },
             tls: tls::Config::default(),
+            access: access::Config::default(),
             cache: cache::Config::default(),
             follow: follow::Config::default(),
             upstream: upstream::Config::default(),
@@ -130,6 +132,7 @@ impl daemon::Config for Config {
                 "`upstream.origins` and `upstream.parents` are all empty: the edge would know no origin",
             );
         }
+        self.access.check()?;
         self.tls.check()?;
         self.control.check()
     }
