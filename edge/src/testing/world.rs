@@ -27,7 +27,13 @@ pub(crate) struct Answer {
 
 impl Edge {
     pub(crate) async fn start(origins: &[String]) -> Self {
+        Self::start_with(origins, |_| ()).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn start_with(origins: &[String], change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
+        change(&mut config);
         config.http.listen = None;
         config.http.plain_listen = Some(([127, 0, 0, 1], 0).into());
         config.control.url = String::new();
