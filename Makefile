@@ -61,7 +61,7 @@ bench-transcode: ## Measure what a ladder costs beside the ffmpeg program
 	cargo build --release --locked --workspace --bins
 	$(TARGET)/release/bench-transcode
 
-soak: ## Publish 20 broadcasts for MINUTES and watch the origin's memory
+soak: ## Publish and watch 20 broadcasts for MINUTES, and see whether memory stays flat
 	@WITH_TESTS=1 scripts/setup
 	@scripts/web build
 	cargo build --release --locked --workspace --bins

@@ -53,6 +53,8 @@ nearcast_service::metrics! {
     pub struct Upstream: "upstream" {
         /// Requests to origins by what was asked for and how it ended.
         pub requests: Family<UpstreamLabels, Counter>,
+        /// TCP connections made to origins and parents.
+        pub connections: Counter,
         /// Bytes received from origins.
         pub bytes: Counter,
         /// Fetches tried again.

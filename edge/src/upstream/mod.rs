@@ -126,7 +126,7 @@ impl Upstream {
         pass: Option<Pass>,
         metrics: metrics::Upstream,
     ) -> Result<Self> {
-        let client = Http::new(&config.client())?;
+        let client = Http::counted(&config.client(), metrics.connections.clone())?;
         let (learned, breakers, budget) = Default::default();
         let searches = Limiter::new(MAX_SEARCHES);
         let tier = Tier::new(&config.parents);
