@@ -33,7 +33,7 @@ pub struct Health {
     pub video: Option<Video>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audio: Option<Audio>,
-    /// The further video tracks that the channel takes as its lower renditions.
+    /// Further video tracks that arrive, for a channel that takes its lower renditions from the publisher.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub further: Vec<Further>,
     /// What the protocol knows of the line; only SRT does.

@@ -106,6 +106,8 @@ impl Config {
 }
 
 impl daemon::Config for Config {
+    const SECRETS: &'static [&'static str] = &["api.admin_token", "api.node_token", "control.token"];
+
     fn log(&self) -> &log::Config {
         &self.log
     }
@@ -117,8 +119,6 @@ impl daemon::Config for Config {
     fn drain(&self) -> &drain::Config {
         &self.drain
     }
-
-    const SECRETS: &'static [&'static str] = &["api.admin_token", "api.node_token", "control.token"];
 
     fn check(&self) -> Result<(), String> {
         if self.roles.is_empty() {

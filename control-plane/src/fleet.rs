@@ -132,22 +132,27 @@ impl Fleet {
     }
 
     /// A node says who it is. A new one is up at once; one that is known keeps its health and its drain.
-    pub fn register(&mut self, spec: Spec, now: Instant) {
+    /// `started_at` is when its process started, as in [`Heartbeat::started_at`].
+    pub fn register(&mut self, spec: Spec, started_at: u64, now: Instant) {
         let id = spec.id.clone();
         match self.members.get_mut(&id) {
             Some(member) => {
                 member.spec = spec;
-                // Which process it is, its next heartbeat says.
-                member.beat.started_at = 0;
+                member.beat.started_at = started_at;
             }
             None => {
-                let health = Health::new(now);
-                let member =
-                    Member { spec, drain: false, beat: Heartbeat::default(), health, credible: true };
-                self.members.insert(id, member);
+                let (health, beat) = (Health::new(now), Heartbeat { started_at, ..Heartbeat::default() });
+                self.members.insert(id, Member { spec, drain: false, beat, health, credible: true });
             }
         }
         self.refresh();
+    }
+
+    /// Whether a process that started later than `started_at` is called `id` too, and is heard.
+    pub fn is_shared(&self, id: &NodeId, started_at: u64, now: Instant) -> bool {
+        self.members.get(id).is_some_and(|member| {
+            started_at < member.beat.started_at && member.silence(now) < self.config.down_after()
+        })
     }
 
     /// A node says how it is.
@@ -157,11 +162,13 @@ impl Fleet {
         mut beat: Heartbeat,
         now: Instant,
     ) -> Result<HeartbeatAck, Unheard> {
+        if self.is_shared(id, beat.started_at, now) {
+            return Err(Unheard::Shared(id.clone()));
+        }
         let member = self.members.get_mut(id).ok_or_else(|| UnknownNode(id.clone()))?;
         if beat.started_at < member.beat.started_at {
-            let silent = member.silence(now) >= self.config.down_after();
-            // When the other has gone, this one has to say again who it is.
-            return Err(if silent { UnknownNode(id.clone()).into() } else { Unheard::Shared(id.clone()) });
+            // The other has gone, and this one has to say again who it is.
+            return Err(UnknownNode(id.clone()).into());
         }
         let news = !member.credible
             || member.beat.draining != beat.draining

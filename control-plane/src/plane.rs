@@ -90,11 +90,14 @@ impl Plane {
         self.lock().members().values().cloned().collect()
     }
 
-    /// A node says who it is.
-    pub async fn register(&self, spec: Spec) -> Result<HeartbeatAck> {
+    /// A node says who it is, and when its process started (milliseconds since the Unix epoch).
+    pub async fn register(&self, spec: Spec, started_at: u64) -> Result<HeartbeatAck> {
         let _changing = self.changing.lock().await;
         let (known, count) = {
             let fleet = self.lock();
+            if fleet.is_shared(&spec.id, started_at, Instant::now()) {
+                return Err(Error::SharedName(spec.id));
+            }
             (fleet.members().get(&spec.id).map(|member| member.spec.clone()), fleet.members().len())
         };
         if known.is_none() && count >= MAX_NODES {
@@ -106,7 +109,7 @@ impl Plane {
             tracing::info!(node = %spec.id, role = ?spec.role, region = %spec.region, "node registered");
         }
         Ok(self.change(|fleet| {
-            fleet.register(spec, Instant::now());
+            fleet.register(spec, started_at, Instant::now());
             HeartbeatAck { snapshot: fleet.snapshot().version, events: None, metadata: Vec::new() }
         }))
     }

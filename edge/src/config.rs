@@ -98,6 +98,8 @@ impl Node {
 }
 
 impl daemon::Config for Config {
+    const UPGRADES: bool = true;
+
     fn log(&self) -> &log::Config {
         &self.log
     }
@@ -121,10 +123,11 @@ impl daemon::Config for Config {
         if self.cache.memory.0 < MIN_MEMORY {
             return wrong("cache.memory", "is less than 16MiB: not even one rendition's window fits");
         }
-        if self.control.url.is_empty() && self.upstream.origins.is_empty() {
+        let upstream = &self.upstream;
+        if self.control.url.is_empty() && upstream.origins.is_empty() && upstream.parents.is_empty() {
             return wrong(
                 "control.url",
-                "and `upstream.origins` are both empty: the edge would know no origin",
+                "`upstream.origins` and `upstream.parents` are all empty: the edge would know no origin",
             );
         }
         self.tls.check()?;

@@ -49,6 +49,8 @@ pub enum Error {
     #[error("{origin} did not answer within {} s", waited.as_secs_f32())]
     Timeout { origin: Arc<str>, waited: Duration },
 
+    #[error("the request has been here before: `upstream.parents` of some edges lead back to this one")]
+    Loop,
     #[error("the broadcast has not moved on for {} s", waited.as_secs())]
     HeldTooLong { waited: Duration },
     /// A bound of this edge is reached; `what` says which.
@@ -85,6 +87,7 @@ impl Error {
             | Self::NotFound
             | Self::NoRoute
             | Self::Method
+            | Self::Loop
             | Self::HeldTooLong { .. }
             | Self::Overloaded { .. }
             | Self::Draining => false,

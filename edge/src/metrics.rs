@@ -51,6 +51,8 @@ nearcast_service::metrics! {
         pub bytes: Counter,
         /// Fetches tried again.
         pub retries: Counter,
+        /// Fetches for which a second parent was asked because the first was slow.
+        pub hedges: Counter,
     }
 }
 

@@ -230,6 +230,11 @@ const THUMBS: &str = "thumbs";
 /// As long as a DNS label, like every other name of the house.
 const MAX_NAME: usize = 63;
 
+/// The path up to its last `/`: a rendition's, which all its files share.
+pub fn directory(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(directory, _)| directory)
+}
+
 /// Fuzz body: whatever parses is spelled in exactly one way.
 pub fn fuzz(data: &[u8]) {
     let Ok(path) = std::str::from_utf8(data) else { return };

@@ -117,6 +117,8 @@ impl Node {
 }
 
 impl daemon::Config for Config {
+    const SECRETS: &'static [&'static str] = &["control.token", "srt.passphrase", "record.options"];
+
     fn log(&self) -> &log::Config {
         &self.log
     }
@@ -128,8 +130,6 @@ impl daemon::Config for Config {
     fn drain(&self) -> &drain::Config {
         &self.drain
     }
-
-    const SECRETS: &'static [&'static str] = &["control.token", "srt.passphrase", "record.options"];
 
     fn check(&self) -> Result<(), String> {
         let wrong = |key: &str, why: &str| Err(format!("`{key}` {why}"));

@@ -59,6 +59,7 @@ pub fn show<T: Serialize>(config: &T, secrets: &[&str]) -> Result<String> {
     for key in secrets {
         hide(&mut table, &key.split('.').collect::<Vec<_>>());
     }
+    table.iter_mut().for_each(|(_, value)| hide_users(value));
     render(&table)
 }
 
@@ -71,6 +72,22 @@ fn hide(table: &mut Table, keys: &[&str]) {
             Some(Value::String(text)) if !text.is_empty() => HIDDEN.clone_into(text),
             _ => {}
         },
+    }
+}
+
+/// A URL may hold a name and a password (RFC 3986 §3.2.1).
+fn hide_users(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            let Some((scheme, rest)) = text.split_once("://") else { return };
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            if let Some((_, host)) = authority.rsplit_once('@') {
+                *text = format!("{scheme}://{HIDDEN}@{host}{path}");
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(hide_users),
+        Value::Table(table) => table.iter_mut().for_each(|(_, value)| hide_users(value)),
+        _ => {}
     }
 }
 

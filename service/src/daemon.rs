@@ -1,5 +1,7 @@
 //! A daemon's life from command line to exit code.
 
+mod upgrade;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,19 +14,24 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::config;
 use crate::drain::{self, Drain};
 use crate::log::{self, Chain};
+use crate::sockets::Sockets;
 use crate::{Error, Result, cli, metrics, ops, panics, process, ready};
+
+use upgrade::Upgrade;
 
 /// A daemon's whole configuration: its own sections beside the three that every daemon has.
 pub trait Config: Default + Serialize + DeserializeOwned {
+    /// Keys whose values are not printed; a table's stands for all in it.
+    const SECRETS: &'static [&'static str] = &["control.token"];
+    /// Another process may take over its sockets while it serves (SIGUSR2).
+    const UPGRADES: bool = false;
+
     /// `[log]`
     fn log(&self) -> &log::Config;
     /// `[ops]`
     fn ops(&self) -> &ops::Config;
     /// `[drain]`
     fn drain(&self) -> &drain::Config;
-    /// Keys whose values are not printed; a table's stands for all in it.
-    const SECRETS: &'static [&'static str] = &["control.token"];
-
     /// What no single key can tell: one line that says what cannot work and what to change.
     fn check(&self) -> Result<(), String> {
         Ok(())
@@ -40,6 +47,8 @@ pub struct Daemon {
     pub metrics: metrics::Registry,
     /// Closed while a part holds it, for `/readyz`.
     pub ready: ready::Latch,
+    /// What it listens on.
+    pub sockets: Sockets,
     failure: Arc<Mutex<Option<String>>>,
 }
 
@@ -66,12 +75,13 @@ where
                 return ExitCode::from(2);
             }
         };
+    let sockets = Sockets::inherit();
     log::init(config.log());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(name, &Error::Runtime(error)),
     };
-    let code = runtime.block_on(live(name, version, config, run));
+    let code = runtime.block_on(live(name, version, config, sockets, run));
     // What outlived the drain's deadline is cut here.
     runtime.shutdown_timeout(Duration::from_millis(100));
     code
@@ -85,6 +95,7 @@ impl Daemon {
             ready: ready::Latch::new(drain.clone()),
             drain,
             metrics: metrics::Registry::new(),
+            sockets: Sockets::default(),
             failure: Arc::default(),
         }
     }
@@ -130,19 +141,27 @@ async fn live<C, E>(
     name: &'static str,
     version: &'static str,
     config: C,
+    sockets: Sockets,
     run: impl AsyncFnOnce(C, Daemon) -> Result<(), E>,
 ) -> ExitCode
 where
     C: Config,
     E: std::error::Error + 'static,
 {
-    let daemon = Daemon::new();
+    let daemon = Daemon { sockets, ..Daemon::new() };
+    let mut upgrade = Upgrade::new();
     let deadline = config.drain().deadline();
-    let (mut terminate, mut interrupt) =
-        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
-            (Err(error), _) | (_, Err(error)) => return failed(name, &Error::Runtime(error)),
-        };
+    let signals = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::user_defined2()),
+    );
+    let (mut terminate, mut interrupt, mut replace) = match signals {
+        (Ok(terminate), Ok(interrupt), Ok(replace)) => (terminate, interrupt, replace),
+        (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => {
+            return failed(name, &Error::Runtime(error));
+        }
+    };
     // By default SIGHUP ends a process at once. Here it only ever means "read the certificate again", which
     // `tls` does where there is one to read.
     if let Err(error) = signal(SignalKind::hangup()) {
@@ -166,14 +185,37 @@ where
         }
     }
     drop(starting);
-    tracing::info!(version, "{name} is up");
-
-    tokio::select! {
-        signal = either(&mut terminate, &mut interrupt) => {
-            tracing::info!(signal, deadline_s = deadline.as_secs(), "{name} drains");
-        }
-        () = daemon.drain.draining() => {}
+    let unclaimed = daemon.sockets.unclaimed();
+    if !unclaimed.is_empty() {
+        tracing::warn!(
+            ?unclaimed,
+            "sockets were handed over that the configuration has no use for: they are closed"
+        );
     }
+    tracing::info!(version, "{name} is up");
+    let taking_over = daemon.clone();
+    daemon.drain.spawn("takeover", async move {
+        taking_over.drain.unless_draining(upgrade::take_over(&taking_over)).await
+    });
+
+    loop {
+        tokio::select! {
+            signal = either(&mut terminate, &mut interrupt) => {
+                tracing::info!(signal, deadline_s = deadline.as_secs(), "{name} drains");
+                break;
+            }
+            () = daemon.drain.draining() => break,
+            _ = replace.recv() => match C::UPGRADES {
+                true => upgrade.begin(&daemon.sockets),
+                false => tracing::warn!("{name} cannot be replaced while it runs: stop it and start it again"),
+            },
+            reason = upgrade.failed() => {
+                daemon.sockets.keep();
+                tracing::error!("no process has taken over, this one goes on: {reason}");
+            }
+        }
+    }
+    daemon.sockets.leave();
     daemon.drain.begin();
     tokio::select! {
         drained = daemon.drain.wait(deadline) => match drained {

@@ -73,6 +73,7 @@ mod panics;
 mod process;
 pub mod quic;
 pub mod ready;
+pub mod sockets;
 pub mod tls;
 
 pub use error::{Error, Result};

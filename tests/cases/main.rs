@@ -44,7 +44,11 @@ mod startup;
 #[cfg(test)]
 mod thumbs;
 #[cfg(test)]
+mod tiers;
+#[cfg(test)]
 mod two_origins;
+#[cfg(test)]
+mod upgrade;
 
 use std::sync::LazyLock;
 

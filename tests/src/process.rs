@@ -8,7 +8,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -20,6 +20,8 @@ pub struct Process {
     name: String,
     child: Child,
     group: Pid,
+    /// The process that has taken its place, in the same group.
+    successor: Option<Pid>,
     log: PathBuf,
 }
 
@@ -100,7 +102,8 @@ impl Program {
         command.stdin(self.stdin).stdout(out.try_clone()?).stderr(out);
         let child = command.spawn().with_context(|| format!("starting {}", self.name))?;
         let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        Ok(Process { group: id.context("a process without id")?, name: self.name, child, log })
+        let group = id.context("a process without id")?;
+        Ok(Process { group, successor: None, name: self.name, child, log })
     }
 }
 
@@ -111,7 +114,33 @@ impl Process {
 
     /// Process id.
     pub fn id(&self) -> i32 {
-        self.group.as_raw_nonzero().get()
+        self.successor.unwrap_or(self.group).as_raw_nonzero().get()
+    }
+
+    /// Has a new process of its program take its place (SIGUSR2), and returns once that one is ready.
+    pub async fn replace(&mut self, ops: SocketAddr) -> Result<()> {
+        let taken = || self.log().matches("taking over from another process").count();
+        let (before, old) = (taken(), self.successor.unwrap_or(self.group));
+        kill_process(old, Signal::USR2)?;
+        let mut tick = interval(POLL);
+        let started = async {
+            loop {
+                if let Some(child) = self.children().into_iter().find_map(Pid::from_raw) {
+                    break child;
+                }
+                tick.tick().await;
+            }
+        };
+        let new = timeout(START_LIMIT, started).await.context("no process has been started")?;
+        let ready = async {
+            while taken() == before || http_status(ops, "/readyz").await.unwrap_or(0) != 200 {
+                tick.tick().await;
+            }
+        };
+        let waited = timeout(START_LIMIT, ready).await;
+        waited.with_context(|| format!("{} was not replaced:\n{}", self.name, self.last_words()))?;
+        self.successor = Some(new);
+        Ok(())
     }
 
     /// Ids of the processes that it has started and that it has not waited for.
@@ -162,7 +191,10 @@ impl Process {
 
     /// True while it runs.
     pub fn running(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+        match self.successor {
+            Some(process) => test_kill_process(process).is_ok(),
+            None => matches!(self.child.try_wait(), Ok(None)),
+        }
     }
 
     /// Waits for it to end, however long that takes; says how.
@@ -179,6 +211,14 @@ impl Process {
     /// Asks it to stop (SIGTERM) and waits.
     pub async fn stop(&mut self, limit: Duration) -> Result<ExitStatus> {
         self.signal(Signal::TERM);
+        let mut tick = interval(POLL);
+        let gone = async {
+            // Nobody here is told how a successor ends, as its parent has ended before.
+            while self.successor.is_some() && self.running() {
+                tick.tick().await;
+            }
+        };
+        timeout(limit, gone).await.with_context(|| format!("{} still runs after {limit:?}", self.name))?;
         self.ended(limit).await
     }
 

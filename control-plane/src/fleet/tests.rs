@@ -37,7 +37,7 @@ impl World {
     }
 
     fn register(&mut self, id: &str, role: Role) {
-        self.fleet.register(spec(id, role), self.now);
+        self.fleet.register(spec(id, role), 0, self.now);
     }
 
     fn beat(&mut self, id: &str, broadcasts: &[(&str, u64)]) {
@@ -274,7 +274,7 @@ proptest! {
             let role = if which == 0 { Role::Edge } else { Role::Origin };
             let before = world.fleet.snapshot();
             match step {
-                0 => world.fleet.register(spec(id.as_str(), role), now),
+                0 => world.fleet.register(spec(id.as_str(), role), 0, now),
                 1 | 2 => {
                     let id: NodeId = id.clone();
                     if world.fleet.members().contains_key(&id) {
@@ -310,15 +310,21 @@ fn of_two_processes_with_one_name_the_one_that_started_later_is_heard() {
     let beat = |world: &mut World, started_at| {
         world.fleet.heartbeat(&id, Heartbeat { started_at, ..Heartbeat::default() }, world.now).map(|_| ())
     };
-    world.register("origin-1", Role::Origin);
+    let register = |world: &mut World, started_at| {
+        world.fleet.register(spec("origin-1", Role::Origin), started_at, world.now);
+    };
+    register(&mut world, 100);
     assert_eq!(beat(&mut world, 100), Ok(()));
-    world.register("origin-1", Role::Origin);
+    assert!(!world.fleet.is_shared(&id, 200, world.now));
+    register(&mut world, 200);
+    assert_eq!(beat(&mut world, 100), Err(Unheard::Shared(id.clone())));
     assert_eq!(beat(&mut world, 200), Ok(()));
     world.pass(1.0);
-    assert_eq!(beat(&mut world, 100), Err(Unheard::Shared(id.clone())));
+    assert!(world.fleet.is_shared(&id, 100, world.now));
     // The later one ends, and the other has to say who it is.
     world.pass(5.0);
+    assert!(!world.fleet.is_shared(&id, 100, world.now));
     assert_eq!(beat(&mut world, 100), Err(UnknownNode(id.clone()).into()));
-    world.register("origin-1", Role::Origin);
+    register(&mut world, 100);
     assert_eq!(beat(&mut world, 100), Ok(()));
 }

@@ -9,7 +9,7 @@ use axum::extract::State;
 use http::StatusCode;
 use nearcast_api::node::{Broadcast, Heartbeat, HeartbeatAck, Load, Spec, Status};
 use nearcast_api::{NodeId, Problem};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::auth::{Admin, Node};
@@ -72,15 +72,27 @@ pub(super) async fn show(
     Ok(Json(View::new(shared.plane.member(&id)?, Instant::now())))
 }
 
+/// Which process of a node.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Process {
+    /// When it started, in milliseconds since the Unix epoch: of two with one name the later one is heard.
+    started_at: Option<u64>,
+}
+
 /// A node says who it is
 ///
 /// Sent at start, and again when a heartbeat is answered with 404.
-#[utoipa::path(put, operation_id = "registerNode", path = "/nodes/{node}", tag = "nodes", params(("node" = NodeId, Path)), request_body = Spec,
+#[utoipa::path(put, operation_id = "registerNode", path = "/nodes/{node}", tag = "nodes", params(("node" = NodeId, Path), Process), request_body = Spec,
     security(("node" = []), ("admin" = [])),
-    responses((status = 200, body = HeartbeatAck), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
+    responses((status = 200, body = HeartbeatAck),
+        (status = 409, body = Problem, content_type = Problem::CONTENT_TYPE, description = "A process that started later has this name too"),
+        (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn register(
     _: Node,
     extract::Path(id): extract::Path<NodeId>,
+    extract::Query(Process { started_at }): extract::Query<Process>,
     State(shared): State<Arc<Shared>>,
     extract::Json(spec): extract::Json<Spec>,
 ) -> Result<Json<HeartbeatAck>> {
@@ -88,7 +100,7 @@ pub(super) async fn register(
         return Err(Error::OtherNode { path: id, body: spec.id });
     }
     check(&spec)?;
-    Ok(Json(shared.plane.register(spec).await?))
+    Ok(Json(shared.plane.register(spec, started_at.unwrap_or(0)).await?))
 }
 
 /// A node says how it is, every second

@@ -115,6 +115,11 @@ impl Cache {
         self.store.get(path)
     }
 
+    /// Whether the immutable object of this path is here. That is no use of it.
+    pub fn contains(&self, path: &str) -> bool {
+        self.store.contains(path)
+    }
+
     /// A segment was answered from its parts.
     pub fn count_assembled(&self) {
         self.metrics.assembled_segments.inc();

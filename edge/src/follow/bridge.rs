@@ -5,21 +5,26 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nearcast_media::hls::media::{Head, Open, Part, Playlist, Segment};
+use nearcast_media::hls::media::{Head, Part, Playlist, Segment};
 use nearcast_media::path::File;
 
 use super::view::Snapshot;
 
-/// The segments from before, which the parent does not list.
+/// The segments from before, which the parent does not list. They end when the parent drops segments of its own.
 #[derive(Debug)]
 pub(super) struct Bridge {
-    segments: VecDeque<Arc<Segment>>,
+    segments: VecDeque<Kept>,
     /// The number of the first of them.
     media_sequence: u64,
     /// Discontinuities that were before them.
     discontinuity_sequence: u64,
-    /// What the playlist has to hold before any of them is dropped.
-    window: Duration,
+}
+
+/// A segment, and in how many parts it is here, if not whole.
+#[derive(Debug)]
+struct Kept {
+    segment: Arc<Segment>,
+    parts: u32,
 }
 
 impl Bridge {
@@ -37,57 +42,60 @@ impl Bridge {
         if !goes_on || new.i_frames_only || new.part_target.is_none() || new.ended {
             return None;
         }
-        let whole = |(behind, segment): &(u64, &Arc<Segment>)| {
-            let msn = before.end() - 1 - behind;
-            let part = |part| held(&File::Part { msn, part }.to_string());
-            held(&segment.uri) || old.parts_of(msn).is_some_and(|count| count > 0 && (0..count).all(part))
-        };
-        let newest_first = (0..).zip(before.segments.iter().rev());
-        let mut segments: VecDeque<_> =
-            newest_first.take_while(whole).map(|(_, segment)| Arc::clone(segment)).collect();
-        segments.make_contiguous().reverse();
-        let dropped = before.segments.len() - segments.len();
-        let last = Arc::clone(segments.back()?);
-        let gone = before.segments[..dropped].iter().filter(|segment| segment.head.discontinuity).count();
-        let mut numbers = before.end()..new.media_sequence;
-        if let Some(cut) = before.open.as_ref().and_then(|open| close(before.end(), open, &held))
-            && numbers.next().is_some()
-        {
-            segments.push_back(Arc::new(cut));
+        let mut segments = VecDeque::new();
+        let mut found = false;
+        for (behind, segment) in before.segments.iter().rev().enumerate() {
+            let msn = before.end() - 1 - behind as u64;
+            let count = old.parts_of(msn).unwrap_or(0);
+            let kept = Kept { segment: Arc::clone(segment), parts: count };
+            if kept.is_held(msn, &held) {
+                segments.push_front(kept);
+                found |= !segment.gap;
+            } else if found {
+                break;
+            } else {
+                // The newest may have been on their way when the origin was lost.
+                segments.push_front(cut(msn, segment.head.clone(), &segment.parts, &held));
+            }
         }
-        for msn in numbers {
-            let (map, program_date_time) = (last.head.map.clone(), end_date(&segments));
-            let head = Head { discontinuity: false, map, program_date_time };
-            let (duration, uri) = (GAP, File::Segment { msn }.to_string());
-            segments.push_back(Arc::new(Segment { head, duration, uri, gap: true, ..Segment::default() }));
+        if !found {
+            return None;
+        }
+        let dropped = before.segments.len() - segments.len();
+        let gone = heads().take(dropped).filter(|head| head.discontinuity).count();
+        for msn in before.end()..new.media_sequence {
+            let open = before.open.as_ref().filter(|_| msn == before.end());
+            let head = open.map(|open| open.head.clone()).unwrap_or_else(|| Head {
+                map: segments.back().and_then(|last| last.segment.head.map.clone()),
+                program_date_time: end_date(&segments),
+                ..Head::default()
+            });
+            let parts = open.map_or(&[][..], |open| &open.parts);
+            segments.push_back(cut(msn, head, parts, &held));
         }
         Some(Self {
             segments,
             media_sequence: before.media_sequence + dropped as u64,
             discontinuity_sequence: before.discontinuity_sequence + gone as u64,
-            window: before.segments.iter().map(|segment| segment.duration).sum(),
         })
     }
 
-    /// Puts them in front of what the parent lists, but for those that the window has no room for. False when there
-    /// are none any more.
-    pub(super) fn extend(&mut self, playlist: &mut Playlist) -> bool {
+    /// Puts them in front of what the parent lists, but for the oldest that are no longer `held`. False when there are
+    /// none any more.
+    pub(super) fn extend(&mut self, playlist: &mut Playlist, held: impl Fn(&str) -> bool) -> bool {
         if self.media_sequence + self.segments.len() as u64 != playlist.media_sequence {
             return false;
         }
-        let listed: Duration = playlist.segments.iter().map(|segment| segment.duration).sum();
-        let mut length = self.segments.iter().map(|segment| segment.duration).sum::<Duration>() + listed;
         while let Some(oldest) = self.segments.front()
-            && length.saturating_sub(oldest.duration) >= self.window
+            && !oldest.is_held(self.media_sequence, &held)
         {
-            length = length.saturating_sub(oldest.duration);
             self.media_sequence += 1;
-            self.discontinuity_sequence += u64::from(oldest.head.discontinuity);
+            self.discontinuity_sequence += u64::from(oldest.segment.head.discontinuity);
             self.segments.pop_front();
         }
-        let mut behind = listed;
+        let mut behind: Duration = playlist.segments.iter().map(|segment| segment.duration).sum();
         let target = Duration::from_secs(playlist.target_duration.into());
-        for segment in self.segments.iter_mut().rev() {
+        for Kept { segment, .. } in self.segments.iter_mut().rev() {
             // RFC 8216bis §4.4.4.9: parts are listed near the end only.
             if behind > 3 * target && !segment.parts.is_empty() {
                 Arc::make_mut(segment).parts.clear();
@@ -96,31 +104,42 @@ impl Bridge {
         }
         playlist.media_sequence = self.media_sequence;
         playlist.discontinuity_sequence = self.discontinuity_sequence;
-        playlist.segments.splice(0..0, self.segments.iter().cloned());
+        playlist.segments.splice(0..0, self.segments.iter().map(|kept| Arc::clone(&kept.segment)));
         !self.segments.is_empty()
     }
 }
 
-/// The segment that was being made when its origin was lost, as far as it is here.
-fn close(msn: u64, open: &Open, held: impl Fn(&str) -> bool) -> Option<Segment> {
+impl Kept {
+    /// A gap has nothing that could be missing.
+    fn is_held(&self, msn: u64, held: impl Fn(&str) -> bool) -> bool {
+        let part = |part| held(&File::Part { msn, part }.to_string());
+        self.segment.gap || held(&self.segment.uri) || (self.parts > 0 && (0..self.parts).all(part))
+    }
+}
+
+/// A segment as far as it is here: up to the first part that is not, and else a gap.
+fn cut(msn: u64, head: Head, parts: &[Part], held: impl Fn(&str) -> bool) -> Kept {
     let whole = |part: &&Part| part.byte_range.is_none() && !part.gap && held(&part.uri);
-    let parts: Vec<_> = open.parts.iter().take_while(whole).cloned().collect();
-    let duration = parts.iter().map(|part| part.duration).sum();
-    let (head, uri) = (open.head.clone(), File::Segment { msn }.to_string());
-    (!parts.is_empty()).then(|| Segment { head, duration, uri, parts, ..Segment::default() })
+    let parts: Vec<_> = parts.iter().take_while(whole).cloned().collect();
+    let (gap, count) = (parts.is_empty(), u32::try_from(parts.len()).unwrap_or(u32::MAX));
+    let duration = if gap { GAP } else { parts.iter().map(|part| part.duration).sum() };
+    let uri = File::Segment { msn }.to_string();
+    let segment = Segment { head, duration, uri, gap, parts, ..Segment::default() };
+    Kept { segment: Arc::new(segment), parts: count }
 }
 
 /// When the last of them ends, in milliseconds since the Unix epoch.
-fn end_date(segments: &VecDeque<Arc<Segment>>) -> Option<u64> {
-    let last = segments.back()?;
-    Some(last.head.program_date_time? + u64::try_from(last.duration.as_millis()).ok()?)
+fn end_date(segments: &VecDeque<Kept>) -> Option<u64> {
+    let Kept { segment, .. } = segments.back()?;
+    Some(segment.head.program_date_time? + u64::try_from(segment.duration.as_millis()).ok()?)
 }
 
 /// A number that has no media takes no time either: players lay what comes behind a discontinuity right after it, and
 /// would stand still before a longer one.
 const GAP: Duration = Duration::from_millis(10);
-/// The one that was being made, and one that had begun unheard.
-const MAX_MISSING: u64 = 2;
+/// An origin that goes on leaves out the numbers that the lost one may have used unheard, two for each segment's length
+/// since it was heard: 15 s of half a second each, and the one that was being made.
+const MAX_MISSING: u64 = 64;
 
 #[cfg(test)]
 mod tests {
@@ -161,7 +180,7 @@ mod tests {
         let (old, held) = told(playlist(10, 2));
         let mut new = resumed(11, 11, 1);
         let mut bridge = Bridge::between(&old, &new, |file| held.contains(file)).unwrap();
-        assert!(bridge.extend(&mut new));
+        assert!(bridge.extend(&mut new, |file| held.contains(file)));
         let listed = numbers(&new);
         assert_eq!(listed.last().unwrap(), "10.m4s");
         assert_eq!(new.end(), 11);
@@ -174,14 +193,28 @@ mod tests {
     #[test]
     fn what_is_not_here_is_not_listed() {
         let (old, mut held) = told(playlist(10, 2));
-        let oldest = old.playlist.segments.iter().rev().nth(1).unwrap();
-        held.remove(&oldest.parts[0].uri);
+        held.remove("7.0.m4s");
+        held.remove("9.2.m4s");
         held.retain(|file| !file.starts_with("10."));
-        let mut new = resumed(11, 12, 0);
+        let mut new = resumed(14, 15, 0);
         let mut bridge = Bridge::between(&old, &new, |file| held.contains(file)).unwrap();
-        assert!(bridge.extend(&mut new));
-        assert_eq!(numbers(&new), ["9.m4s", "10.m4s", "11.m4s"]);
-        assert!(new.segments[1].gap && !new.segments[0].gap);
+        assert!(bridge.extend(&mut new, |file| held.contains(file)));
+        let listed: Vec<_> = new.segments.iter().map(|s| (s.uri.as_str(), s.gap, s.parts.len())).collect();
+        let gap = |uri| (uri, true, 0);
+        let expected = [
+            ("8.m4s", false, 4),
+            ("9.m4s", false, 2),
+            gap("10.m4s"),
+            gap("11.m4s"),
+            gap("12.m4s"),
+            gap("13.m4s"),
+        ];
+        assert_eq!(listed[..6], expected);
+        // What is gone from the cache goes from the list, the oldest first.
+        held.retain(|file| !file.starts_with("8."));
+        let mut new = resumed(14, 15, 1);
+        assert!(bridge.extend(&mut new, |file| held.contains(file)));
+        assert_eq!(numbers(&new)[0], "9.m4s");
         assert!(Bridge::between(&old, &resumed(11, 12, 0), |_| false).is_none());
     }
 
@@ -190,7 +223,7 @@ mod tests {
         let (old, _) = told(playlist(10, PARTS - 1));
         let all = |_: &str| true;
         assert!(Bridge::between(&old, &playlist(11, 0), all).is_none(), "the same origin");
-        assert!(Bridge::between(&old, &resumed(13, 13, 1), all).is_none(), "too far behind");
+        assert!(Bridge::between(&old, &resumed(11 + MAX_MISSING, 80, 0), all).is_none(), "too far behind");
         let unbroken = {
             let mut new = resumed(11, 12, 0);
             Arc::make_mut(&mut new.segments[0]).head.discontinuity = false;
@@ -202,22 +235,31 @@ mod tests {
     }
 
     #[test]
-    fn the_window_stays_as_long_as_it_was() {
+    fn the_discontinuity_of_a_segment_that_was_cut_still_counts() {
+        let mut cut = playlist(10, 1);
+        cut.open.as_mut().unwrap().head.discontinuity = true;
+        let (old, mut held) = told(cut);
+        held.remove("10.0.m4s");
+        let mut new = Playlist { discontinuity_sequence: 1, ..resumed(11, 12, 0) };
+        let mut bridge = Bridge::between(&old, &new, |file| held.contains(file)).unwrap();
+        assert!(bridge.extend(&mut new, |file| held.contains(file)));
+        let breaks: Vec<_> =
+            new.segments.iter().filter(|s| s.head.discontinuity).map(|s| s.uri.as_str()).collect();
+        assert_eq!((new.discontinuity_sequence, breaks), (0, vec!["10.m4s", "11.m4s"]));
+    }
+
+    #[test]
+    fn it_ends_with_the_parents_own_window() {
         let (old, _) = told(playlist(10, 1));
         let mut bridge = Bridge::between(&old, &resumed(11, 11, 1), |_| true).unwrap();
-        let count = old.playlist.segments.len();
-        for end in 11..30 {
+        let count = old.playlist.segments.len() + 1;
+        for end in 11..20 {
             let mut new = resumed(11, end, 1);
-            let more = bridge.extend(&mut new);
-            assert!(new.segments.len() >= count, "{end}: {:?}", numbers(&new));
-            assert!(new.segments.len() <= count + 2, "{end}: {:?}", numbers(&new));
-            assert_eq!(new.end(), end);
-            let parts = new.segments.iter().filter(|segment| !segment.parts.is_empty()).count();
-            assert!(parts <= 5, "{end}: parts of {parts} segments");
-            if !more {
-                return;
-            }
+            assert!(bridge.extend(&mut new, |_| true));
+            assert_eq!((new.media_sequence, new.end()), (old.playlist.media_sequence, end));
+            let parts = new.segments[..count].iter().filter(|segment| !segment.parts.is_empty()).count();
+            assert!(parts <= 4, "{end}: parts of {parts} segments from before");
         }
-        panic!("it never ends");
+        assert!(!bridge.extend(&mut resumed(12, 20, 1), |_| true));
     }
 }

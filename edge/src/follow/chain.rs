@@ -55,7 +55,7 @@ pub(super) async fn run(
             Some(answer) = &mut asking => {
                 asking = OptionFuture::default();
                 note(&followers, &directory, &core, &answer);
-                let held = |file: &str| followers.cache.stored(&format!("{directory}/{file}")).is_some();
+                let held = |file: &str| followers.cache.contains(&format!("{directory}/{file}"));
                 core.on_playlist(answer, Instant::now(), held);
                 sender.send_replace(Arc::clone(core.view()));
                 if core.view().snapshot.is_some() {

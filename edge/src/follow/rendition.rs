@@ -148,11 +148,11 @@ impl Rendition {
     /// With what is told of the time before, where another origin went on.
     fn bridged(&mut self, mut fetched: Fetched, held: impl Fn(&str) -> bool) -> Fetched {
         if let Some(bridge) =
-            self.view.snapshot.as_deref().and_then(|old| Bridge::between(old, &fetched.playlist, held))
+            self.view.snapshot.as_deref().and_then(|old| Bridge::between(old, &fetched.playlist, &held))
         {
             self.bridge = Some(bridge);
         }
-        if self.bridge.as_mut().is_some_and(|bridge| bridge.extend(&mut fetched.playlist)) {
+        if self.bridge.as_mut().is_some_and(|bridge| bridge.extend(&mut fetched.playlist, &held)) {
             fetched.text = fetched.playlist.render().into();
         } else {
             self.bridge = None;

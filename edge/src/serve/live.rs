@@ -7,7 +7,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_RANGE, IF_NONE_MATCH, IF_RANGE, RANGE
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use nearcast_media::hls::request::Directives;
-use nearcast_media::path::{File, Resource, Thumb};
+use nearcast_media::path::{File, Resource, Thumb, directory};
 use nearcast_service::http::{Body, Response};
 
 use super::range::{self, Selection};
@@ -212,11 +212,6 @@ impl Live {
         }
         response
     }
-}
-
-/// The path up to its last `/`: a rendition's, which all its files share.
-fn directory(path: &str) -> &str {
-    path.rsplit_once('/').map_or(path, |(directory, _)| directory)
 }
 
 /// How long a 404 may be kept: what begins must be found.

@@ -13,7 +13,7 @@ use std::hash::RandomState;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::USER_AGENT;
+use http::header::{USER_AGENT, VIA};
 use http::request::Parts;
 use http::{HeaderValue, Method};
 use nearcast_service::http::{Handler, Peer, Protocol, Request, Response};
@@ -26,6 +26,7 @@ use crate::cache::Cache;
 use crate::error::Error;
 use crate::follow::Followers;
 use crate::metrics::{self, ProtocolLabel};
+use crate::upstream;
 
 /// The handler. Clones are the same handler.
 #[derive(Debug, Clone)]
@@ -56,6 +57,10 @@ impl Edge {
 
     async fn answer(&self, request: &Parts) -> Response {
         let responder = &self.0.live.responder;
+        // Parents that are each other's would ask in circles.
+        if request.headers.get_all(VIA).iter().any(|via| responder.is_own(via)) {
+            return responder.error(&Error::Loop, LOOP_LIFE);
+        }
         match request.method {
             Method::GET | Method::HEAD => self.0.live.answer(request).await,
             Method::OPTIONS => responder.preflight(),
@@ -71,7 +76,10 @@ impl Handler for Edge {
         let peer = request.extensions.get::<Peer>().copied();
         if let Some(peer) = peer {
             let agent = request.headers.get(USER_AGENT).map(HeaderValue::as_bytes);
-            self.0.viewers.saw((peer.address.ip(), agent));
+            // Edges below count their own.
+            if agent.is_none_or(|agent| !agent.starts_with(upstream::PRODUCT.as_bytes())) {
+                self.0.viewers.saw((peer.address.ip(), agent));
+            }
         }
         let response = self.answer(&request).await;
         if let (Some(peer), Some(length)) = (peer, response.body().len()) {
@@ -86,5 +94,7 @@ impl Handler for Edge {
     }
 }
 
+/// Somebody has to change a configuration first.
+const LOOP_LIFE: Duration = Duration::from_secs(1);
 /// Methods do not change their meaning.
 const METHOD_LIFE: Duration = Duration::from_secs(3600);

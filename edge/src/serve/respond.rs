@@ -98,6 +98,12 @@ impl Responder {
         response
     }
 
+    /// Whether a `Via` header names this node.
+    pub fn is_own(&self, via: &HeaderValue) -> bool {
+        let own = self.every.get(VIA).map(HeaderValue::as_bytes);
+        via.as_bytes().split(|byte| *byte == b',').any(|entry| Some(entry.trim_ascii()) == own)
+    }
+
     /// 204: what browsers may ask for from any page.
     pub fn preflight(&self) -> Response {
         let mut response = Response::new(Body::empty());
@@ -199,6 +205,7 @@ fn status(error: &Error) -> (StatusCode, &'static str, Option<u64>) {
             (StatusCode::SERVICE_UNAVAILABLE, "overloaded", Some(2))
         }
         Error::Draining => (StatusCode::SERVICE_UNAVAILABLE, "going away", Some(1)),
+        Error::Loop => (StatusCode::LOOP_DETECTED, "loop detected", None),
         Error::Timeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "origin timed out", None),
         Error::NoOrigin
         | Error::Connect { .. }

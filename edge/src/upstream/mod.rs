@@ -1,4 +1,5 @@
-//! The way to the origins: which one has a channel, asking it with limits, and leaving it alone when it fails.
+//! The way to the origins: which one has a channel, asking it with limits, and leaving it alone when it fails. Where
+//! there is a tier of edges above, they are asked first ([`tier`]).
 //!
 //! Retries live here and nowhere else: a fetch that failed at one parent's URL is tried at the next, or once more
 //! at the only one, as long as the [`retry::Budget`] lasts. (The chain of a followed rendition is not retried here;
@@ -9,6 +10,7 @@ pub mod retry;
 pub mod route;
 
 mod opened;
+mod tier;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,6 +31,7 @@ use self::health::Breaker;
 use self::opened::Limits;
 use self::retry::Budget;
 use self::route::{Learned, Parent};
+use self::tier::{Above, Tier};
 use crate::error::{Error, Result};
 use crate::metrics;
 
@@ -40,6 +43,12 @@ pub use self::opened::Opened;
 pub struct Config {
     /// Base URLs of origins to ask beside those that the control plane names.
     pub origins: Vec<String>,
+    /// Base URLs of edges to ask instead of origins: for one rendition all edges with the same list ask the same of
+    /// them. When none of them answers, the origins are asked.
+    pub parents: Vec<String>,
+    /// Milliseconds after which another parent is asked beside one that has not answered what exists already; 0 for
+    /// never.
+    pub hedge_ms: u64,
     /// PEM file of the authorities to trust in `https://`; empty for the system's.
     pub ca: std::path::PathBuf,
     /// Milliseconds for one TCP connection.
@@ -58,6 +67,7 @@ pub struct Upstream {
     client: Http,
     config: Config,
     snapshot: watch::Receiver<Arc<Snapshot>>,
+    tier: Tier,
     learned: Learned,
     breakers: Mutex<HashMap<Arc<str>, Breaker>>,
     budget: Budget,
@@ -79,6 +89,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             origins: Vec::new(),
+            parents: Vec::new(),
+            hedge_ms: 250,
             ca: std::path::PathBuf::new(),
             connect_timeout_ms: 3000,
             answer_timeout: 5,
@@ -109,7 +121,8 @@ impl Upstream {
     ) -> Result<Self> {
         let client = Http::new(&config.client())?;
         let (learned, breakers, budget) = Default::default();
-        Ok(Self { client, config, snapshot, learned, breakers, budget, via, metrics })
+        let tier = Tier::new(&config.parents);
+        Ok(Self { client, config, snapshot, tier, learned, breakers, budget, via, metrics })
     }
 
     /// Asks for a resource that can be cached. A channel that is not known anywhere is looked for at all origins
@@ -117,13 +130,17 @@ impl Upstream {
     pub async fn open(&self, resource: Resource<'_>, path: &str) -> Result<Opened> {
         let question = self.question(resource, path);
         self.budget.deposit();
+        let above = match self.shielded(question).await {
+            Above::Answer(answer) => return answer,
+            Above::None(error) => error,
+        };
         if let Resource::Multivariant { channel }
         | Resource::Manifest { channel }
         | Resource::Poster { channel } = resource
         {
-            return self.find(channel, question).await;
+            return self.find(channel, question, above).await;
         }
-        let parent = self.parent(resource.channel()).ok_or(Error::NotFound)?;
+        let parent = self.parent(resource.channel()).ok_or(above.unwrap_or(Error::NotFound))?;
         match self.ask(&parent, question).await {
             Err(error) if is_worth_another(&error) && self.budget.withdraw() => {
                 self.metrics.retries.inc();
@@ -141,16 +158,21 @@ impl Upstream {
         directives: &Directives,
         patience: Duration,
     ) -> Result<Opened> {
-        let parent = self.parent(channel).ok_or(Error::NotFound)?;
         let query = directives.canonical();
         let blocking = directives.wait_for.is_some();
         let kind = if blocking { metrics::Kind::BlockingPlaylist } else { metrics::Kind::Playlist };
-        self.ask(&parent, Question { kind, path, query: &query, patience, limit: MAX_PLAYLIST }).await
+        let question = Question { kind, path, query: &query, patience, limit: MAX_PLAYLIST };
+        let above = match self.shielded(question).await {
+            Above::Answer(answer) => return answer,
+            Above::None(error) => error,
+        };
+        let parent = self.parent(channel).ok_or(above.unwrap_or(Error::NotFound))?;
+        self.ask(&parent, question).await
     }
 
-    /// True when it is known which origin has the channel.
+    /// True when it is known whom to ask for the channel.
     pub fn knows(&self, channel: &str) -> bool {
-        self.parent(channel).is_some()
+        !self.tier.is_empty() || self.parent(channel).is_some()
     }
 
     fn parent(&self, channel: &str) -> Option<Parent> {
@@ -161,7 +183,8 @@ impl Upstream {
     }
 
     /// Asks the origin that should have the channel, and when it has not, all the others at once.
-    async fn find(&self, channel: &str, question: Question<'_>) -> Result<Opened> {
+    /// `verdict` is that of those who were asked before.
+    async fn find(&self, channel: &str, question: Question<'_>, verdict: Option<Error>) -> Result<Opened> {
         let snapshot = Arc::clone(&self.snapshot.borrow());
         let expected = self.learned.get(&snapshot, channel).or_else(|| route::live_at(&snapshot, channel));
         let mut verdict = match &expected {
@@ -172,7 +195,7 @@ impl Upstream {
                 }
                 Err(error) => Some(error),
             },
-            None => None,
+            None => verdict,
         };
         let mut others = route::origins(&snapshot, &self.config.origins);
         others.retain(|parent| expected.as_ref() != Some(parent));
@@ -327,6 +350,8 @@ const MAX_SHEET: u64 = 4 << 20;
 /// Far more URLs than a network has origins.
 const MAX_BREAKERS: usize = 1024;
 
+/// What an edge calls itself.
+pub(crate) const PRODUCT: &str = "nearcast-edge/";
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("nearcast-edge/", env!("CARGO_PKG_VERSION")));
 
 #[cfg(test)]

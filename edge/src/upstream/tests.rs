@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bytes::Bytes;
 use nearcast_service::metrics::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -127,4 +129,75 @@ async fn an_origin_whose_probe_was_dropped_is_asked_again_at_once() {
         assert!(upstream.breaker(&url, |breaker| breaker.admit(Instant::now())), "{path}");
         upstream.breaker(&url, Breaker::on_success);
     }
+}
+
+/// A parent that answers everything with `body`, and how often it was asked.
+async fn parent(body: &'static str) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    nearcast_service::drain::Drain::new().spawn("parent", async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            let _read = stream.read(&mut request).await;
+            counted.fetch_add(1, Ordering::Relaxed);
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            let _sent = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    (url, asked)
+}
+
+fn count(asked: &AtomicUsize) -> usize {
+    asked.load(Ordering::Relaxed)
+}
+
+fn below(parents: &[&str], origin: &str) -> Upstream {
+    let mut upstream = upstream(origin);
+    upstream.tier = Tier::new(&parents.iter().map(|url| (*url).to_owned()).collect::<Vec<_>>());
+    upstream
+}
+
+#[tokio::test]
+async fn all_of_a_rendition_is_asked_of_one_parent_and_nothing_of_the_origin() {
+    let (one, asked_one) = parent("shield").await;
+    let (two, asked_two) = parent("shield").await;
+    let (origin, asked_origin) = parent("origin").await;
+    let upstream = below(&[&one, &two], &origin);
+    for msn in 0..6 {
+        let path = format!("/live/demo/b1/source/{msn}.m4s");
+        let opened = upstream.open(Resource::parse(&path).unwrap(), &path).await.unwrap();
+        assert_eq!(opened.collect().await.unwrap(), "shield");
+    }
+    let count = |asked: &Arc<AtomicUsize>| asked.load(Ordering::Relaxed);
+    let mut counts = [count(&asked_one), count(&asked_two)];
+    counts.sort_unstable();
+    assert_eq!((counts, count(&asked_origin)), ([0, 6], 0));
+}
+
+#[tokio::test]
+async fn a_parent_that_is_down_leaves_its_share_to_the_others() {
+    let (alive, asked) = parent("shield").await;
+    let (origin, asked_origin) = parent("origin").await;
+    // Nobody listens at the discard port.
+    let upstream = below(&["http://127.0.0.1:9", &alive], &origin);
+    for rendition in 0..60 {
+        let path = format!("/live/demo/b1/r{rendition}/3.m4s");
+        let opened = upstream.open(Resource::parse(&path).unwrap(), &path).await.unwrap();
+        assert_eq!(opened.collect().await.unwrap(), "shield");
+    }
+    assert_eq!((count(&asked), count(&asked_origin)), (60, 0));
+}
+
+#[tokio::test]
+async fn without_a_parent_the_origin_is_asked() {
+    let (origin, _) = parent("origin").await;
+    let upstream = below(&["http://127.0.0.1:9", "http://127.0.0.2:9"], &origin);
+    assert_eq!(fetch(&upstream).await.unwrap(), "origin");
+    assert!(upstream.knows("anything"), "a parent may know it");
 }

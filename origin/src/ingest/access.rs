@@ -1,12 +1,14 @@
 //! Who may publish where, and for how long: a stream key against the hashes in the snapshot.
 
+use std::fmt;
+
 use aws_lc_rs::digest;
 use nearcast_api::ChannelId;
 use nearcast_api::snapshot::{Channel, KeyHash, Snapshot};
 use nearcast_media::splice::Rank;
 
 /// A stream key that has opened a channel.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Pass {
     pub channel: ChannelId,
     /// Whether it is for the channel's first encoder or for one that stands by.
@@ -59,6 +61,16 @@ impl Pass {
             Some(channel) if channel.settings.is_closed() => Err(Denied::Closed(self.channel.clone())),
             Some(_) => Ok(()),
         }
+    }
+}
+
+impl fmt::Debug for Pass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The key is a secret.
+        f.debug_struct("Pass")
+            .field("channel", &self.channel)
+            .field("rank", &self.rank)
+            .finish_non_exhaustive()
     }
 }
 

@@ -122,8 +122,8 @@ impl<'a> Connection<'a> {
         let published = self.publishing.take().is_some();
         if let Err(End { reason, detail }) = ended {
             self.context.metrics.failed.get_or_create(&ReasonLabels { reason }).inc();
-            // Anybody may knock; only a publisher's misfortune is news, or that of one at the wrong door.
-            if published || reason == "tls" {
+            // Anybody may knock; only a publisher's misfortune is news.
+            if published {
                 tracing::info!(peer = %self.peer, reason, "a publisher's connection ends: {detail}");
             } else {
                 tracing::debug!(peer = %self.peer, reason, "a connection ends: {detail}");
@@ -157,13 +157,10 @@ impl<'a> Connection<'a> {
             self.act().await?;
             let pause = self.measure(buffer.len());
             self.answer(stream).await?;
-            handled.map_err(|error| match (buffer.first(), &self.publishing) {
-                (Some(&TLS_HANDSHAKE), None) => End {
-                    reason: "tls",
-                    detail: "it speaks TLS where RTMP is spoken without: rtmps:// is for the port of `rtmps.listen`".into(),
-                },
-                _ => broken(error),
-            })?;
+            if let (Err(_), Some(&TLS_HANDSHAKE), None) = (&handled, buffer.first(), &self.publishing) {
+                self.context.wrong_door(Some(self.peer), TLS_SPOKEN);
+            }
+            handled.map_err(broken)?;
             if self.session.is_closed() {
                 return Ok(());
             }
@@ -367,6 +364,9 @@ async fn denied(publishing: Option<&Publishing>) -> Breach {
 fn broken(error: nearcast_media::Error) -> End {
     End { reason: "protocol", detail: Chain(&error).to_string() }
 }
+
+const TLS_SPOKEN: &str =
+    "a connection to `rtmp.listen` speaks TLS: rtmps:// is for the port of `rtmps.listen`";
 
 /// The first byte of a TLS connection (RFC 8446 §5.1).
 const TLS_HANDSHAKE: u8 = 22;

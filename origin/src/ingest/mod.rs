@@ -12,8 +12,8 @@ pub mod srt;
 pub mod tracks;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use nearcast_api::ChannelId;
 use nearcast_api::channel::Takeover;
@@ -79,6 +79,8 @@ struct Context {
     board: Board,
     metrics: Metrics,
     drain: Drain,
+    /// When somebody was last said to knock at the wrong door.
+    wrong_door: Mutex<Option<Instant>>,
 }
 
 impl Default for Config {
@@ -158,8 +160,17 @@ impl Ingest {
             refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
         };
         let drain = drain.clone();
-        let context =
-            Arc::new(Context { config, limits, control, channels, forwarder, board, metrics, drain });
+        let context = Arc::new(Context {
+            config,
+            limits,
+            control,
+            channels,
+            forwarder,
+            board,
+            metrics,
+            drain,
+            wrong_door: Mutex::default(),
+        });
         if let Some(srt) = srt {
             srt.serve(&context);
         }
@@ -219,8 +230,7 @@ impl Context {
         let own = channel.map(|channel| channel.settings.clone()).unwrap_or_default();
         let limits = own.limits.map_or(self.limits, |own| self.limits.with(&own));
         let probe = self.board.open(&pass.channel, source, limits);
-        let door = (pass, self.control.clone());
-        Publisher::new(claim.with_ladder(own.ladder), self.forwarder.clone(), door, probe)
+        Publisher::new(claim.with_ladder(own.ladder), self.forwarder.clone(), pass, probe)
     }
 
     /// For how long a channel's publisher must have been quiet to give way to another.
@@ -229,6 +239,16 @@ impl Context {
         match takeover.unwrap_or_default() {
             Takeover::Newest => Duration::ZERO,
             Takeover::Refuse => self.config.takeover_after(),
+        }
+    }
+
+    /// Says what is wrong with a connection that no publisher has begun on, once a minute: anybody may knock.
+    fn wrong_door(&self, peer: Option<SocketAddr>, words: &str) {
+        let now = Instant::now();
+        let mut last = self.wrong_door.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|last| now.saturating_duration_since(last) >= WRONG_DOOR) {
+            *last = Some(now);
+            tracing::info!(peer = peer.map(tracing::field::display), "{words}");
         }
     }
 
@@ -266,6 +286,8 @@ async fn listen(address: SocketAddr, key: &'static str) -> Result<TcpListener> {
     Ok(listening?)
 }
 
+/// How often it is said that somebody knocks at the wrong door.
+const WRONG_DOOR: Duration = Duration::from_secs(60);
 /// A studio behind one address has fewer encoders, and no address can take more than a small part of the places.
 const PER_ADDRESS: usize = 32;
 /// Connections over the limits that are told so at once; those beyond are closed without a word.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nearcast_media::{Config, Event, Piece, Track};
-use nearcast_service::control;
 
 use super::access::Pass;
 use super::bounds::Breach;
@@ -17,10 +16,9 @@ use crate::package::{Claim, Feed, Heard};
 /// back.
 pub(super) struct Publisher {
     claim: Claim,
-    /// Where its frames go, what opens the door there, and who says for how long.
+    /// Where its frames go, and what opens the door there.
     forwarder: Forwarder,
     pass: Pass,
-    control: control::Client,
     tracks: Tracks,
     /// Measures it, and holds it to its limits.
     probe: Probe,
@@ -37,29 +35,11 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(
-        claim: Claim,
-        forwarder: Forwarder,
-        (pass, control): (Pass, control::Client),
-        probe: Probe,
-    ) -> Self {
+    pub(super) fn new(claim: Claim, forwarder: Forwarder, pass: Pass, probe: Probe) -> Self {
         let takes_further = claim.takes_further();
         let (tracks, further) = (Tracks::new(takes_further), BTreeMap::new());
         let (video, audio, feed, before) = Default::default();
-        Self {
-            claim,
-            forwarder,
-            pass,
-            control,
-            tracks,
-            probe,
-            video,
-            audio,
-            further,
-            takes_further,
-            feed,
-            before,
-        }
+        Self { claim, forwarder, pass, tracks, probe, video, audio, further, takes_further, feed, before }
     }
 
     /// What measures the publisher.
@@ -105,7 +85,7 @@ impl Publisher {
                     return Ok(());
                 }
                 // When its channel is closed, that may come to be known here first.
-                self.pass.check(&self.control.current()).map_err(|denied| Breach::denied(&denied))?;
+                self.check()?;
                 self.before = match feed.heard() {
                     Some(Heard { refusal: Some(words), .. }) => return Err(Breach::elsewhere(words)),
                     Some(Heard { handover, .. }) => Past::Elsewhere(handover),
@@ -119,13 +99,18 @@ impl Publisher {
         };
         let Some(start) = self.tracks.push(event) else { return Ok(()) };
         self.claim.bring(&start.further);
-        if self.takes_further && start.further.is_empty() {
+        if self.takes_further && start.video.is_some() && start.further.is_empty() {
             self.probe.leave_out(ALONE);
         }
         let feed = self
             .forwarder
             .begin(&self.claim, self.pass.key(), &start, std::mem::take(&mut self.before))
             .await?;
+        if let Err(breach) = self.check() {
+            // Its channel has been closed while it began.
+            feed.stop().await;
+            return Err(breach);
+        }
         for event in start.backlog {
             let _just_begun = feed.send(event).await;
         }
@@ -163,7 +148,7 @@ impl Publisher {
 
     /// Completes when its key opens the channel no longer, with the reason.
     pub(super) async fn denied(&self) -> Breach {
-        let mut snapshots = self.control.watch();
+        let mut snapshots = self.forwarder.snapshots();
         loop {
             if let Err(denied) = self.pass.check(&snapshots.borrow_and_update()) {
                 return Breach::denied(&denied);
@@ -173,6 +158,12 @@ impl Publisher {
                 std::future::pending().await
             }
         }
+    }
+
+    /// Whether its key still opens the channel.
+    fn check(&self) -> Result<(), Breach> {
+        let checked = self.pass.check(&self.forwarder.snapshots().borrow());
+        checked.map_err(|denied| Breach::denied(&denied))
     }
 
     fn remember(&mut self, config: &Config) {

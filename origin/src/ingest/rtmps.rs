@@ -60,16 +60,15 @@ impl Secure {
                     Ok(stream) => Some(stream),
                     Err(error) => {
                         context.metrics.failed.get_or_create(&ReasonLabels { reason: "tls" }).inc();
-                        let peer = peer.map(tracing::field::display);
-                        match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-                            Some(tokio_rustls::rustls::Error::InvalidMessage(_)) => {
-                                tracing::info!(
-                                    peer,
-                                    "a connection to `rtmps.listen` does not speak TLS: rtmp:// is for the port of `rtmp.listen`"
-                                );
-                            }
-                            _ => tracing::debug!(peer, "no TLS comes about: {}", Chain(&error)),
+                        let cause = error.get_ref().and_then(|inner| inner.downcast_ref());
+                        if let Some(tokio_rustls::rustls::Error::InvalidMessage(_)) = cause {
+                            context.wrong_door(peer, NO_TLS);
                         }
+                        tracing::debug!(
+                            peer = peer.map(tracing::field::display),
+                            "no TLS comes about: {}",
+                            Chain(&error)
+                        );
                         None
                     }
                 }
@@ -77,3 +76,6 @@ impl Secure {
         });
     }
 }
+
+const NO_TLS: &str =
+    "a connection to `rtmps.listen` does not speak TLS: rtmp:// is for the port of `rtmp.listen`";

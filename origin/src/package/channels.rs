@@ -169,7 +169,7 @@ impl Channels {
         program.is_some_and(|program| !program.joins.is_closed())
     }
 
-    /// Another origin has the channel now: its broadcast here ends, unless it goes on there. Its publishers are told
+    /// The channel is another origin's now, or nobody's: its broadcast here ends, unless it goes on there. Its publishers are told
     /// that it is over.
     pub fn leave(&self, channel: &ChannelId, goes_on: bool) {
         let program = self.state().get_mut(channel).and_then(|channel| channel.program.take());

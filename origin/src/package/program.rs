@@ -110,7 +110,7 @@ enum Event {
     Drawn(Picture),
     /// Nobody can come in any more.
     Closed,
-    /// Another origin has the channel; the broadcast goes on there, or does not.
+    /// The channel is another origin's, where the broadcast goes on or does not, or nobody's.
     Left(bool),
     Time,
     Draining,

@@ -205,7 +205,6 @@ impl Store {
     }
 }
 
-/// A store elsewhere. Its own retries are off: whoever calls knows better what a retry is worth.
 /// Whether there can be a store at `url`; nothing of it is touched.
 pub(super) fn check(url: &str, options: &BTreeMap<String, String>) -> object_store::Result<()> {
     match Url::parse(url) {
@@ -214,6 +213,7 @@ pub(super) fn check(url: &str, options: &BTreeMap<String, String>) -> object_sto
     }
 }
 
+/// A store elsewhere. Its own retries are off: whoever calls knows better what a retry is worth.
 fn remote(
     url: &Url,
     options: &BTreeMap<String, String>,

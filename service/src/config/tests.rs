@@ -126,11 +126,14 @@ fn what_is_secret_is_not_shown() {
     struct Inner {
         passphrase: &'static str,
         listen: &'static str,
+        url: &'static str,
     }
     let options = [("key", "hush 1"), ("region", "hush 2")].into();
-    let inner = Inner { passphrase: "hush 3", listen: "seen" };
+    let url = "https://me:hush5@host/path@x";
+    let inner = Inner { passphrase: "hush 3", listen: "seen", url };
     let config = Outer { token: "hush 4", empty: "", options, inner };
     let shown = show(&config, &["token", "empty", "options", "inner.passphrase", "not.there"]).unwrap();
     assert!(!shown.contains("hush") && shown.contains("seen") && shown.contains("empty = \"\""), "{shown}");
-    assert_eq!(shown.matches("(hidden)").count(), 4, "{shown}");
+    assert_eq!(shown.matches("(hidden)").count(), 5, "{shown}");
+    assert!(shown.contains("https://(hidden)@host/path@x"), "{shown}");
 }

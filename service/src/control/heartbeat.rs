@@ -13,13 +13,19 @@ use tokio::time::MissedTickBehavior;
 use super::Report;
 use super::call::{Api, CallError};
 use crate::backoff::Backoff;
+use crate::daemon::Daemon;
 use crate::drain::Drain;
 use crate::log::Chain;
+use crate::sockets::Sockets;
 
 /// Registers, then sends a heartbeat every second, and at once when nudged, until draining begins; the last
 /// one says so.
-pub(super) async fn run(api: Api, spec: Spec, mut report: impl Report, mut inbox: Inbox, drain: Drain) {
-    let mut link = Link::default();
+pub(super) async fn run(api: Api, spec: Spec, report: impl Report, mut inbox: Inbox, daemon: Daemon) {
+    let Daemon { drain, sockets, .. } = daemon;
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let started_at = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+    let mut report = Stamped { report, started_at };
+    let mut link = Link { down: None, sockets };
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
     while !drain.is_draining() {
         let session = session(&api, &spec, &mut report, &mut inbox, &drain, &mut link, &mut backoff);
@@ -32,7 +38,7 @@ pub(super) async fn run(api: Api, spec: Spec, mut report: impl Report, mut inbox
         }
         drain.unless_draining(tokio::time::sleep(backoff.delay())).await;
     }
-    let last = Heartbeat { draining: true, started_at: inbox.started_at, ..report.heartbeat() };
+    let last = Heartbeat { draining: true, ..report.heartbeat() };
     if let Err(error) = beat(&api, &spec, &last, FAREWELL).await {
         tracing::debug!("the control plane did not hear that this node drains: {}", Chain(&error));
     }
@@ -49,13 +55,13 @@ enum End {
 async fn session(
     api: &Api,
     spec: &Spec,
-    report: &mut impl Report,
+    report: &mut Stamped<impl Report>,
     inbox: &mut Inbox,
     drain: &Drain,
     link: &mut Link,
     backoff: &mut Backoff,
 ) -> Result<End, CallError> {
-    let path = path(spec);
+    let path = format!("{}?started_at={}", path(spec), report.started_at);
     let registered = api.call::<IgnoredAny>(Method::PUT, &path, Some(spec), DEADLINE);
     let Some(registered) = drain.unless_draining(registered).await else { return Ok(End::Draining) };
     registered?;
@@ -69,8 +75,7 @@ async fn session(
         }
     };
     while drain.unless_draining(due()).await.is_some() {
-        let (received, started_at) = (inbox.received.clone(), inbox.started_at);
-        let now = Heartbeat { received, started_at, ..report.heartbeat() };
+        let now = Heartbeat { received: inbox.received.clone(), ..report.heartbeat() };
         match beat(api, spec, &now, DEADLINE).await {
             Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => return Ok(End::Forgotten),
             Err(error) if error.status() == Some(StatusCode::CONFLICT) => {
@@ -79,7 +84,7 @@ async fn session(
             }
             sent => {
                 let ack = sent?;
-                ack.iter().for_each(|ack| report.acknowledged(ack));
+                ack.iter().for_each(|ack| report.report.acknowledged(ack));
                 inbox.take(ack.map(|ack| ack.metadata).unwrap_or_default());
             }
         }
@@ -109,16 +114,25 @@ pub(super) struct Inbox {
     /// Numbers of the last answer's commands that the node has taken.
     received: Vec<u64>,
     nudge: Arc<Notify>,
-    /// When this process did, in milliseconds since the Unix epoch.
+}
+
+/// What a node says of itself, and which process says it.
+struct Stamped<R> {
+    report: R,
+    /// When the process started, in milliseconds since the Unix epoch.
     started_at: u64,
+}
+
+impl<R: Report> Stamped<R> {
+    fn heartbeat(&mut self) -> Heartbeat {
+        Heartbeat { started_at: self.started_at, ..self.report.heartbeat() }
+    }
 }
 
 impl Inbox {
     /// What is taken is told at once, by `nudge`.
     pub(super) fn new(commands: mpsc::Sender<Command>, nudge: Arc<Notify>) -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let started_at = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-        Self { commands, received: Vec::new(), nudge, started_at }
+        Self { commands, received: Vec::new(), nudge }
     }
 
     /// Hands commands on. Those for which the node has no room come again with the next answer.
@@ -137,34 +151,50 @@ impl Inbox {
 }
 
 /// Says once that the control plane went away, and once that it is back.
-#[derive(Default)]
 struct Link {
-    down: bool,
+    /// What was said of it last.
+    down: Option<Why>,
+    sockets: Sockets,
+}
+
+/// Why the control plane does not hear this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    Away,
+    Refused,
+    /// Another process has this one's name.
+    Shared,
 }
 
 impl Link {
     fn up(&mut self) {
-        if std::mem::take(&mut self.down) {
+        if self.down.take().is_some() {
             tracing::info!("the control plane is back");
         }
     }
 
     fn down(&mut self, error: &CallError) {
-        if std::mem::replace(&mut self.down, true) {
-            return tracing::debug!("the control plane is still away: {}", Chain(error));
+        let why = match error.status() {
+            Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Why::Refused,
+            Some(StatusCode::CONFLICT) => Why::Shared,
+            _ => Why::Away,
+        };
+        // A process that takes over has this one's name, of course.
+        let expected = why == Why::Shared && self.sockets.is_handing_over();
+        if self.down.replace(why) == Some(why) || expected {
+            return tracing::debug!("the control plane still does not hear this node: {}", Chain(error));
         }
-        match error.status() {
-            Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+        match why {
+            Why::Refused => {
                 tracing::warn!(
                     "the control plane refuses this node: put what its file node-token says into `control.token`: {}",
                     Chain(error)
                 );
             }
-            // Another one has this one's name.
-            Some(StatusCode::CONFLICT) => {
+            Why::Shared => {
                 tracing::error!("the control plane does not hear this node: {}", Chain(error))
             }
-            _ => {
+            Why::Away => {
                 tracing::warn!("the control plane is away, going on with the last snapshot: {}", Chain(error))
             }
         }

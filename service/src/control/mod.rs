@@ -119,7 +119,7 @@ impl Client {
         let api = Api::new(&config.url, &config.token, http)?;
         let first = (!known).then(|| daemon.ready.hold());
         let inbox = heartbeat::Inbox::new(commands, client.nudge.clone());
-        let beats = heartbeat::run(api.clone(), spec, report, inbox, daemon.drain.clone());
+        let beats = heartbeat::run(api.clone(), spec, report, inbox, daemon.clone());
         daemon.drain.spawn("heartbeats", beats);
         let drain = daemon.drain.clone();
         daemon.drain.spawn("snapshots", async move {

@@ -37,7 +37,7 @@ static LIFE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 async fn live_with(run: impl AsyncFnOnce(Sample, Daemon) -> io::Result<()>) -> String {
     let _only = LIFE.lock().await;
     // ExitCode can only be told apart by what it prints.
-    format!("{:?}", live("sample", "1.0", Sample::default(), run).await)
+    format!("{:?}", live("sample", "1.0", Sample::default(), Sockets::default(), run).await)
 }
 
 fn exit(code: u8) -> String {

@@ -7,30 +7,32 @@ use std::time::Duration;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::sockets::Sockets;
 use crate::{Error, Result};
 
-/// Binds TCP. `key` is the configuration key to change when that fails.
-pub(super) async fn tcp(address: SocketAddr, key: &'static str) -> Result<TcpListener> {
-    let listener = TcpListener::bind(address).await;
+/// Listens on TCP. `key` is the configuration key to change when that fails.
+pub(super) fn tcp(sockets: &Sockets, address: SocketAddr, key: &'static str) -> Result<TcpListener> {
+    let listener = sockets.tcp(address).and_then(TcpListener::from_std);
     listener.map_err(|source| Error::Listen { address, transport: "tcp", key, source })
 }
 
-/// Binds TCP and, when `with_udp`, UDP at the same port. Port 0 is one that is free in both.
-pub(super) async fn pair(
+/// Listens on TCP and, when `with_udp`, UDP at the same port. Port 0 is one that is free in both.
+pub(super) fn pair(
+    sockets: &Sockets,
     address: SocketAddr,
     with_udp: bool,
     key: &'static str,
 ) -> Result<(TcpListener, Option<UdpSocket>)> {
     let mut tries = if address.port() == 0 { FREE_PORT_TRIES } else { 1 };
     loop {
-        let listener = tcp(address, key).await?;
+        let listener = tcp(sockets, address, key)?;
         if !with_udp {
             return Ok((listener, None));
         }
         let local = listener.local_addr();
         let local = local.map_err(|source| Error::Listen { address, transport: "tcp", key, source })?;
         tries -= 1;
-        match udp(local, key) {
+        match udp(sockets, local, key) {
             Ok(socket) => return Ok((listener, Some(socket))),
             Err(_) if tries > 0 => {}
             Err(error) => return Err(error),
@@ -39,10 +41,9 @@ pub(super) async fn pair(
 }
 
 /// Binds UDP with buffers that hold a burst of QUIC packets.
-fn udp(address: SocketAddr, key: &'static str) -> Result<UdpSocket> {
+fn udp(sockets: &Sockets, address: SocketAddr, key: &'static str) -> Result<UdpSocket> {
     let bind = || {
-        let socket = UdpSocket::bind(address)?;
-        socket.set_nonblocking(true)?;
+        let socket = sockets.udp(address)?;
         let options = SockRef::from(&socket);
         // The kernel clamps to net.core.{r,w}mem_max silently; less than asked is slower, not wrong.
         options.set_recv_buffer_size(UDP_BUFFER)?;

@@ -18,7 +18,8 @@ use crate::backoff::Backoff;
 use crate::daemon::Daemon;
 use crate::drain::Drain;
 use crate::log::Chain;
-use crate::quic;
+use crate::quic::{self, handover};
+use crate::sockets::Sockets;
 use crate::tls::{self, Tls};
 use crate::{Error, Result};
 
@@ -28,6 +29,7 @@ pub struct Server {
     config: Config,
     metrics: Metrics,
     drain: Drain,
+    sockets: Sockets,
     plain: Option<TcpListener>,
     secure: Option<Secure>,
 }
@@ -69,12 +71,12 @@ impl Server {
         keys: [&'static str; 2],
     ) -> Result<Self> {
         let plain = match config.plain_listen {
-            Some(address) => Some(listen::tcp(address, keys[0]).await?),
+            Some(address) => Some(listen::tcp(&daemon.sockets, address, keys[0])?),
             None => None,
         };
         let secure = match config.listen {
             Some(address) => {
-                let (listener, datagrams) = listen::pair(address, config.h3, keys[1]).await?;
+                let (listener, datagrams) = listen::pair(&daemon.sockets, address, config.h3, keys[1])?;
                 let address = local(&listener, address, keys[1])?;
                 let tls = Tls::load(tls)?;
                 tls.watch(daemon);
@@ -82,7 +84,8 @@ impl Server {
             }
             None => None,
         };
-        Ok(Self { config: config.clone(), metrics, drain: daemon.drain.clone(), plain, secure })
+        let (drain, sockets) = (daemon.drain.clone(), daemon.sockets.clone());
+        Ok(Self { config: config.clone(), metrics, drain, sockets, plain, secure })
     }
 
     /// Where HTTPS is served; the real port when the configured one was 0.
@@ -108,7 +111,7 @@ impl Server {
     /// Starts serving and returns. Draining lets requests finish and tells clients to go elsewhere: GOAWAY on
     /// HTTP/2 and HTTP/3, `Connection: close` on HTTP/1.1.
     pub fn serve<H: Handler>(self, handler: H) -> Result<()> {
-        let Self { config, metrics, drain, plain, secure } = self;
+        let Self { config, metrics, drain, sockets, plain, secure } = self;
         let alt_svc = secure.as_ref().filter(|secure| secure.datagrams.is_some()).and_then(alt_svc);
         let answerer =
             Arc::new(Answerer { handler, alt_svc, metrics: metrics.clone(), drain: drain.clone() });
@@ -129,7 +132,7 @@ impl Server {
         if let Some(Secure { listener, address, tls, datagrams }) = secure {
             let acceptor = TlsAcceptor::from(Arc::new(tls.server_config(&[b"h2", b"http/1.1"])?));
             if let Some(socket) = datagrams {
-                let endpoint = endpoint(socket, address, &tls)?;
+                let endpoint = endpoint(socket, address, &tls, &sockets)?;
                 let http3 = Http3 { answerer, door: door.clone(), idle_timeout: config.idle_timeout() };
                 door.drain.spawn("QUIC listener", Arc::new(http3).serve(endpoint));
             }
@@ -246,10 +249,9 @@ impl Drop for Place {
 /// The configuration keys of the plain and the secure listener.
 const KEYS: [&str; 2] = ["http.plain_listen", "http.listen"];
 
-fn endpoint(socket: UdpSocket, address: SocketAddr, tls: &Tls) -> Result<quinn::Endpoint> {
-    let config = quic::server_config(tls.server_config(&[b"h3"])?)?;
-    let runtime = Arc::new(quinn::TokioRuntime);
-    let endpoint = quinn::Endpoint::new(quinn::EndpointConfig::default(), Some(config), socket, runtime);
+fn endpoint(socket: UdpSocket, address: SocketAddr, tls: &Tls, sockets: &Sockets) -> Result<quinn::Endpoint> {
+    let server = quic::server_config(tls.server_config(&[b"h3"])?)?;
+    let endpoint = quic::endpoint(socket, server, handover::this_process(), sockets);
     endpoint.map_err(|source| Error::Listen { address, transport: "udp", key: KEYS[1], source })
 }
 

@@ -6,6 +6,7 @@
 //! futures each time: nothing is in flight that a reset or `stop_sending` could find in the wrong state.
 
 mod connection;
+pub mod handover;
 mod payload;
 mod priority;
 mod recv;
@@ -17,6 +18,7 @@ pub use payload::Payload;
 pub use priority::{Priority, fuzz};
 pub use recv::RecvStream;
 pub use send::SendStream;
+pub(crate) use transport::endpoint;
 pub use transport::{client_config, server_config, transport_config};
 
 use std::sync::Arc;

@@ -1,11 +1,17 @@
 //! How quinn is set up: bounded memory per connection, packets as large as paths allow.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{ClientConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig, TransportConfig, VarInt};
+use quinn::{
+    ClientConfig, Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig, TokioRuntime,
+    TransportConfig, VarInt,
+};
 
+use super::handover;
+use crate::sockets::Sockets;
 use crate::{Error, Result};
 
 /// quinn's configuration for a server; `tls` as [`Tls::server_config`](crate::tls::Tls::server_config) gives it with
@@ -15,6 +21,19 @@ pub fn server_config(tls: rustls::ServerConfig) -> Result<ServerConfig> {
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
     config.transport_config(Arc::new(transport_config()));
     Ok(config)
+}
+
+/// A server on a socket that other processes may have too; `sockets` knows when it is this one's turn.
+pub(crate) fn endpoint(
+    socket: std::net::UdpSocket,
+    server: ServerConfig,
+    process: handover::Process,
+    sockets: &Sockets,
+) -> io::Result<Endpoint> {
+    let socket = Arc::new(handover::Socket::new(socket, process, sockets)?);
+    let mut config = EndpointConfig::default();
+    config.cid_generator(move || Box::new(handover::Ids(process)));
+    Endpoint::new_with_abstract_socket(config, Some(server), socket, Arc::new(TokioRuntime))
 }
 
 /// quinn's configuration for a client with ALPN `h3`; `tls` needs no more than its authorities.

@@ -13,6 +13,8 @@ pub(super) struct Common<'a> {
     pub(super) data: &'a Path,
     /// Programs whose state is elsewhere.
     pub(super) state: &'a [(&'static str, &'static str)],
+    /// Edges that ask others, and whom.
+    pub(super) below: &'a [(&'static str, &'static str)],
     /// Bearer token of the admin API.
     pub(super) admin_token: &'a str,
     /// Bearer token of nodes.
@@ -73,13 +75,17 @@ pub(super) fn edge(common: &Common<'_>, edge: &Edge) -> String {
         Some(tls) => format!("certificate = {:?}\nkey = {:?}", tls.certificate, tls.key),
         None => format!("names = [\"localhost\", \"{}\"]", https.ip()),
     };
+    let parents = common.below.iter().filter(|(below, _)| below == name);
+    let parents = parents.filter_map(|(_, parent)| common.layout.edge(parent));
+    let parents: Vec<_> = parents.map(|parent| format!("http://{}", parent.plain)).collect();
     format!(
         "[node]\nid = {name:?}\nregion = {region:?}\naddresses = [\"{}\"]\n\
          urls = [\"https://{https}\", \"http://{plain}\"]\n\
          latitude = \"{latitude}\"\nlongitude = \"{longitude}\"\n\
          [http]\nlisten = \"{https}\"\nplain_listen = \"{plain}\"\n\
          [tls]\n{tls}\n\
-         [ops]\nlisten = \"{ops}\"\n{}",
+         [ops]\nlisten = \"{ops}\"\n\
+         [upstream]\nparents = {parents:?}\n{}",
         https.ip(),
         control_client(common, name),
     )

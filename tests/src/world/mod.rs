@@ -46,6 +46,7 @@ pub struct Builder {
     edges: Vec<&'static str>,
     wrapper: Vec<(&'static str, Vec<&'static str>)>,
     settings: Vec<(&'static str, String)>,
+    below: Vec<(&'static str, &'static str)>,
     state: Vec<(&'static str, &'static str)>,
     counted: bool,
     standby: bool,
@@ -60,6 +61,7 @@ impl World {
             edges: vec!["eu-1", "us-1"],
             wrapper: Vec::new(),
             settings: Vec::new(),
+            below: Vec::new(),
             state: Vec::new(),
             counted: false,
             standby: false,
@@ -226,6 +228,13 @@ impl Builder {
         self
     }
 
+    /// Has one edge ask another instead of origins.
+    #[must_use]
+    pub fn below(mut self, edge: &'static str, parent: &'static str) -> Self {
+        self.below.push((edge, parent));
+        self
+    }
+
     /// Keeps one program's state in `folder`.
     #[must_use]
     pub fn state(mut self, program: &'static str, folder: &'static str) -> Self {
@@ -276,6 +285,7 @@ impl Builder {
             layout: &layout,
             data: &folder.join("data"),
             state: &self.state,
+            below: &self.below,
             admin_token: ADMIN_TOKEN,
             node_token: NODE_TOKEN,
             certificate: certificate.as_ref(),

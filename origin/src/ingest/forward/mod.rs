@@ -24,6 +24,7 @@ use nearcast_service::client::{self, Http};
 use nearcast_service::control;
 use nearcast_service::drain::Drain;
 use nearcast_service::metrics::Gauge;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::bounds::Breach;
@@ -144,6 +145,11 @@ impl Forwarder {
         };
         let before = Before { since: tried.map(|tried| tried.since), lost };
         Ok(claim.begin(start.video.clone(), start.audio.clone(), start.newest(), before))
+    }
+
+    /// What the control plane says.
+    pub(super) fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.0.control.watch()
     }
 
     /// The other origin where the channel is live.

@@ -164,7 +164,8 @@ async fn failure(response: Response<Incoming>) -> Failure {
     let detail = serde_json::from_slice::<Problem>(&body).map(|problem| problem.detail);
     let words = detail.unwrap_or_else(|_| format!("it answers {status}"));
     match status {
-        StatusCode::CONFLICT => Failure::Refused(words),
+        // Both know the channel; one of them knows the newer truth of its keys.
+        StatusCode::CONFLICT | StatusCode::FORBIDDEN => Failure::Refused(words),
         _ => Failure::Unreachable(words),
     }
 }
