@@ -49,11 +49,11 @@ bench-latency: ## Measure glass-to-glass latency through origin, edge and browse
 	cargo build --release --locked --workspace --bins
 	$(TARGET)/release/bench-latency
 
-bench-edge: ## Measure what one edge core serves over H1, H2 and H3
+bench-edge: ## Measure an edge beside nginx, varnish, trafficserver, caddy and envoy (RUNS=1 SECONDS=2 ROW=H3 for less)
 	@WITH_BENCHES=1 scripts/setup
 	@scripts/web build
 	cargo build --release --locked --workspace --bins
-	taskset --cpu-list 1 $(TARGET)/release/bench-edge
+	taskset --cpu-list 1 $(TARGET)/release/bench-edge $(if $(RUNS),--runs $(RUNS)) $(if $(SECONDS),--seconds $(SECONDS)) "$(ROW)"
 
 bench-transcode: ## Measure what a ladder costs beside the ffmpeg program
 	@WITH_BENCHES=1 scripts/setup

@@ -9,6 +9,15 @@ use crate::peers::{self, Peer};
 use crate::server::Server;
 use crate::site::Site;
 
+/// How long it takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Runs of each measure at each server.
+    pub rounds: usize,
+    /// How long a run's load lasts.
+    pub time: Duration,
+}
+
 /// A peer, and what the ratio to it has to reach.
 pub type Rival = (Peer, Option<f64>);
 
@@ -17,8 +26,8 @@ pub type Rival = (Peer, Option<f64>);
 pub struct Contest {
     ours: Server,
     peers: Vec<(Server, Option<f64>)>,
-    /// Who was left out, and why.
-    pub left_out: Vec<String>,
+    /// Who, and why.
+    left_out: Vec<String>,
 }
 
 /// What was measured.
@@ -51,9 +60,14 @@ impl Contest {
         Ok(Self { ours, peers, left_out })
     }
 
-    /// Our edge.
-    pub fn ours(&self) -> &Server {
-        &self.ours
+    /// All servers, ours first.
+    pub fn servers(&self) -> impl Iterator<Item = &Server> {
+        std::iter::once(&self.ours).chain(self.peers.iter().map(|(server, _)| server))
+    }
+
+    /// Who was left out of `measure`, and why.
+    pub fn left_out(&self, measure: &str) -> Vec<String> {
+        self.left_out.iter().map(|why| format!("{measure}: left out, {why}")).collect()
     }
 
     /// Measures `rounds` times at each. A peer that fails is left out from then on; our edge must not.

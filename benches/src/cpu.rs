@@ -14,13 +14,11 @@ pub fn seconds_with_children(id: i32) -> Result<f64> {
     sum(id, &[14, 15, 16, 17])
 }
 
-/// The same of the process, its children and theirs.
-pub fn tree(id: i32) -> Result<f64> {
-    let own = seconds_with_children(id)?;
-    children(id)?.into_iter().try_fold(own, |sum, child| {
-        // One that has just ended is counted with its parent the next time.
-        Ok(sum + tree(child).unwrap_or_default())
-    })
+/// The process, its children and theirs.
+pub fn tree(id: i32) -> Vec<i32> {
+    // One that has just ended has none.
+    let children = children(id).unwrap_or_default();
+    std::iter::once(id).chain(children.into_iter().flat_map(tree)).collect()
 }
 
 /// Whether process `id` has a child.

@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
+use futures_util::stream;
 use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::Incoming;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
@@ -30,12 +32,22 @@ pub const SEGMENT: &str = "/live/bench/b1/source/0.m4s";
 pub const PART: &str = "/live/bench/b1/source/1.m4s";
 /// An edge of ours asks for this one to learn which origin has the channel.
 const CHANNEL: &str = "/live/bench/index.m3u8";
-/// Under it every name is an object of [`COLD_SIZE`] that takes [`COLD_TIME`].
+/// Under it every name is an object that begins to come after [`COLD_TIME`].
 const COLD: &str = "/live/bench/b1/audio/";
-/// Half a second of sound.
-const COLD_SIZE: usize = 10 << 10;
+/// Of a part (the first of its segment) that is asked for with [`Feeder::cold`].
+pub const PART_ENDING: &str = ".0.m4s";
+/// Of a segment.
+pub const SEGMENT_ENDING: &str = ".m4s";
+/// Half a second of sound: a part, which comes at once.
+const COLD_PART: usize = 10 << 10;
+/// A segment comes in so many pieces of [`PIECE`], one every [`PIECE_TIME`]: 4 Mbit/s.
+const PIECES: usize = 16;
+const PIECE: usize = 16 << 10;
+const PIECE_TIME: Duration = Duration::from_millis(32);
 /// Long enough for a thousand requests to arrive while the first is being answered.
 const COLD_TIME: Duration = Duration::from_millis(300);
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// A running origin. Dropping it stops it.
 #[derive(Debug)]
@@ -48,7 +60,6 @@ pub struct Feeder {
 #[derive(Debug)]
 struct Shared {
     objects: HashMap<&'static str, Object>,
-    cold: Object,
     fetched: Mutex<HashMap<String, Fetched>>,
     /// How many parts each broadcast has.
     live: Mutex<HashMap<String, watch::Sender<u64>>>,
@@ -73,9 +84,8 @@ impl Feeder {
     /// Serves on `address`.
     pub async fn start(address: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind(address).await.context("binding the origin")?;
-        let live = Mutex::default();
         let shared =
-            Arc::new(Shared { objects: objects(), cold: media(COLD_SIZE), fetched: Mutex::default(), live });
+            Arc::new(Shared { objects: objects(), fetched: Mutex::default(), live: Mutex::default() });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self { address, shared, _tasks: tasks })
@@ -101,9 +111,9 @@ impl Feeder {
         self.shared.fetched().get(url).copied().unwrap_or_default()
     }
 
-    /// The name of a new object that nobody has yet.
-    pub fn cold(&self, number: usize) -> String {
-        format!("{COLD}{number}.0.m4s")
+    /// The name of an object that nobody has yet: a part or a segment, as `ending` says.
+    pub fn cold(&self, number: usize, ending: &str) -> String {
+        format!("{COLD}{number}{ending}")
     }
 
     /// Adds a part to a broadcast; says when.
@@ -132,21 +142,22 @@ impl Shared {
         live.entry(broadcast.into()).or_insert_with(|| watch::channel(live::BEGIN).0).clone()
     }
 
-    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
         let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
         let url = request.uri().path_and_query().map_or(path, |url| url.as_str());
         self.fetched().entry(url.into()).or_default().count += 1;
         let object = self.object(path, query).await;
         self.fetched().entry(url.into()).or_default().answered.get_or_insert_with(Instant::now);
-        let status = if object.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND };
-        let missing = || Object {
-            kind: "text/plain",
-            cache: "public, max-age=4",
-            body: Bytes::from_static(b"missing"),
+        let Some(Object { kind, cache, body }) = object else {
+            let mut missing = Response::new(Full::default().boxed_unsync());
+            *missing.status_mut() = StatusCode::NOT_FOUND;
+            return missing;
         };
-        let Object { kind, cache, body } = object.unwrap_or_else(missing);
-        let mut response = Response::new(Full::from(body));
-        *response.status_mut() = status;
+        let length = body.len();
+        let slow = path.starts_with(COLD) && length > COLD_PART;
+        let body = if slow { slowly(body) } else { Full::from(body).boxed_unsync() };
+        let mut response = Response::new(body);
+        response.headers_mut().insert("content-length", length.into());
         response.headers_mut().insert("content-type", HeaderValue::from_static(kind));
         response.headers_mut().insert("cache-control", HeaderValue::from_static(cache));
         response
@@ -158,7 +169,8 @@ impl Shared {
         }
         if path.starts_with(COLD) {
             sleep(COLD_TIME).await;
-            return Some(self.cold.clone());
+            let part = path.ends_with(PART_ENDING);
+            return Some(media(if part { COLD_PART } else { PIECES * PIECE }));
         }
         let (broadcast, file) = path.strip_prefix("/live/bench/")?.split_once("/source/")?;
         let mut parts = self.live(broadcast).subscribe();
@@ -170,8 +182,24 @@ impl Shared {
             let body = live::playlist(parts).into();
             return Some(Object { kind: "application/vnd.apple.mpegurl", cache, body });
         }
-        Some(self.cold.clone())
+        Some(media(COLD_PART))
     }
+}
+
+/// Piece by piece.
+fn slowly(body: Bytes) -> Body {
+    let whole = body.len();
+    let pieces = stream::unfold(body, move |mut rest| async move {
+        if rest.is_empty() {
+            return None;
+        }
+        if rest.len() < whole {
+            sleep(PIECE_TIME).await;
+        }
+        let piece = rest.split_to(PIECE.min(rest.len()));
+        Some((Ok(Frame::data(piece)), rest))
+    });
+    StreamBody::new(pieces).boxed_unsync()
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
@@ -232,7 +260,10 @@ mod tests {
         let (after, published) = tokio::join!(client.get(&blocking), publish);
         let after = after.unwrap().expect(200).unwrap();
         assert!(after.body != before.body && feeder.fetched(&blocking).answered.unwrap() >= published);
-        let cold = client.get(&feeder.cold(1)).await.unwrap().expect(200).unwrap();
-        assert_eq!((cold.body.len(), feeder.fetched(&feeder.cold(1)).count), (COLD_SIZE, 1));
+        for (ending, size) in [(PART_ENDING, COLD_PART), (SEGMENT_ENDING, PIECES * PIECE)] {
+            let cold = feeder.cold(1, ending);
+            let reply = client.get(&cold).await.unwrap().expect(200).unwrap();
+            assert_eq!((reply.body.len(), feeder.fetched(&cold).count), (size, 1));
+        }
     }
 }

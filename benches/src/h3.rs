@@ -1,81 +1,111 @@
-//! Load over HTTP/3: quinn and h3, with as little work for an answer as a client can have.
+//! Load over HTTP/3 in an open loop: requests fall due at a fixed rate, whatever becomes of those before.
+//!
+//! It is made of quinn's streams and frames written once, so that an answer costs less here than at any server. A request
+//! that falls due when its connection has no place for it is not made.
+
+mod frames;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use bytes::{Buf as _, Bytes};
-use http::{Request, Uri};
+use bytes::Bytes;
+use http::Uri;
 use quinn::crypto::rustls::QuicClientConfig;
 use rustls::crypto::aws_lc_rs;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
 
-use crate::load::Target;
+use self::frames::Answer;
+use crate::load::{Done, Target};
+use crate::report::percentile;
 
-type Send = h3::client::SendRequest<h3_quinn::OpenStreams, Bytes>;
-
-/// Keeps `streams` requests outstanding on each of `connections`; returns how many whole, good answers came in `time`.
-pub(crate) async fn run(
-    target: Target<'_>,
-    connections: usize,
-    streams: usize,
-    time: Duration,
-) -> Result<f64> {
-    let uri: Uri = format!("{}{}", target.base, target.path).parse()?;
-    let config = config(target)?;
-    let (mut drivers, mut endpoints, mut asking) = (JoinSet::new(), Vec::new(), JoinSet::new());
-    let end = Instant::now() + time;
-    for _ in 0..connections {
-        let (send, endpoint) = connect(&uri, &config, &mut drivers).await?;
-        endpoints.push(endpoint);
-        for _ in 0..streams {
-            asking.spawn(ask(send.clone(), uri.clone(), target.size, end));
-        }
-    }
-    let mut answers = 0;
-    while let Some(one) = asking.join_next().await {
-        answers += one??;
-    }
-    for endpoint in &endpoints {
-        // H3_NO_ERROR: nobody has to wait for an idle timeout.
-        endpoint.close(0x100_u32.into(), b"");
-    }
-    for endpoint in &endpoints {
-        endpoint.wait_idle().await;
-    }
-    Ok(answers as f64)
+/// How much is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Rate {
+    /// Requests that fall due in a second: more than any server can answer.
+    pub offered: usize,
+    pub connections: usize,
+    /// Places for requests on each of them.
+    pub streams: usize,
 }
 
-async fn ask(mut send: Send, uri: Uri, size: usize, end: Instant) -> Result<u64> {
-    let mut answers = 0;
-    while Instant::now() < end {
-        let mut stream = send.send_request(Request::get(uri.clone()).body(())?).await?;
-        stream.finish().await?;
-        let response = stream.recv_response().await?;
-        ensure!(response.status() == 200, "answered {}", response.status());
-        let mut length = 0;
-        while let Some(chunk) = stream.recv_data().await? {
-            length += chunk.remaining();
+/// A connection, which ends when this is dropped, and its places.
+struct Connection {
+    quic: quinn::Connection,
+    places: Arc<Semaphore>,
+    endpoint: quinn::Endpoint,
+    _control: quinn::SendStream,
+}
+
+/// Asks at this rate for `time`, and waits for what is still to come.
+pub(crate) async fn run(target: Target<'_>, rate: Rate, time: Duration) -> Result<Done> {
+    let uri: Uri = format!("{}{}", target.base, target.path).parse()?;
+    let authority = uri.authority().context("no host")?.as_str();
+    let request = Bytes::from(frames::get(authority, target.path)?);
+    let (config, size) = (config(target)?, target.size as u64);
+    let mut connections = Vec::new();
+    for _ in 0..rate.connections {
+        connections.push(connect(authority, &config, rate.streams).await?);
+    }
+    let (mut asking, mut answers, mut late) = (JoinSet::new(), 0, Vec::new());
+    let (mut due, begin) = (0, Instant::now());
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let planned = tick.tick().await.into_std();
+        late.push(planned.elapsed().as_secs_f64() * 1000.0);
+        let elapsed = begin.elapsed();
+        if elapsed >= time {
+            break;
         }
-        ensure!(length == size, "an answer of {length} bytes");
+        while let Some(answer) = asking.try_join_next() {
+            answer??;
+            answers += 1;
+        }
+        let until = (elapsed.as_secs_f64() * rate.offered as f64) as usize;
+        for connection in connections.iter().cycle().skip(due % rate.connections).take(until - due) {
+            if let Ok(place) = Arc::clone(&connection.places).try_acquire_owned() {
+                asking.spawn(ask(connection.quic.clone(), request.clone(), size, place));
+            }
+        }
+        due = until;
+    }
+    while let Some(answer) = asking.join_next().await {
+        answer??;
         answers += 1;
     }
-    Ok(answers)
+    for connection in &connections {
+        // H3_NO_ERROR: nobody has to wait for an idle timeout.
+        connection.quic.close(0x100_u32.into(), b"");
+        connection.endpoint.wait_idle().await;
+    }
+    Ok(Done { answers: f64::from(answers), late: Some(percentile(&late, 99.0)) })
 }
 
-async fn connect(
-    uri: &Uri,
-    config: &quinn::ClientConfig,
-    drivers: &mut JoinSet<()>,
-) -> Result<(Send, quinn::Endpoint)> {
-    let authority = uri.authority().context("no host")?;
+async fn ask(quic: quinn::Connection, request: Bytes, size: u64, _place: OwnedSemaphorePermit) -> Result<()> {
+    let (mut send, mut receive) = quic.open_bi().await?;
+    send.write_chunk(request).await?;
+    send.finish()?;
+    let mut answer = Answer::default();
+    let mut chunks: [Bytes; 32] = Default::default();
+    while let Some(count) = receive.read_chunks(&mut chunks).await? {
+        chunks.iter().take(count).for_each(|chunk| answer.read(chunk));
+    }
+    ensure!(answer.good && answer.length == size, "a bad answer, or one of {} bytes", answer.length);
+    Ok(())
+}
+
+async fn connect(authority: &str, config: &quinn::ClientConfig, streams: usize) -> Result<Connection> {
+    let address: std::net::SocketAddr = authority.parse()?;
     let mut endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into())?;
     endpoint.set_default_client_config(config.clone());
-    let connection = endpoint.connect(authority.as_str().parse()?, authority.host())?;
-    let connection = connection.await.with_context(|| format!("connecting to {uri} over QUIC"))?;
-    let (mut driver, send) = h3::client::new(h3_quinn::Connection::new(connection)).await?;
-    drivers.spawn(async move { drop(std::future::poll_fn(|cx| driver.poll_close(cx)).await) });
-    Ok((send, endpoint))
+    let connecting = endpoint.connect(address, &address.ip().to_string())?;
+    let quic = connecting.await.with_context(|| format!("connecting to {authority} over QUIC"))?;
+    let mut control = quic.open_uni().await?;
+    control.write_all(frames::CONTROL).await?;
+    Ok(Connection { quic, places: Arc::new(Semaphore::new(streams)), endpoint, _control: control })
 }
 
 fn config(target: Target<'_>) -> Result<quinn::ClientConfig> {
@@ -93,3 +123,5 @@ fn config(target: Target<'_>) -> Result<quinn::ClientConfig> {
     config.transport_config(Arc::new(transport));
     Ok(config)
 }
+
+const TICK: Duration = Duration::from_millis(1);

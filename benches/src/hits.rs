@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use nearcast_tests::client::{Client, Protocol};
+use nearcast_tests::client::Client;
 
-use crate::contest::{Contest, Rival};
+use crate::contest::{Contest, Plan, Rival};
 use crate::load::{Load, Target};
 use crate::report::{Better, Row, percentile};
 use crate::server::Server;
@@ -28,106 +28,100 @@ pub struct Measure {
 struct Sample {
     /// Requests or bytes for each second of CPU time.
     work: f64,
-    /// Share of its core that the server used, and the load of the other.
+    /// Share of its core that the server used, and the load (with the origin) of the other.
     busy: f64,
     load: f64,
+    /// Of an open loop: how late requests were made, p99 in ms.
+    late: Option<f64>,
 }
 
 /// Rows for each peer, and what there is to say about them.
 pub async fn run(
     site: &Site,
     measure: &Measure,
-    rounds: usize,
+    plan: Plan,
     say: &dyn Fn(&str),
 ) -> Result<(Vec<Row>, Vec<String>)> {
     let mut contest = Contest::start(site, measure.rivals).await?;
-    let outcome = contest.rounds(rounds, async |server| {
-        let sample = once(site, server, measure).await?;
+    let outcome = contest.rounds(plan.rounds, async |server| {
+        let sample = once(site, server, measure, plan.time).await?;
+        let Sample { work, busy, load, .. } = sample;
         say(&format!(
-            "{:<28} {:<32} {:>12.0}  core {:.0} %, load {:.0} %",
+            "{:<28} {:<32} {work:>12.0}  core {:.0} %, load {:.0} %",
             measure.name,
             server.name,
-            sample.work,
-            sample.busy * 100.0,
-            sample.load * 100.0
+            busy * 100.0,
+            load * 100.0
         ));
         Ok(sample)
     });
     let outcome = outcome.await?;
-    let target = target(site, &contest.ours().base(measure.secure), measure)?;
-    let profiled = profile::of(contest.ours(), &site.folder, async || {
-        measure.load.run(target.borrowed(), Duration::from_secs(3)).await.map(drop)
-    });
-    let mut notes: Vec<_> =
-        contest.left_out.iter().map(|why| format!("{}: left out, {why}", measure.name)).collect();
-    if let Some(profile) = profiled.await {
-        notes.push(format!("{}, where our CPU time goes: {profile}", measure.name));
+    let mut notes = contest.left_out(measure.name);
+    for server in contest.servers() {
+        let load = async || once(site, server, measure, PROFILED).await.map(drop);
+        if let Some(profile) = profile::of(server, &site.folder, load).await {
+            notes.push(format!("{}, CPU time of {}: {profile}", measure.name, server.name));
+        }
     }
     contest.stop().await?;
 
     let (unit, scale) =
         if measure.bytes { ("GB per CPU-second", 1e-9) } else { ("requests per CPU-second", 1.0) };
-    let work = |samples: &[Sample]| samples.iter().map(|sample| sample.work * scale).collect::<Vec<_>>();
-    let row = || Row::of(measure.name, unit, work(&outcome.ours));
-    if outcome.peers.is_empty() {
-        return Ok((vec![row()], notes));
-    }
+    let work = |samples: &[Sample]| samples.iter().map(|sample| sample.work * scale).collect();
     let rows = outcome.peers.iter().map(|theirs| {
-        let share = |samples: &[Sample], of: fn(&Sample) -> f64| {
-            percentile(&samples.iter().map(of).collect::<Vec<_>>(), 50.0) * 100.0
-        };
-        let note = format!(
-            "core busy {:.0} % (ours), {:.0} % (theirs); load {:.0} % and {:.0} % of the other",
-            share(&outcome.ours, |sample| sample.busy),
-            share(&theirs.samples, |sample| sample.busy),
-            share(&outcome.ours, |sample| sample.load),
-            share(&theirs.samples, |sample| sample.load),
-        );
-        row().against(&theirs.name, work(&theirs.samples), Better::Higher, theirs.at_least).noted(note)
+        let note = format!("ours {}; theirs {}", limit(&outcome.ours), limit(&theirs.samples));
+        Row::of(measure.name, unit, work(&outcome.ours))
+            .against(&theirs.name, work(&theirs.samples), Better::Higher, theirs.at_least)
+            .noted(note)
     });
     Ok((rows.collect(), notes))
 }
 
-async fn once(site: &Site, server: &Server, measure: &Measure) -> Result<Sample> {
-    let owned = target(site, &server.base(measure.secure), measure)?;
-    let client = Client::connect(&owned.base, Protocol::H1, &site.certificate.roots).await?;
+async fn once(site: &Site, server: &Server, measure: &Measure, time: Duration) -> Result<Sample> {
+    let base = server.base(measure.secure);
+    let size = site.feeder.size(measure.path).context("an object that the origin has not")?;
+    let client = Client::connect(&base, measure.load.protocol(), &site.certificate.roots).await?;
     for _ in 0..2 {
         let reply = client.get(measure.path).await?.expect(200)?;
-        ensure!(reply.body.len() == owned.size, "{} bytes instead of {}", reply.body.len(), owned.size);
+        ensure!(reply.body.len() == size, "{} bytes instead of {size}", reply.body.len());
     }
+    drop(client);
+    let target = Target { base: &base, path: measure.path, size, certificate: &site.certificate };
+    // What keeps a copy for each kind of client has them all then.
+    measure.load.run(target, WARM).await?;
     let fetched = site.feeder.fetched(measure.path).count;
     let own = i32::try_from(std::process::id())?;
-    let (server_before, load_before, start) =
-        (server.cpu()?, cpu::seconds_with_children(own)?, Instant::now());
-    let answers = measure.load.run(owned.borrowed(), TIME).await?;
+    let (cpu, load, start) = (server.cpu(), cpu::seconds_with_children(own)?, Instant::now());
+    let done = measure.load.run(target, time).await?;
     let elapsed = start.elapsed().as_secs_f64();
-    let used = server.cpu()? - server_before;
-    let load = cpu::seconds_with_children(own)? - load_before;
-    ensure!(used > 0.0 && answers > 0.0, "{answers} answers in {used} s of CPU");
+    let (used, load) = (server.cpu() - cpu, cpu::seconds_with_children(own)? - load);
+    ensure!(used > 0.0 && done.answers > 0.0, "{} answers in {used} s of CPU", done.answers);
     let again = site.feeder.fetched(measure.path).count - fetched;
     ensure!(again == 0, "it was fetched {again} times more: this was no cache");
-    let work = answers * if measure.bytes { owned.size as f64 } else { 1.0 } / used;
-    Ok(Sample { work, busy: used / elapsed, load: load / elapsed })
+    let work = done.answers * if measure.bytes { size as f64 } else { 1.0 } / used;
+    Ok(Sample { work, busy: used / elapsed, load: load / elapsed, late: done.late })
 }
 
-/// A [`Target`] that owns its text.
-struct Owned<'a> {
-    base: String,
-    path: &'static str,
-    size: usize,
-    site: &'a Site,
+/// What held these runs back, in words.
+fn limit(samples: &[Sample]) -> String {
+    let median = |of: fn(&Sample) -> f64| percentile(&samples.iter().map(of).collect::<Vec<_>>(), 50.0);
+    let (busy, load) = (median(|sample| sample.busy), median(|sample| sample.load));
+    let by = match (busy > FULL, load > FULL) {
+        (true, _) => "limited by its core",
+        (false, true) => "limited by the load's core",
+        (false, false) => "limited by waiting: for each other, or for others on this machine",
+    };
+    let late: Vec<_> = samples.iter().filter_map(|sample| sample.late).collect();
+    let late = match late.is_empty() {
+        true => String::new(),
+        false => format!(", requests at most {:.1} ms late at p99", percentile(&late, 100.0)),
+    };
+    format!("{by} (busy {:.0} %, load {:.0} %{late})", busy * 100.0, load * 100.0)
 }
 
-impl Owned<'_> {
-    fn borrowed(&self) -> Target<'_> {
-        Target { base: &self.base, path: self.path, size: self.size, certificate: &self.site.certificate }
-    }
-}
-
-fn target<'a>(site: &'a Site, base: &str, measure: &Measure) -> Result<Owned<'a>> {
-    let size = site.feeder.size(measure.path).context("an object that the origin has not")?;
-    Ok(Owned { base: base.into(), path: measure.path, size, site })
-}
-
-/// Of one run.
-const TIME: Duration = Duration::from_secs(3);
+/// Share of a core that is all of it, but for what else the machine has to do.
+const FULL: f64 = 0.9;
+/// Load before each run.
+const WARM: Duration = Duration::from_secs(1);
+/// Load while a profile is taken.
+const PROFILED: Duration = Duration::from_secs(3);

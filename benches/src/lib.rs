@@ -7,6 +7,7 @@ pub mod cpu;
 pub mod crowd;
 pub mod crowds;
 pub mod feeder;
+pub mod h3;
 pub mod hits;
 pub mod load;
 pub mod memory;
@@ -17,5 +18,4 @@ pub mod report;
 pub mod server;
 pub mod site;
 
-mod h3;
 mod live;

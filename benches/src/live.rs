@@ -1,15 +1,15 @@
 //! The text of a low-latency playlist that grows part by part.
 
 /// Parts of half a second in a segment of two.
-pub const PARTS: u64 = 4;
+pub(crate) const PARTS: u64 = 4;
 /// Parts that a broadcast begins with: a whole window.
-pub const BEGIN: u64 = 12 * PARTS;
+pub(crate) const BEGIN: u64 = 12 * PARTS;
 /// The playlist's name in its rendition's folder.
-pub const PLAYLIST: &str = "media.m3u8";
+pub(crate) const PLAYLIST: &str = "media.m3u8";
 
 /// The part, counted from the broadcast's first, without which a request cannot be answered; `None` for what is not
 /// here.
-pub fn wanted(file: &str, query: &str) -> Option<u64> {
+pub(crate) fn wanted(file: &str, query: &str) -> Option<u64> {
     if file == PLAYLIST {
         let number = |name: &str| {
             let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
@@ -25,7 +25,7 @@ pub fn wanted(file: &str, query: &str) -> Option<u64> {
 }
 
 /// The playlist once there are `parts`.
-pub fn playlist(parts: u64) -> String {
+pub(crate) fn playlist(parts: u64) -> String {
     let (end, open) = (parts / PARTS, parts % PARTS);
     let first = end.saturating_sub(12);
     let part = |msn: u64, index: u64| {
@@ -45,7 +45,7 @@ pub fn playlist(parts: u64) -> String {
 }
 
 /// That of a broadcast that has ended.
-pub fn ended() -> String {
+pub(crate) fn ended() -> String {
     (0..12).map(segment).fold(head(0), |text, segment| text + &segment) + "#EXT-X-ENDLIST\n"
 }
 

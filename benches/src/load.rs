@@ -1,12 +1,13 @@
-//! Load on one URL for some seconds: wrk for H1, h2load for H2, our own client (quinn and h3) for H3.
+//! Load on one URL for some seconds: wrk for H1, h2load for H2, our own for H3.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use nearcast_tests::certificate::Certificate;
+use nearcast_tests::client::Protocol;
 use tokio::process::Command;
 
-use crate::h3;
+use crate::h3::{self, Rate};
 
 /// Who asks, and how many at a time.
 #[derive(Debug, Clone, Copy)]
@@ -19,10 +20,16 @@ pub enum Load {
         connections: usize,
         streams: usize,
     },
-    H3 {
-        connections: usize,
-        streams: usize,
-    },
+    H3(Rate),
+}
+
+/// What a load has done.
+#[derive(Debug, Clone, Copy)]
+pub struct Done {
+    /// Whole, good answers.
+    pub answers: f64,
+    /// Of an open loop: how late requests were made, p99 in ms. A load that is the limit falls behind.
+    pub late: Option<f64>,
 }
 
 /// Whom is asked for what.
@@ -37,11 +44,20 @@ pub struct Target<'a> {
 }
 
 impl Load {
-    /// Asks for the target as fast as it can be had; returns how many whole, good answers came.
-    pub async fn run(self, target: Target<'_>, time: Duration) -> Result<f64> {
+    /// What it speaks.
+    pub fn protocol(self) -> Protocol {
+        match self {
+            Self::H1 { .. } => Protocol::H1,
+            Self::H2 { .. } => Protocol::H2,
+            Self::H3(_) => Protocol::H3,
+        }
+    }
+
+    /// Asks for the target as fast as it can be had.
+    pub async fn run(self, target: Target<'_>, time: Duration) -> Result<Done> {
         let url = format!("{}{}", target.base, target.path);
         let seconds = time.as_secs();
-        match self {
+        let answers = match self {
             Self::H1 { connections } => {
                 let args = [
                     "--threads=1".into(),
@@ -68,8 +84,9 @@ impl Load {
                 ensure!(output.contains(CIPHER), "another cipher was chosen:\n{output}");
                 number_before(&output, " 2xx")
             }
-            Self::H3 { connections, streams } => h3::run(target, connections, streams, time).await,
-        }
+            Self::H3(rate) => return h3::run(target, rate, time).await,
+        };
+        Ok(Done { answers: answers?, late: None })
     }
 }
 

@@ -58,13 +58,14 @@ impl Server {
     }
 
     /// Seconds of CPU that all its processes have used.
-    pub fn cpu(&self) -> Result<f64> {
-        self.processes.iter().map(|process| cpu::tree(process.id())).sum()
+    pub fn cpu(&self) -> f64 {
+        // One that has just ended is counted with its parent the next time.
+        self.ids().into_iter().filter_map(|id| cpu::seconds_with_children(id).ok()).sum()
     }
 
-    /// Ids of the processes it was started as.
+    /// Ids of all its processes.
     pub fn ids(&self) -> Vec<i32> {
-        self.processes.iter().map(Process::id).collect()
+        self.processes.iter().flat_map(|process| cpu::tree(process.id())).collect()
     }
 
     /// Base URL.

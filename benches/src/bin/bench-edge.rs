@@ -1,14 +1,19 @@
 //! `make bench-edge`: an edge of ours beside its peers, each with one worker on one core.
 //!
-//! `bench-edge WORD` runs only the measures whose name contains the word, and writes no results.
+//! `bench-edge [--runs 5] [--seconds 5] [WORD]`: with a word it runs only the measures whose name contains it, and writes
+//! no results.
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use lexopt::{Arg, ValueExt as _};
+use nearcast_benches::contest::Plan;
 use nearcast_benches::cpu;
 use nearcast_benches::crowds::{self, Rows};
 use nearcast_benches::feeder::{PART, PLAYLIST, SEGMENT};
+use nearcast_benches::h3::Rate;
 use nearcast_benches::hits::{self, Measure};
 use nearcast_benches::load::Load;
 use nearcast_benches::peers::Peer::{Caddy, Envoy, Nginx, Trafficserver, Varnish};
@@ -44,7 +49,7 @@ const MEASURES: &[Measure] = &[
     },
     Measure {
         name: "H3 hit, 1 KB playlist",
-        load: Load::H3 { connections: 16, streams: 8 },
+        load: Load::H3(Rate { offered: 200_000, connections: 16, streams: 8 }),
         path: PLAYLIST,
         secure: true,
         bytes: false,
@@ -52,7 +57,7 @@ const MEASURES: &[Measure] = &[
     },
     Measure {
         name: "H3 hit, 1 MiB",
-        load: Load::H3 { connections: 8, streams: 2 },
+        load: Load::H3(Rate { offered: 10_000, connections: 8, streams: 2 }),
         path: SEGMENT,
         secure: true,
         bytes: true,
@@ -88,11 +93,11 @@ async fn run() -> Result<()> {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
         .context("raising the limit of open files")?;
-    let word = std::env::args().nth(1).unwrap_or_default();
+    let (plan, word) = arguments()?;
     let mut ended = signal(SignalKind::terminate())?;
     let rows = async {
         let site = Site::start("bench-edge").await?;
-        measure_all(&site, &word).await
+        measure_all(&site, plan, &word).await
     };
     // Whatever ends it, what was started is dropped, and with that stopped.
     let (rows, notes) = tokio::select! {
@@ -108,22 +113,38 @@ async fn run() -> Result<()> {
     Ok(())
 }
 
-async fn measure_all(site: &Site, word: &str) -> Result<Rows> {
+async fn measure_all(site: &Site, plan: Plan, word: &str) -> Result<Rows> {
     let (mut rows, mut notes) = (Vec::new(), vec![METHOD.to_owned()]);
     let mut add = |(more, said): Rows| {
         rows.extend(more);
         notes.extend(said);
     };
     for measure in MEASURES.iter().filter(|measure| measure.name.contains(word)) {
-        add(hits::run(site, measure, ROUNDS, &say).await?);
+        add(hits::run(site, measure, plan, &say).await?);
     }
     if "misses".contains(word) {
-        add(crowds::misses(site, ROUNDS, &say).await?);
+        add(crowds::misses(site, plan, &say).await?);
     }
     if "waiters".contains(word) {
-        add(crowds::waiters(site, ROUNDS, &say).await?);
+        add(crowds::waiters(site, plan, &say).await?);
     }
     Ok((rows, notes))
+}
+
+fn arguments() -> Result<(Plan, String)> {
+    let mut plan = Plan { rounds: 5, time: Duration::from_secs(5) };
+    let mut word = String::new();
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("runs") => plan.rounds = parser.value()?.parse()?,
+            Arg::Long("seconds") => plan.time = Duration::from_secs(parser.value()?.parse()?),
+            Arg::Value(value) => word = value.string()?,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    ensure!(plan.rounds > 0 && !plan.time.is_zero(), "there is nothing to measure in no time");
+    Ok((plan, word))
 }
 
 fn say(text: &str) {
@@ -135,4 +156,3 @@ const METHOD: &str = "Each server with one worker on core 0, load and origin on 
     same ECDSA P-256 certificate, TLS 1.3 with AES-128-GCM, caches warm and in memory, no access logs; runs taken in \
     turns, medians shown. Work is counted per second of CPU time of all of a server's processes, so a core that was \
     not busy all the time, or a load that was the limit, flatters nobody";
-const ROUNDS: usize = 5;
