@@ -12,7 +12,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build web run test system fmt bench-latency bench-edge bench-transcode soak fuzz clean
+.PHONY: help setup build web run test system fmt bench-latency bench-edge bench-micro bench-transcode soak fuzz clean
 
 help: ## List every command
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,11 @@ bench-edge: ## Measure an edge beside nginx, varnish, trafficserver, caddy and e
 	@scripts/web build
 	cargo build --release --locked --workspace --bins
 	taskset --cpu-list 1 $(TARGET)/release/bench-edge $(if $(RUNS),--runs $(RUNS)) $(if $(SECONDS),--seconds $(SECONDS)) "$(ROW)"
+
+bench-micro: ## Measure an edge's hit path, playlist answers and single-flight without sockets
+	@scripts/setup
+	@scripts/web build
+	cargo bench --locked --workspace --bench edge
 
 bench-transcode: ## Measure what a ladder costs beside the ffmpeg program
 	@WITH_BENCHES=1 scripts/setup

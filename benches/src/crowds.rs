@@ -141,7 +141,7 @@ const MISSES: &[Rival] = &[
     (Peer::Envoy, None),
 ];
 const WAITERS: &[Rival] = &[(Peer::Nginx, Some(5.0)), (Peer::Varnish, Some(1.2))];
-const NOTE_MISSES: &str = "Parallel misses: the origin begins to answer after 0.3 s, a part of 10 KiB at once, a segment of \
+const NOTE_MISSES: &str = "Parallel misses: the origin begins to answer after 0.1 s, a part of 10 KiB at once, a segment of \
     256 KiB over another half a second. nginx lets the crowd look again every 0.5 s, so it is limited by its clock; the \
     others by what a core writes to a thousand connections, and the clients' core reads";
 const NOTE_WAITERS: &str = "Blocked playlist waiters: the peers know nothing of blocking reloads, so there the origin \

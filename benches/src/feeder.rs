@@ -44,8 +44,8 @@ const COLD_PART: usize = 10 << 10;
 const PIECES: usize = 16;
 const PIECE: usize = 16 << 10;
 const PIECE_TIME: Duration = Duration::from_millis(32);
-/// Long enough for a thousand requests to arrive while the first is being answered.
-const COLD_TIME: Duration = Duration::from_millis(300);
+/// An origin that is far away. It is long enough for a thousand requests to arrive while the first is being answered.
+const COLD_TIME: Duration = Duration::from_millis(100);
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 

@@ -8,6 +8,7 @@ pub mod crowd;
 pub mod crowds;
 pub mod feeder;
 pub mod h3;
+pub mod handler;
 pub mod hits;
 pub mod load;
 pub mod memory;
