@@ -7,10 +7,12 @@ use futures_util::FutureExt as _;
 use http::HeaderValue;
 use http_body_util::BodyExt as _;
 use nearcast_api::snapshot::Snapshot;
+use nearcast_edge::access::Access;
+use nearcast_edge::audience::Audience;
 use nearcast_edge::cache::Cache;
 use nearcast_edge::follow::Followers;
 use nearcast_edge::metrics::Metrics;
-use nearcast_edge::serve::Edge;
+use nearcast_edge::serve::{Door, Edge};
 use nearcast_edge::upstream::Upstream;
 use nearcast_edge::{Config, upstream};
 use nearcast_service::drain::Drain;
@@ -44,10 +46,18 @@ impl Handler {
         let (_, snapshot) = watch::channel(Arc::new(Snapshot::default()));
         let via = HeaderValue::from_static("1.1 bench");
         let upstream = upstream::Config { origins, ..Default::default() };
-        let upstream = Arc::new(Upstream::new(upstream, snapshot, via, metrics.upstream)?);
+        let door = Door {
+            access: Arc::new(Access::new(&config.access, snapshot.clone())?),
+            audience: Arc::new(Audience::new(metrics.audience)),
+            pass: None,
+            cookie_origins: Vec::new(),
+            full: Arc::default(),
+            metrics: metrics.access,
+        };
+        let upstream = Arc::new(Upstream::new(upstream, snapshot, via, None, metrics.upstream)?);
         let cache = Cache::new(&config.cache, upstream, drain.clone(), metrics.cache);
         let followers = Followers::new(config.follow, Arc::clone(&cache), drain, metrics.follow);
-        let edge = Edge::new("bench", cache, followers, metrics.serve);
+        let edge = Edge::new("bench", cache, followers, door, metrics.serve);
         Ok(Self { edge, runtime, _feeder: feeder, _ports: ports })
     }
 
