@@ -133,7 +133,7 @@ impl daemon::Config for Config {
             );
         }
         self.access.check()?;
-        self.tls.check()?;
+        self.tls.check(self.http.listen)?;
         self.control.check()
     }
 }
