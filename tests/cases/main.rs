@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod acme;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod codecs;

@@ -13,6 +13,7 @@
 //! # Ok(()) }
 //! ```
 
+pub mod acme;
 pub mod admin;
 pub mod browser;
 pub mod captions;

@@ -147,10 +147,13 @@ impl Feed {
 }
 
 /// What `scripts/{script}` keeps outside the clone.
-fn fetched(script: &str) -> Result<PathBuf> {
-    let path = format!("{}/../scripts/{script}", env!("CARGO_MANIFEST_DIR"));
-    let output =
-        std::process::Command::new(path).output().with_context(|| format!("running scripts/{script}"))?;
+pub(crate) fn fetched(script: &str) -> Result<PathBuf> {
+    let mut words = script.split(' ');
+    let path = format!("{}/../scripts/{}", env!("CARGO_MANIFEST_DIR"), words.next().unwrap_or_default());
+    let output = std::process::Command::new(path)
+        .args(words)
+        .output()
+        .with_context(|| format!("running scripts/{script}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "it is not there, run `make setup WITH_TESTS=1`: {said}");
     Ok(String::from_utf8(output.stdout)?.trim().into())

@@ -79,6 +79,11 @@ impl World {
         &self.admin_token
     }
 
+    /// The bearer token of nodes.
+    pub fn node_token(&self) -> &'static str {
+        NODE_TOKEN
+    }
+
     /// Creates a channel and returns its stream key.
     pub async fn channel(&self, id: &str) -> Result<String> {
         let admin = self.admin().await?;
