@@ -16,6 +16,7 @@ pub mod ladder;
 pub mod metadata;
 pub mod node;
 mod problem;
+pub mod purge;
 pub mod snapshot;
 pub mod steer;
 

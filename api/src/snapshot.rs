@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::channel::Settings;
 use crate::node::{Spec, Status};
+use crate::purge::{Purge, Purges};
 use crate::{BroadcastId, ChannelId, NodeId};
 
 /// Everything a node needs to work without the control plane.
@@ -18,6 +19,8 @@ pub struct Snapshot {
     pub zone: String,
     pub nodes: BTreeMap<NodeId, Node>,
     pub channels: BTreeMap<ChannelId, Channel>,
+    #[serde(default, skip_serializing_if = "Purges::is_empty")]
+    pub purges: Purges,
 }
 
 /// A registered node and its health.
@@ -93,6 +96,9 @@ pub struct Delta {
     /// Null for what is gone.
     #[cfg_attr(feature = "schema", schema(value_type = BTreeMap<ChannelId, Channel>))]
     pub channels: BTreeMap<ChannelId, Option<Channel>>,
+    /// Those that are new.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub purges: Vec<Purge>,
 }
 
 /// A delta that does not start where the snapshot is.
@@ -111,6 +117,7 @@ impl Snapshot {
             to: self.version,
             nodes: difference(&old.nodes, &self.nodes),
             channels: difference(&old.channels, &self.channels),
+            purges: self.purges.since(old.purges.newest()).unwrap_or_default().to_vec(),
         }
     }
 
@@ -125,6 +132,7 @@ impl Snapshot {
                 self.version = delta.to;
                 patch(&mut self.nodes, delta.nodes);
                 patch(&mut self.channels, delta.channels);
+                delta.purges.into_iter().for_each(|purge| self.purges.push(purge));
             }
         }
         Ok(())

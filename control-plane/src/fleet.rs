@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nearcast_api::node::{Broadcast, Heartbeat, HeartbeatAck, Spec, Status};
+use nearcast_api::purge::{Order, Purge, Purges};
 use nearcast_api::snapshot::{Channel, Live, Node, Snapshot, Update};
 use nearcast_api::{ChannelId, NodeId};
 use serde::{Deserialize, Serialize};
@@ -236,6 +237,23 @@ impl Fleet {
         self.members.values().filter_map(due).min()
     }
 
+    /// Tells all edges to forget something; returns the purge. Ids are times where that is greater than the last, so that
+    /// they grow even when the store was lost.
+    pub fn purge(&mut self, order: Order, unix_millis: u64) -> Purge {
+        let mut purges = self.snapshot.purges.clone();
+        let purge = Purge { id: unix_millis.max(purges.newest() + 1), order };
+        purges.push(purge.clone());
+        self.set_purges(purges);
+        purge
+    }
+
+    /// The purges that are known from before.
+    pub fn set_purges(&mut self, purges: Purges) {
+        let mut snapshot = Snapshot::clone(&self.snapshot);
+        snapshot.purges = purges;
+        self.put(snapshot);
+    }
+
     fn refresh(&mut self) {
         self.publish(self.snapshot.channels.clone());
     }
@@ -246,10 +264,15 @@ impl Fleet {
             channel.live = live.remove(id);
         }
         let nodes = self.members.iter().map(|(id, member)| (id.clone(), member.node())).collect();
+        self.put(Snapshot { nodes, channels, ..Snapshot::clone(&self.snapshot) });
+    }
+
+    /// Makes a snapshot the newest, if anything in it is new.
+    fn put(&mut self, mut new: Snapshot) {
         let old = &self.snapshot;
-        let new = Snapshot { version: old.version + 1, zone: old.zone.clone(), nodes, channels };
+        new.version = old.version + 1;
         let delta = new.since(old);
-        if !delta.nodes.is_empty() || !delta.channels.is_empty() {
+        if !delta.nodes.is_empty() || !delta.channels.is_empty() || !delta.purges.is_empty() {
             self.history.push(delta);
             self.snapshot = Arc::new(new);
         }

@@ -12,6 +12,7 @@ mod metadata;
 mod nodes;
 mod openapi;
 mod pages;
+mod purges;
 mod respond;
 mod snapshot;
 mod steer;
@@ -106,6 +107,8 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(metadata::announce))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::delete))
+        .routes(routes!(purges::list, purges::create))
+        .routes(routes!(purges::show))
         .routes(routes!(steer::show))
         .routes(routes!(openapi::show));
     OpenApiRouter::with_openapi(openapi::base()).nest(PREFIX, api)

@@ -7,6 +7,7 @@ mod channels;
 mod ingest;
 mod keeper;
 mod metadata;
+mod purges;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +26,7 @@ use crate::metrics::Metrics;
 use crate::store::Store;
 
 pub use ingest::Ingest;
+pub use purges::Progress;
 
 /// The shared state.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub struct Plane {
     changing: tokio::sync::Mutex<()>,
     /// Metadata that origins have not heard yet.
     outbox: Mutex<Outbox>,
+    /// An edge has said how far it is with purges.
+    purged: tokio::sync::Notify,
 }
 
 impl Plane {
@@ -52,7 +56,8 @@ impl Plane {
         }
         let version = store.version_ceiling().await? + 1;
         store.raise_version_ceiling(version + keeper::RESERVED).await?;
-        let fleet = Fleet::restore(config, zone, version, store.nodes().await?, restored, Instant::now());
+        let mut fleet = Fleet::restore(config, zone, version, store.nodes().await?, restored, Instant::now());
+        fleet.set_purges(store.purges().await?);
         Ok(Arc::new(Self {
             snapshot: watch::Sender::new(fleet.snapshot()),
             fleet: Mutex::new(fleet),
@@ -60,6 +65,7 @@ impl Plane {
             changing: tokio::sync::Mutex::default(),
             // Time goes on between two starts, and nobody announces a thousand events a millisecond.
             outbox: Mutex::new(Outbox::new(unix_millis().saturating_mul(1000))),
+            purged: tokio::sync::Notify::new(),
         }))
     }
 
@@ -118,6 +124,7 @@ impl Plane {
     pub fn heartbeat(&self, id: &NodeId, mut beat: Heartbeat) -> Result<HeartbeatAck> {
         let received = std::mem::take(&mut beat.received);
         let ack = self.change(|fleet| fleet.heartbeat(id, beat, Instant::now()))?;
+        self.purged.notify_waiters();
         Ok(HeartbeatAck { metadata: self.hand_over(id, &received), ..ack })
     }
 

@@ -4,6 +4,7 @@ mod channels;
 mod events;
 mod keys;
 mod nodes;
+mod purges;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

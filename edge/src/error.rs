@@ -25,6 +25,13 @@ pub enum Error {
     #[error("this method is not allowed here: use GET, HEAD or OPTIONS")]
     Method,
 
+    #[error("the path and query are longer than {max} bytes: shorten the URL")]
+    LongPath { max: usize },
+    #[error("the request's body is longer than {max} bytes: send less")]
+    LargeRequest { max: u64 },
+    #[error("the request's body did not arrive in time: send it again")]
+    SlowRequest,
+
     #[error("this edge knows no origin that is up")]
     NoOrigin,
     #[error("cannot reach {origin}")]
@@ -87,6 +94,9 @@ impl Error {
             | Self::NotFound
             | Self::NoRoute
             | Self::Method
+            | Self::LongPath { .. }
+            | Self::LargeRequest { .. }
+            | Self::SlowRequest
             | Self::Loop
             | Self::HeldTooLong { .. }
             | Self::Overloaded { .. }

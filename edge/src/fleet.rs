@@ -11,6 +11,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::cache::Cache;
 use crate::metrics;
+use crate::purge::Purger;
 use crate::serve::viewers::Viewers;
 
 /// Measures the load between two heartbeats.
@@ -18,6 +19,7 @@ use crate::serve::viewers::Viewers;
 pub(crate) struct Load {
     viewers: Arc<Viewers>,
     sent: Counter,
+    purges: Arc<Purger>,
     last: Mutex<Last>,
 }
 
@@ -30,7 +32,10 @@ struct Last {
 
 /// Gives a heartbeat whenever it is called; an empty one while the edge is still being put together.
 pub(crate) fn heartbeat(load: Arc<OnceLock<Load>>) -> impl FnMut() -> Heartbeat + Send + 'static {
-    move || Heartbeat { load: load.get().map(Load::measure).unwrap_or_default(), ..Heartbeat::default() }
+    move || {
+        let Some(load) = load.get() else { return Heartbeat::default() };
+        Heartbeat { load: load.measure(), purged: load.purges.applied(), ..Heartbeat::default() }
+    }
 }
 
 /// Moves the viewers' window on and keeps the cache inside its budget, until the drain.
@@ -51,9 +56,9 @@ pub(crate) async fn keep_house(
 }
 
 impl Load {
-    pub(crate) fn new(viewers: Arc<Viewers>, sent: Counter) -> Self {
+    pub(crate) fn new(viewers: Arc<Viewers>, sent: Counter, purges: Arc<Purger>) -> Self {
         let last = Last { cpu: Sampler::new(), at: Instant::now(), bytes: sent.get() };
-        Self { viewers, sent, last: Mutex::new(last) }
+        Self { viewers, sent, purges, last: Mutex::new(last) }
     }
 
     fn measure(&self) -> node::Load {

@@ -3,6 +3,7 @@
 //! ```text
 //! viewer -> serve -> cache -> upstream -> origin        media: one fetch per object, whatever the crowd
 //!              \---> follow --^                         playlists: one chain per rendition, answered from memory
+//!               \--> proxy --------> any HTTP origin    other paths and hosts, as `[[routes]]` say
 //! ```
 //!
 //! [`run`] binds, starts the control-plane client, puts the parts together and serves until the drain.
@@ -12,6 +13,8 @@ pub mod config;
 pub mod error;
 pub mod follow;
 pub mod metrics;
+pub mod proxy;
+pub mod purge;
 pub mod serve;
 pub mod upstream;
 
@@ -33,6 +36,8 @@ use cache::Cache;
 use fleet::Load;
 use follow::Followers;
 use metrics::Metrics;
+use proxy::{Proxy, Shares};
+use purge::Purger;
 use serve::{Edge, respond};
 use upstream::Upstream;
 
@@ -62,11 +67,21 @@ pub async fn run(config: Config, daemon: Daemon) -> Result<Addresses> {
     let upstream = Arc::new(Upstream::new(config.upstream, control.watch(), via, metrics.upstream)?);
     let cache = Cache::new(&config.cache, upstream, daemon.drain.clone(), metrics.cache);
     let followers = Followers::new(config.follow, Arc::clone(&cache), daemon.drain.clone(), metrics.follow);
-    let edge = Edge::new(node, Arc::clone(&cache), followers, metrics.serve.clone());
+    let purges = Purger::new(Arc::clone(&cache), &control.current(), metrics.purges);
+    let shares = Shares {
+        store: cache.store().clone(),
+        log: Arc::clone(purges.log()),
+        cache: config.cache,
+        drain: daemon.drain.clone(),
+        metrics: metrics.proxy,
+    };
+    let proxy = Proxy::new(&config.routes, node, respond::via(node), shares)?;
+    let edge = Edge::new(node, Arc::clone(&cache), followers, Arc::clone(&proxy), metrics.serve.clone());
 
     let sent = server.metrics().sent_bytes.clone();
     let viewers = Arc::clone(edge.viewers());
-    load.get_or_init(|| Load::new(Arc::clone(&viewers), sent));
+    load.get_or_init(|| Load::new(Arc::clone(&viewers), sent, Arc::clone(&purges)));
+    daemon.drain.spawn("purges", purge::run(purges, proxy, control, daemon.drain.clone()));
     daemon
         .drain
         .spawn("housekeeping", fleet::keep_house(cache, viewers, metrics.serve, daemon.drain.clone()));

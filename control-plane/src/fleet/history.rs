@@ -25,6 +25,7 @@ impl History {
         for delta in self.deltas.range(first..) {
             merged.nodes.extend(delta.nodes.clone());
             merged.channels.extend(delta.channels.clone());
+            merged.purges.extend(delta.purges.iter().cloned());
         }
         Some(merged)
     }

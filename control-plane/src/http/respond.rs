@@ -35,9 +35,11 @@ impl IntoResponse for Error {
 
 fn status(error: &Error) -> StatusCode {
     match error {
-        Error::NoChannel(_) | Error::NoKey { .. } | Error::NoNode(_) | Error::NoSuchPath => {
-            StatusCode::NOT_FOUND
-        }
+        Error::NoChannel(_)
+        | Error::NoKey { .. }
+        | Error::NoNode(_)
+        | Error::NoPurge(_)
+        | Error::NoSuchPath => StatusCode::NOT_FOUND,
         Error::ChannelExists(_)
         | Error::NotLive(_)
         | Error::KeyTaken

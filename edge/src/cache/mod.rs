@@ -7,6 +7,7 @@
 pub mod documents;
 pub mod flight;
 pub mod growing;
+pub mod index;
 pub mod negative;
 pub mod object;
 pub mod size;
@@ -31,9 +32,10 @@ use self::growing::Growing;
 use self::negative::Negative;
 use self::object::Object;
 use self::size::Size;
-use self::store::Store;
+use self::store::{Purge, Store};
 use crate::error::{Error, Result};
 use crate::metrics;
+use crate::purge::log::Log;
 use crate::upstream::Upstream;
 
 /// `[cache]`
@@ -57,6 +59,7 @@ pub struct Cache {
     flights: Mutex<Table<Arc<Growing>, oneshot::Sender<Outcome>>>,
     upstream: Arc<Upstream>,
     max_fills: usize,
+    purges: Arc<Log>,
     drain: Drain,
     metrics: metrics::Cache,
 }
@@ -96,6 +99,7 @@ impl Cache {
             flights: Mutex::default(),
             upstream,
             max_fills: config.max_fills,
+            purges: Arc::default(),
             drain,
             metrics,
         })
@@ -186,6 +190,32 @@ impl Cache {
         if self.store.enforce() {
             self.metrics.over_budget.inc();
         }
+    }
+
+    /// What was purged lately: what was asked for before is not kept after.
+    pub fn purges(&self) -> &Arc<Log> {
+        &self.purges
+    }
+
+    /// Forgets what has one of these names, or makes it stale; returns how much that was.
+    pub fn purge_names(&self, names: &[String], soft: bool) -> usize {
+        names.iter().for_each(|name| self.negative.remove(name));
+        let documents = self.documents.purge(|path| match names.iter().any(|name| name == path) {
+            true if soft => Purge::Soft,
+            true => Purge::Hard,
+            false => Purge::No,
+        });
+        documents + self.store.purge_names(names.iter().map(String::as_str), soft)
+    }
+
+    /// Forgets what `verdict` says of names and tags, or makes it stale; returns how much that was.
+    pub fn purge(&self, verdict: impl Fn(&str, &[Box<str>]) -> Purge) -> usize {
+        self.documents.purge(|path| verdict(path, &[])) + self.store.purge(verdict)
+    }
+
+    /// The memory itself, which answers of other origins share.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// The way to the origins.

@@ -352,7 +352,8 @@ const MAX_BREAKERS: usize = 1024;
 
 /// What an edge calls itself.
 pub(crate) const PRODUCT: &str = "nearcast-edge/";
-const AGENT: HeaderValue = HeaderValue::from_static(concat!("nearcast-edge/", env!("CARGO_PKG_VERSION")));
+pub(crate) const AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("nearcast-edge/", env!("CARGO_PKG_VERSION")));
 
 #[cfg(test)]
 mod tests;
