@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ingest::Limits;
 use crate::ladder::Ladder;
+use crate::playback::Playback;
 
 /// A channel's own settings. What is left out is decided by the origin's configuration.
 ///
@@ -28,6 +29,9 @@ pub struct Settings {
     /// Keep its broadcasts as recordings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record: Option<bool>,
+    /// Who may watch it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub playback: Option<Playback>,
 }
 
 impl Settings {
@@ -39,7 +43,8 @@ impl Settings {
     /// Says what cannot be, if anything, and what can.
     pub fn check(&self) -> Result<(), String> {
         self.limits.as_ref().map_or(Ok(()), Limits::check)?;
-        self.ladder.as_ref().map_or(Ok(()), Ladder::check)
+        self.ladder.as_ref().map_or(Ok(()), Ladder::check)?;
+        self.playback.as_ref().map_or(Ok(()), Playback::check)
     }
 }
 

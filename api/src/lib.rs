@@ -9,12 +9,14 @@
 //! | [`steer::Steering`] | control plane | viewer page | `GET /api/v1/steer/{channel}` |
 //! | [`Problem`] | every HTTP surface | its caller | any failed request |
 
+pub mod audience;
 pub mod channel;
 pub mod id;
 pub mod ingest;
 pub mod ladder;
 pub mod metadata;
 pub mod node;
+pub mod playback;
 mod problem;
 pub mod purge;
 pub mod snapshot;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::audience::Audience;
 use crate::{BroadcastId, ChannelId, NodeId, Region, ingest, metadata};
 
 /// Who a node is. Sent once at start and again when the control plane has forgotten it.
@@ -60,6 +61,9 @@ pub struct Heartbeat {
     pub draining: bool,
     #[serde(default)]
     pub broadcasts: Vec<Broadcast>,
+    /// An edge's channels with the most viewers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub audience: Vec<Audience>,
     /// What happened to publishers and has not been acknowledged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<ingest::Events>,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::channel::Settings;
 use crate::node::{Spec, Status};
+use crate::playback::{Key, Revocation};
 use crate::purge::{Purge, Purges};
 use crate::{BroadcastId, ChannelId, NodeId};
 
@@ -19,6 +20,12 @@ pub struct Snapshot {
     pub zone: String,
     pub nodes: BTreeMap<NodeId, Node>,
     pub channels: BTreeMap<ChannelId, Channel>,
+    /// What playback tokens are verified with, by `kid`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub playback_keys: BTreeMap<String, Key>,
+    /// Who was sent away, by id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub revocations: BTreeMap<String, Revocation>,
     #[serde(default, skip_serializing_if = "Purges::is_empty")]
     pub purges: Purges,
 }
@@ -96,6 +103,14 @@ pub struct Delta {
     /// Null for what is gone.
     #[cfg_attr(feature = "schema", schema(value_type = BTreeMap<ChannelId, Channel>))]
     pub channels: BTreeMap<ChannelId, Option<Channel>>,
+    /// Null for what is gone.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "schema", schema(value_type = BTreeMap<String, Key>))]
+    pub playback_keys: BTreeMap<String, Option<Key>>,
+    /// Null for what is gone.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "schema", schema(value_type = BTreeMap<String, Revocation>))]
+    pub revocations: BTreeMap<String, Option<Revocation>>,
     /// Those that are new.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub purges: Vec<Purge>,
@@ -117,6 +132,8 @@ impl Snapshot {
             to: self.version,
             nodes: difference(&old.nodes, &self.nodes),
             channels: difference(&old.channels, &self.channels),
+            playback_keys: difference(&old.playback_keys, &self.playback_keys),
+            revocations: difference(&old.revocations, &self.revocations),
             purges: self.purges.since(old.purges.newest()).unwrap_or_default().to_vec(),
         }
     }
@@ -132,10 +149,35 @@ impl Snapshot {
                 self.version = delta.to;
                 patch(&mut self.nodes, delta.nodes);
                 patch(&mut self.channels, delta.channels);
+                patch(&mut self.playback_keys, delta.playback_keys);
+                patch(&mut self.revocations, delta.revocations);
                 delta.purges.into_iter().for_each(|purge| self.purges.push(purge));
             }
         }
         Ok(())
+    }
+}
+
+impl Delta {
+    /// Brings nothing new.
+    pub fn is_empty(&self) -> bool {
+        let Self { from: _, to: _, nodes, channels, playback_keys, revocations, purges } = self;
+        nodes.is_empty()
+            && channels.is_empty()
+            && playback_keys.is_empty()
+            && revocations.is_empty()
+            && purges.is_empty()
+    }
+
+    /// Takes in the one that follows.
+    pub fn extend(&mut self, next: Self) {
+        let Self { from: _, to, nodes, channels, playback_keys, revocations, purges } = next;
+        self.to = to;
+        self.nodes.extend(nodes);
+        self.channels.extend(channels);
+        self.playback_keys.extend(playback_keys);
+        self.revocations.extend(revocations);
+        self.purges.extend(purges);
     }
 }
 

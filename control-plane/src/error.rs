@@ -64,6 +64,18 @@ pub enum Error {
     ChannelExists(ChannelId),
     #[error("channel {channel} has no stream key {id:?}: GET /api/v1/channels/{channel}/keys lists them")]
     NoKey { channel: ChannelId, id: String },
+    #[error("there is no playback key {0:?}: GET /api/v1/playback-keys lists them")]
+    NoPlaybackKey(String),
+    #[error(
+        "no playback key of which the control plane has the signing half opens channel {0}: POST /api/v1/playback-keys makes one"
+    )]
+    NoSigningKey(ChannelId),
+    #[error("there is no revocation {0:?}: GET /api/v1/revocations lists them")]
+    NoRevocation(String),
+    #[error("there are {max} {what} already: delete some that are of no more use")]
+    PlaybackFull { what: &'static str, max: usize },
+    #[error("the token cannot be signed")]
+    Sign,
     #[error("this stream key cannot be used here: choose another, or leave `key` out to get a random one")]
     KeyTaken,
     #[error("no node {} is registered: PUT /api/v1/nodes/{} registers it", .0.0, .0.0)]

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nearcast_api::node::{Broadcast, Heartbeat, HeartbeatAck, Spec, Status};
+use nearcast_api::playback::{Key, Revocation};
 use nearcast_api::purge::{Order, Purge, Purges};
 use nearcast_api::snapshot::{Channel, Live, Node, Snapshot, Update};
 use nearcast_api::{ChannelId, NodeId};
@@ -109,7 +110,7 @@ impl Fleet {
         }
         let snapshot = Snapshot { version, zone, ..Snapshot::default() };
         let mut fleet = Self { config, members, snapshot: Arc::new(snapshot), history: History::default() };
-        fleet.publish(channels);
+        fleet.publish(|snapshot| snapshot.channels = channels);
         fleet
     }
 
@@ -201,16 +202,26 @@ impl Fleet {
 
     /// Adds or changes a channel.
     pub fn put_channel(&mut self, id: ChannelId, channel: Channel) {
-        let mut channels = self.snapshot.channels.clone();
-        channels.insert(id, Channel { live: None, ..channel });
-        self.publish(channels);
+        self.publish(|snapshot| {
+            snapshot.channels.insert(id, channel);
+        });
     }
 
     /// Takes a channel away; its origin ends the broadcast on it.
     pub fn remove_channel(&mut self, id: &ChannelId) {
-        let mut channels = self.snapshot.channels.clone();
-        channels.remove(id);
-        self.publish(channels);
+        self.publish(|snapshot| {
+            snapshot.channels.remove(id);
+        });
+    }
+
+    /// What playback tokens are verified with.
+    pub fn set_playback_keys(&mut self, keys: BTreeMap<String, Key>) {
+        self.publish(|snapshot| snapshot.playback_keys = keys);
+    }
+
+    /// Who was sent away.
+    pub fn set_revocations(&mut self, revocations: BTreeMap<String, Revocation>) {
+        self.publish(|snapshot| snapshot.revocations = revocations);
     }
 
     /// Time has passed: nodes that missed their heartbeats go down, broadcasts of those long silent end.
@@ -249,30 +260,25 @@ impl Fleet {
 
     /// The purges that are known from before.
     pub fn set_purges(&mut self, purges: Purges) {
-        let mut snapshot = Snapshot::clone(&self.snapshot);
-        snapshot.purges = purges;
-        self.put(snapshot);
+        self.publish(|snapshot| snapshot.purges = purges);
     }
 
     fn refresh(&mut self) {
-        self.publish(self.snapshot.channels.clone());
+        self.publish(|_| ());
     }
 
-    fn publish(&mut self, mut channels: BTreeMap<ChannelId, Channel>) {
+    /// Makes the next version, if it is another one: with `change`, and with what the members say.
+    fn publish(&mut self, change: impl FnOnce(&mut Snapshot)) {
+        let old = &self.snapshot;
+        let mut new = Snapshot { version: old.version + 1, ..Snapshot::clone(old) };
+        change(&mut new);
         let mut live = live::by_channel(self.members.values());
-        for (id, channel) in &mut channels {
+        for (id, channel) in &mut new.channels {
             channel.live = live.remove(id);
         }
-        let nodes = self.members.iter().map(|(id, member)| (id.clone(), member.node())).collect();
-        self.put(Snapshot { nodes, channels, ..Snapshot::clone(&self.snapshot) });
-    }
-
-    /// Makes a snapshot the newest, if anything in it is new.
-    fn put(&mut self, mut new: Snapshot) {
-        let old = &self.snapshot;
-        new.version = old.version + 1;
+        new.nodes = self.members.iter().map(|(id, member)| (id.clone(), member.node())).collect();
         let delta = new.since(old);
-        if !delta.nodes.is_empty() || !delta.channels.is_empty() || !delta.purges.is_empty() {
+        if !delta.is_empty() {
             self.history.push(delta);
             self.snapshot = Arc::new(new);
         }

@@ -12,10 +12,13 @@ mod metadata;
 mod nodes;
 mod openapi;
 mod pages;
+mod playback;
 mod purges;
 mod respond;
+mod revocations;
 mod snapshot;
 mod steer;
+mod viewers;
 
 use std::sync::{Arc, OnceLock};
 
@@ -107,9 +110,15 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(metadata::announce))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::delete))
+        .routes(routes!(playback::list, playback::create))
+        .routes(routes!(playback::delete))
+        .routes(routes!(playback::issue))
+        .routes(routes!(revocations::list, revocations::create))
+        .routes(routes!(revocations::delete))
         .routes(routes!(purges::list, purges::create))
         .routes(routes!(purges::show))
         .routes(routes!(steer::show))
+        .routes(routes!(viewers::show))
         .routes(routes!(openapi::show));
     OpenApiRouter::with_openapi(openapi::base()).nest(PREFIX, api)
 }

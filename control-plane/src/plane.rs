@@ -7,6 +7,7 @@ mod channels;
 mod ingest;
 mod keeper;
 mod metadata;
+mod playback;
 mod purges;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use crate::metrics::Metrics;
 use crate::store::Store;
 
 pub use ingest::Ingest;
+pub use playback::{NewKey, NewToken, Token};
 pub use purges::Progress;
 
 /// The shared state.
@@ -57,6 +59,8 @@ impl Plane {
         let version = store.version_ceiling().await? + 1;
         store.raise_version_ceiling(version + keeper::RESERVED).await?;
         let mut fleet = Fleet::restore(config, zone, version, store.nodes().await?, restored, Instant::now());
+        fleet.set_playback_keys(playback::verifying(&playback::keys(&store).await?));
+        fleet.set_revocations(playback::running(&store).await?);
         fleet.set_purges(store.purges().await?);
         Ok(Arc::new(Self {
             snapshot: watch::Sender::new(fleet.snapshot()),

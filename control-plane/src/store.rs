@@ -4,8 +4,10 @@ mod channels;
 mod events;
 mod keys;
 mod nodes;
+mod playback;
 mod purges;
 
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ use crate::error::{Error, Result};
 
 pub use channels::StoredChannel;
 pub use keys::StoredKey;
+pub use playback::{StoredPlaybackKey, StoredRevocation};
 
 /// An open database. Clones share it.
 #[derive(Debug, Clone)]
@@ -35,6 +38,10 @@ impl Store {
             std::fs::create_dir_all(directory)
                 .map_err(|source| Error::DataDir { path: directory.to_owned(), source })?;
         }
+        // It holds what tokens are signed with; the files beside it take on its mode.
+        let mut made = std::fs::OpenOptions::new();
+        made.write(true).create(true).truncate(false).mode(0o600);
+        made.open(path).map_err(|source| Error::DataDir { path: path.to_owned(), source })?;
         // WAL with full sync: an answered change survives a kill and a power cut; they are too few for it to cost.
         let options = SqliteConnectOptions::new()
             .filename(path)

@@ -9,7 +9,7 @@ use nearcast_service::config::optional;
 use nearcast_service::{control, daemon, drain, http, log, ops, tls};
 use serde::{Deserialize, Serialize};
 
-use crate::{cache, follow, proxy, upstream};
+use crate::{access, cache, follow, proxy, upstream};
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,7 @@ pub struct Config {
     pub node: Node,
     pub http: http::Config,
     pub tls: tls::Config,
+    pub access: access::Config,
     pub cache: cache::Config,
     pub follow: follow::Config,
     pub upstream: upstream::Config,
@@ -55,6 +56,7 @@ impl Default for Config {
             node: Node::default(),
             http: http::Config { listen: local(8443), plain_listen: local(8081), ..http::Config::default() },
             tls: tls::Config::default(),
+            access: access::Config::default(),
             cache: cache::Config::default(),
             follow: follow::Config::default(),
             upstream: upstream::Config::default(),
@@ -132,6 +134,7 @@ impl daemon::Config for Config {
                 "`upstream.origins` and `upstream.parents` are all empty: the edge would know no origin",
             );
         }
+        self.access.check()?;
         for (index, route) in self.routes.iter().enumerate() {
             route.check(self.cache.memory)?;
             if self.routes[..index].iter().any(|other| other.name == route.name) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use nearcast_api::playback::Country;
 use nearcast_media::hls::parse;
 use nearcast_media::hls::request::BadRequest;
 
@@ -25,6 +26,25 @@ pub enum Error {
     #[error("this method is not allowed here: use GET, HEAD or OPTIONS")]
     Method,
 
+    #[error(
+        "this channel needs a playback token: ask for /~TOKEN/live/..., or send `Authorization: Bearer TOKEN` or the cookie \
+         nearcast_token"
+    )]
+    NoToken,
+    #[error("the playback token does not count: {why}")]
+    BadToken { why: &'static str },
+    #[error("{why}")]
+    Forbidden { why: &'static str },
+    #[error("this channel cannot be watched {}", place(*country))]
+    Country { country: Option<Country> },
+    #[error("this viewer was sent away")]
+    SentAway,
+    #[error("too many players use this viewer's tokens: one of them has to stop for ten seconds")]
+    TooManySessions,
+    #[error("{whose} asks too often")]
+    TooManyRequests { whose: &'static str },
+    #[error("the database of countries cannot be used: {why}")]
+    Countries { why: Arc<str> },
     #[error("the path and query are longer than {max} bytes: shorten the URL")]
     LongPath { max: usize },
     #[error("the request's body is longer than {max} bytes: send less")]
@@ -94,6 +114,14 @@ impl Error {
             | Self::NotFound
             | Self::NoRoute
             | Self::Method
+            | Self::NoToken
+            | Self::BadToken { .. }
+            | Self::Forbidden { .. }
+            | Self::Country { .. }
+            | Self::SentAway
+            | Self::TooManySessions
+            | Self::TooManyRequests { .. }
+            | Self::Countries { .. }
             | Self::LongPath { .. }
             | Self::LargeRequest { .. }
             | Self::SlowRequest
@@ -103,6 +131,11 @@ impl Error {
             | Self::Draining => false,
         }
     }
+}
+
+fn place(country: Option<Country>) -> String {
+    country
+        .map_or_else(|| "where its viewer's country is not known".into(), |country| format!("in {country}"))
 }
 
 impl From<nearcast_service::Error> for Error {

@@ -1,5 +1,6 @@
 //! What the edge tells the control plane of itself, and the once-a-second work behind it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,15 +10,16 @@ use nearcast_service::load::Sampler;
 use nearcast_service::metrics::Counter;
 use tokio::time::MissedTickBehavior;
 
+use crate::audience::Audience;
+use crate::audience::overload::Overload;
 use crate::cache::Cache;
 use crate::metrics;
 use crate::purge::Purger;
-use crate::serve::viewers::Viewers;
 
 /// Measures the load between two heartbeats.
 #[derive(Debug)]
 pub(crate) struct Load {
-    viewers: Arc<Viewers>,
+    audience: Arc<Audience>,
     sent: Counter,
     purges: Arc<Purger>,
     last: Mutex<Last>,
@@ -34,31 +36,51 @@ struct Last {
 pub(crate) fn heartbeat(load: Arc<OnceLock<Load>>) -> impl FnMut() -> Heartbeat + Send + 'static {
     move || {
         let Some(load) = load.get() else { return Heartbeat::default() };
-        Heartbeat { load: load.measure(), purged: load.purges.applied(), ..Heartbeat::default() }
+        let (audience, purged) = (load.audience.report(), load.purges.applied());
+        Heartbeat { load: load.measure(), audience, purged, ..Heartbeat::default() }
     }
 }
 
-/// Moves the viewers' window on and keeps the cache inside its budget, until the drain.
-pub(crate) async fn keep_house(
-    cache: Arc<Cache>,
-    viewers: Arc<Viewers>,
-    metrics: metrics::Serve,
-    drain: Drain,
-) {
-    let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    // Missed seconds would empty the window at once.
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while drain.unless_draining(ticks.tick()).await.is_some() {
-        viewers.tick();
-        metrics.viewers.set(viewers.count().into());
-        cache.enforce_budget();
+/// What is done once a second.
+pub(crate) struct House {
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) audience: Arc<Audience>,
+    pub(crate) metrics: metrics::Serve,
+    /// Told to whoever lets viewers in.
+    pub(crate) full: Arc<AtomicBool>,
+    /// Share of all cores above which it is.
+    pub(crate) full_at: f32,
+}
+
+impl House {
+    /// Moves the viewers' window on, keeps the cache inside its budget and says when there is too much to do, until the
+    /// drain.
+    pub(crate) async fn keep(self, drain: Drain) {
+        let (mut sampler, mut overload) = (Sampler::new(), Overload::new(self.full_at));
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        // Missed seconds would empty the window at once.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while drain.unless_draining(ticks.tick()).await.is_some() {
+            self.audience.tick();
+            self.metrics.viewers.set(self.audience.viewers().into());
+            self.cache.enforce_budget();
+            let full = overload.measured(sampler.cpu());
+            if self.full.swap(full, Ordering::Relaxed) != full {
+                match full {
+                    true => tracing::warn!(
+                        "this edge has enough to do: viewers who are not here yet are sent elsewhere"
+                    ),
+                    false => tracing::info!("there is room for new viewers again"),
+                }
+            }
+        }
     }
 }
 
 impl Load {
-    pub(crate) fn new(viewers: Arc<Viewers>, sent: Counter, purges: Arc<Purger>) -> Self {
+    pub(crate) fn new(audience: Arc<Audience>, sent: Counter, purges: Arc<Purger>) -> Self {
         let last = Last { cpu: Sampler::new(), at: Instant::now(), bytes: sent.get() };
-        Self { viewers, sent, purges, last: Mutex::new(last) }
+        Self { audience, sent, purges, last: Mutex::new(last) }
     }
 
     fn measure(&self) -> node::Load {
@@ -68,6 +90,6 @@ impl Load {
         let bits = bytes.saturating_sub(last.bytes) as f64 * 8.0;
         let egress_bps = if seconds > 0.0 { (bits / seconds) as u64 } else { 0 };
         (last.at, last.bytes) = (now, bytes);
-        node::Load { cpu: last.cpu.cpu(), viewers: self.viewers.count(), egress_bps }
+        node::Load { cpu: last.cpu.cpu(), viewers: self.audience.viewers(), egress_bps }
     }
 }

@@ -8,6 +8,8 @@
 //!
 //! [`run`] binds, starts the control-plane client, puts the parts together and serves until the drain.
 
+pub mod access;
+pub mod audience;
 pub mod cache;
 pub mod config;
 pub mod error;
@@ -23,6 +25,7 @@ mod fleet;
 mod testing;
 
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use nearcast_service::control;
@@ -32,13 +35,16 @@ use nearcast_service::http::Server;
 pub use config::Config;
 pub use error::{Error, Result};
 
+use access::Access;
+use access::fleet::Pass;
+use audience::Audience;
 use cache::Cache;
-use fleet::Load;
+use fleet::{House, Load};
 use follow::Followers;
 use metrics::Metrics;
 use proxy::{Proxy, Shares};
 use purge::Purger;
-use serve::{Edge, respond};
+use serve::{Door, Edge, respond};
 use upstream::Upstream;
 
 /// Where a started edge listens.
@@ -64,7 +70,9 @@ pub async fn run(config: Config, daemon: Daemon) -> Result<Addresses> {
 
     let node = config.node.id.as_str();
     let via = respond::via(node);
-    let upstream = Arc::new(Upstream::new(config.upstream, control.watch(), via, metrics.upstream)?);
+    let pass = Pass::new(&config.control.token);
+    let upstream =
+        Arc::new(Upstream::new(config.upstream, control.watch(), via, pass.clone(), metrics.upstream)?);
     let cache = Cache::new(&config.cache, upstream, daemon.drain.clone(), metrics.cache);
     let followers = Followers::new(config.follow, Arc::clone(&cache), daemon.drain.clone(), metrics.follow);
     let purges = Purger::new(Arc::clone(&cache), &control.current(), metrics.purges);
@@ -76,15 +84,27 @@ pub async fn run(config: Config, daemon: Daemon) -> Result<Addresses> {
         metrics: metrics.proxy,
     };
     let proxy = Proxy::new(&config.routes, node, respond::via(node), shares)?;
-    let edge = Edge::new(node, Arc::clone(&cache), followers, Arc::clone(&proxy), metrics.serve.clone());
+    let access = Arc::new(Access::new(&config.access, control.watch())?);
+    let following = Arc::clone(&access).follow(daemon.drain.clone());
+    daemon.drain.spawn("access rules", following);
+    let audience = Arc::new(Audience::new(metrics.audience));
+    let (full, full_at) = (Arc::<AtomicBool>::default(), config.access.full_at);
+    let door = Door {
+        access,
+        audience: Arc::clone(&audience),
+        pass,
+        cookie_origins: config.access.cookie_origins,
+        full: Arc::clone(&full),
+        metrics: metrics.access,
+    };
+    let edge =
+        Edge::new(node, Arc::clone(&cache), followers, Arc::clone(&proxy), door, metrics.serve.clone());
 
     let sent = server.metrics().sent_bytes.clone();
-    let viewers = Arc::clone(edge.viewers());
-    load.get_or_init(|| Load::new(Arc::clone(&viewers), sent, Arc::clone(&purges)));
+    load.get_or_init(|| Load::new(Arc::clone(&audience), sent, Arc::clone(&purges)));
     daemon.drain.spawn("purges", purge::run(purges, proxy, control, daemon.drain.clone()));
-    daemon
-        .drain
-        .spawn("housekeeping", fleet::keep_house(cache, viewers, metrics.serve, daemon.drain.clone()));
+    let house = House { cache, audience, metrics: metrics.serve, full, full_at };
+    daemon.drain.spawn("housekeeping", house.keep(daemon.drain.clone()));
     server.serve(edge)?;
     tracing::info!(node = %config.node.id, ?addresses.secure, ?addresses.plain, "serving viewers");
     Ok(addresses)

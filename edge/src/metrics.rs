@@ -1,9 +1,15 @@
 //! What an edge counts. Each part is handed the struct it needs; a field's doc comment is its help text.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use nearcast_service::metrics::{
     Counter, EncodeLabelSet, Family, Gauge, Histogram, Registry, exponential_buckets,
 };
 
+use crate::audience::MAX_REPORTED;
+use crate::audience::channel::Now;
+use crate::audience::cmcd::Report;
 use crate::error::Error;
 
 nearcast_service::metrics! {
@@ -57,6 +63,34 @@ nearcast_service::metrics! {
 }
 
 nearcast_service::metrics! {
+    /// Who watches what, and how well.
+    pub struct Audience: "audience" {
+        /// Players with a request in the last ten seconds, by channel (those with the most) and what they play.
+        pub viewers: Family<AudienceLabels, Gauge>,
+        /// Requests of players for which there was no room in the table, so that they are not among the viewers.
+        pub uncounted: Counter,
+        /// Requests that told how the player does (CMCD).
+        pub reports: Counter,
+        /// Reports of a buffer that had run empty.
+        pub starved: Counter,
+        /// Seconds buffered, as reported.
+        pub buffer_seconds: Histogram = Histogram::new(exponential_buckets(0.25, 2.0, 9)),
+        /// Seconds behind the live edge, as reported.
+        pub latency_seconds: Histogram = Histogram::new(exponential_buckets(0.5, 1.6, 10)),
+        /// Measured throughput in bits per second, as reported.
+        pub throughput_bps: Histogram = Histogram::new(exponential_buckets(250_000.0, 2.0, 11)),
+    }
+}
+
+nearcast_service::metrics! {
+    /// Who may not watch.
+    pub struct Access: "access" {
+        /// Requests refused, by reason.
+        pub refused: Family<ReasonLabel, Counter>,
+    }
+}
+
+nearcast_service::metrics! {
     /// The viewers.
     pub struct Serve: "edge" {
         /// Distinct viewers in the last ten seconds.
@@ -100,9 +134,24 @@ pub struct Metrics {
     pub cache: Cache,
     pub follow: Follow,
     pub upstream: Upstream,
+    pub audience: Audience,
+    pub access: Access,
     pub serve: Serve,
     pub proxy: Proxy,
     pub purges: Purges,
+}
+
+/// Labels of [`Audience::viewers`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AudienceLabels {
+    pub channel: String,
+    pub player: &'static str,
+}
+
+/// Labels of [`Access::refused`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReasonLabel {
+    pub reason: &'static str,
 }
 
 /// Labels of [`Upstream::requests`].
@@ -145,6 +194,8 @@ impl Metrics {
             cache: Cache::register(registry),
             follow: Follow::register(registry),
             upstream: Upstream::register(registry),
+            audience: Audience::register(registry),
+            access: Access::register(registry),
             serve: Serve::register(registry),
             proxy: Proxy::register(registry),
             purges: Purges::register(registry),
@@ -162,6 +213,55 @@ impl Proxy {
     pub fn count_upstream<T>(&self, route: &str, result: &Result<T, Error>) {
         let result = result.as_ref().map_or_else(outcome, |_| "ok");
         self.upstream_requests.get_or_create(&RouteLabels { route: route.to_owned(), result }).inc();
+    }
+}
+
+impl Audience {
+    /// Shows how many watch each channel now.
+    pub fn observe(&self, now: &HashMap<Arc<str>, Now>) {
+        // Channels come and go; what is over must not be shown for ever.
+        self.viewers.clear();
+        let mut busiest: Vec<_> = now.iter().collect();
+        busiest.sort_by_key(|(_, now)| std::cmp::Reverse(now.viewers()));
+        for (channel, now) in busiest.into_iter().take(MAX_REPORTED) {
+            for (player, count) in [("hls", now.hls), ("dash", now.dash), ("other", now.other)] {
+                if count > 0 {
+                    let labels = AudienceLabels { channel: channel.to_string(), player };
+                    self.viewers.get_or_create(&labels).set(count.into());
+                }
+            }
+        }
+    }
+
+    /// Counts what a player says.
+    pub fn heard(&self, report: &Report) {
+        self.reports.inc();
+        self.starved.inc_by(report.starved.into());
+        let observe = |histogram: &Histogram, value: Option<u32>, unit: f64| {
+            if let Some(value) = value {
+                histogram.observe(f64::from(value) * unit);
+            }
+        };
+        observe(&self.buffer_seconds, report.buffer_ms, 1e-3);
+        observe(&self.latency_seconds, report.latency_ms, 1e-3);
+        observe(&self.throughput_bps, report.throughput_kbps, 1e3);
+    }
+}
+
+impl Access {
+    /// Counts a request that was not let in.
+    pub fn count(&self, error: &Error) {
+        let reason = match error {
+            Error::NoToken => "no_token",
+            Error::BadToken { .. } => "bad_token",
+            Error::Forbidden { .. } => "other_token",
+            Error::Country { .. } => "country",
+            Error::SentAway => "sent_away",
+            Error::TooManySessions => "sessions",
+            Error::TooManyRequests { .. } => "rate",
+            _ => "overload",
+        };
+        self.refused.get_or_create(&ReasonLabel { reason }).inc();
     }
 }
 

@@ -38,6 +38,11 @@ impl Database {
         Ok(Self { reader })
     }
 
+    /// The country of an address, ISO 3166-1 alpha-2.
+    pub fn country(&self, address: IpAddr) -> Option<String> {
+        self.lookup(address).country
+    }
+
     /// An address that is not in the database, or whose record is damaged, has an empty entry.
     pub(crate) fn lookup(&self, address: IpAddr) -> Entry {
         let canonical = address.to_canonical();

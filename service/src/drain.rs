@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
@@ -67,6 +68,20 @@ impl Drain {
             let _counted = counted;
             future.await
         })
+    }
+
+    /// As [`Drain::spawn`], on another runtime than the caller's.
+    pub(crate) fn spawn_on<F>(&self, runtime: &Handle, name: &'static str, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let _entered = runtime.enter();
+        self.spawn(name, future);
+    }
+
+    /// Completes when draining has begun and every task is done.
+    pub(crate) async fn ended(&self) {
+        self.tasks.wait().await;
     }
 
     /// Runs `future` to its end, or drops it and gives `None` when draining begins.

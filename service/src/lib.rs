@@ -75,6 +75,7 @@ pub mod quic;
 pub mod ready;
 pub mod sockets;
 pub mod tls;
+mod workers;
 
 pub use error::{Error, Result};
 

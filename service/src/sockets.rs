@@ -105,26 +105,51 @@ impl Sockets {
         self.0.is_successor
     }
 
-    /// The listener that was opened for `address`, or else a new one.
-    pub(crate) fn tcp(&self, address: SocketAddr) -> io::Result<TcpListener> {
-        let socket = match self.claim(address, Type::STREAM) {
-            Some(socket) => socket,
-            None => bind(address, Type::STREAM)?,
-        };
-        // Also one that was handed over without: whoever comes then waits.
-        socket.listen(BACKLOG)?;
-        self.note(&socket)?;
-        Ok(socket.into())
+    /// The listeners that were opened for `address`, or else new ones; `count` of them if that can be.
+    pub(crate) fn tcp(&self, address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
+        let sockets = self.several(address, Type::STREAM, count)?;
+        for socket in &sockets {
+            // Also one that was handed over without: whoever comes then waits.
+            socket.listen(BACKLOG)?;
+            self.note(socket)?;
+        }
+        Ok(sockets.into_iter().map(TcpListener::from).collect())
     }
 
-    /// The UDP socket that was opened for `address`, or else a new one.
-    pub(crate) fn udp(&self, address: SocketAddr) -> io::Result<UdpSocket> {
-        let socket = match self.claim(address, Type::DGRAM) {
-            Some(socket) => socket,
-            None => bind(address, Type::DGRAM)?,
-        };
-        self.note(&socket)?;
-        Ok(socket.into())
+    /// The UDP sockets that were opened for `address`, or else new ones; `count` of them if that can be.
+    pub(crate) fn udp(&self, address: SocketAddr, count: usize) -> io::Result<Vec<UdpSocket>> {
+        let sockets = self.several(address, Type::DGRAM, count)?;
+        for socket in &sockets {
+            self.note(socket)?;
+        }
+        Ok(sockets.into_iter().map(UdpSocket::from).collect())
+    }
+
+    /// All that were handed over, and then new ones beside them. One at least.
+    fn several(&self, address: SocketAddr, kind: Type, count: usize) -> io::Result<Vec<Socket>> {
+        let mut sockets: Vec<Socket> = std::iter::from_fn(|| self.claim(address, kind)).collect();
+        if sockets.is_empty() {
+            // The first one asks for the address for itself, so that one in use is found out.
+            sockets.push(bind(address, kind, false)?);
+        }
+        if sockets.len() >= count {
+            return Ok(sockets);
+        }
+        let local = sockets[0].local_addr()?.as_socket().unwrap_or(address);
+        for socket in &sockets {
+            socket.set_reuse_port(true)?;
+        }
+        while sockets.len() < count {
+            match bind(local, kind, true) {
+                Ok(socket) => sockets.push(socket),
+                // Sockets of another user, such as systemd's, are not to be shared.
+                Err(error) => {
+                    tracing::warn!(%address, "only {} of {count} sockets: {error}", sockets.len());
+                    break;
+                }
+            }
+        }
+        Ok(sockets)
     }
 
     /// Closes what nobody has asked for, and says which that was.
@@ -186,13 +211,14 @@ impl Sockets {
     }
 }
 
-fn bind(address: SocketAddr, kind: Type) -> io::Result<Socket> {
+fn bind(address: SocketAddr, kind: Type, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(socket2::Domain::for_address(address), kind, None)?;
     socket.set_nonblocking(true)?;
     if kind == Type::STREAM {
         // A process that starts again must not wait for connections of its last life.
         socket.set_reuse_address(true)?;
     }
+    socket.set_reuse_port(shared)?;
     socket.bind(&address.into())?;
     Ok(socket)
 }
@@ -200,28 +226,61 @@ fn bind(address: SocketAddr, kind: Type) -> io::Result<Socket> {
 /// Connections that wait to be accepted; the kernel lowers it to net.core.somaxconn.
 const BACKLOG: i32 = 4096;
 /// Far more than a program listens on.
-const MOST: usize = 64;
+const MOST: usize = 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn one<T>(sockets: io::Result<Vec<T>>) -> T {
+        let mut sockets = sockets.unwrap();
+        assert_eq!(sockets.len(), 1);
+        sockets.remove(0)
+    }
+
+    #[test]
+    fn several_sockets_share_an_address_that_is_nobody_elses() {
+        let sockets = Sockets::default();
+        let listeners = sockets.tcp("127.0.0.1:0".parse().unwrap(), 3).unwrap();
+        let address = listeners[0].local_addr().unwrap();
+        let datagrams = sockets.udp(address, 3).unwrap();
+        assert!(listeners.iter().all(|listener| listener.local_addr().unwrap() == address));
+        assert!(datagrams.iter().all(|socket| socket.local_addr().unwrap() == address));
+        let other = Sockets::default();
+        for count in [1, 3] {
+            assert_eq!(other.tcp(address, count).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+            assert_eq!(other.udp(address, count).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        }
+        // Each connection waits at one of them.
+        let clients: Vec<_> = (0..30).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+        let accepted = |listener: &TcpListener| std::iter::from_fn(|| listener.accept().ok()).count();
+        let accepted: Vec<usize> = listeners.iter().map(accepted).collect();
+        assert_eq!(accepted.iter().sum::<usize>(), clients.len());
+        assert!(accepted.iter().filter(|count| **count > 0).count() > 1, "{accepted:?}");
+
+        // A process that comes after has as many as there are, however many it wants.
+        let handed = sockets.hand_over().unwrap();
+        let after = Sockets::of(handed.into_iter().map(Socket::from).collect(), true);
+        assert_eq!(after.tcp(address, 1).unwrap().len(), 3);
+        assert_eq!(after.udp(address, 4).unwrap().len(), 4);
+    }
+
     #[test]
     fn a_socket_that_was_handed_over_is_used_for_its_address_and_kind_only() {
         let free = "127.0.0.1:0".parse().unwrap();
         let before = Sockets::default();
-        let listener = before.tcp(free).unwrap();
+        let listener = one(before.tcp(free, 1));
         let address = listener.local_addr().unwrap();
         let handed = before.hand_over().unwrap();
         drop((listener, before));
 
         let after = Sockets::of(handed.into_iter().map(Socket::from).collect(), true);
-        let udp = after.udp(address).unwrap();
+        let udp = one(after.udp(address, 1));
         assert_eq!(udp.local_addr().unwrap(), address);
         assert_eq!(after.state().inherited.len(), 1, "a TCP socket is no UDP socket");
         // It never stopped listening: to bind anew would fail while somebody waits to be accepted.
         let _waiting = std::net::TcpStream::connect(address).unwrap();
-        let listener = after.tcp(address).unwrap();
+        let listener = one(after.tcp(address, 1));
         listener.set_nonblocking(false).unwrap();
         listener.accept().unwrap();
         assert_eq!(after.unclaimed(), Vec::<String>::new());
@@ -233,7 +292,7 @@ mod tests {
     #[test]
     fn what_nobody_asks_for_is_named() {
         let before = Sockets::default();
-        let listener = before.tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = one(before.tcp("127.0.0.1:0".parse().unwrap(), 1));
         let handed = before.hand_over().unwrap();
         let after = Sockets::of(handed.into_iter().map(Socket::from).collect(), true);
         assert_eq!(after.unclaimed(), [listener.local_addr().unwrap().to_string()]);

@@ -3,6 +3,8 @@
 //! Cases that kill nothing share one world and its broadcast; the others start their own.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod codecs;

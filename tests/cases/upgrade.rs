@@ -32,6 +32,8 @@ async fn load(client: &Http, base: &str, paths: &[String], stop: &AtomicBool) ->
 async fn no_request_fails_while_an_edge_is_replaced_sixty_times() -> Result<()> {
     let origin = "[transcode]\nenabled = false\n";
     let world = World::builder("upgrade").edges(["eu-1"]).setting("origin-1", origin);
+    // As many sockets as threads: all of them are handed on.
+    let world = world.setting("eu-1", "[http]\nworkers = 2\n");
     let mut world = world.start().await?;
     let _publisher = world.broadcast("demo", &Feed::pattern(360)).await?;
     let viewer = world.viewer("eu-1", Protocol::H2).await?;

@@ -27,6 +27,8 @@ pub enum Protocol {
 /// A client of one server. Requests may run side by side: H1 opens as many connections as that takes.
 pub struct Client {
     base: Uri,
+    /// What stands before every path.
+    prefix: String,
     address: SocketAddr,
     tls: Arc<rustls::ClientConfig>,
     kind: Kind,
@@ -73,7 +75,13 @@ impl Client {
                 Kind::H3(send, endpoint)
             }
         };
-        Ok(Self { base, address, tls, kind, drivers: Mutex::new(drivers) })
+        Ok(Self { base, prefix: String::new(), address, tls, kind, drivers: Mutex::new(drivers) })
+    }
+
+    /// Asks for everything under `prefix`, as a player does whose first URL was under it.
+    pub fn under(mut self, prefix: &str) -> Self {
+        self.prefix = prefix.to_owned();
+        self
     }
 
     /// Gets `path` (with its query) and reads the whole answer, whatever its status.
@@ -150,8 +158,8 @@ impl Client {
         let authority = self.base.authority().context("a base URL needs a host")?;
         // HTTP/1.1 names the host in a header, the others in the target.
         let target = match self.kind {
-            Kind::H1(_) => path.to_owned(),
-            Kind::H2(_) | Kind::H3(..) => format!("https://{authority}{path}"),
+            Kind::H1(_) => format!("{}{path}", self.prefix),
+            Kind::H2(_) | Kind::H3(..) => format!("https://{authority}{}{path}", self.prefix),
         };
         let mut request = Request::builder().method(method).uri(target);
         if matches!(self.kind, Kind::H1(_)) {

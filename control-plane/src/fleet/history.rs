@@ -21,13 +21,9 @@ impl History {
     /// The changes from version `from` to `to` as one delta, when all of them are still here.
     pub(super) fn since(&self, from: u64, to: u64) -> Option<Delta> {
         let first = self.deltas.iter().position(|delta| delta.from == from)?;
-        let mut merged = Delta { from, to, ..Delta::default() };
-        for delta in self.deltas.range(first..) {
-            merged.nodes.extend(delta.nodes.clone());
-            merged.channels.extend(delta.channels.clone());
-            merged.purges.extend(delta.purges.iter().cloned());
-        }
-        Some(merged)
+        let mut merged = Delta { from, to: from, ..Delta::default() };
+        self.deltas.range(first..).cloned().for_each(|delta| merged.extend(delta));
+        (merged.to == to).then_some(merged)
     }
 }
 

@@ -37,12 +37,16 @@ fn status(error: &Error) -> StatusCode {
     match error {
         Error::NoChannel(_)
         | Error::NoKey { .. }
+        | Error::NoPlaybackKey(_)
+        | Error::NoRevocation(_)
         | Error::NoNode(_)
         | Error::NoPurge(_)
         | Error::NoSuchPath => StatusCode::NOT_FOUND,
         Error::ChannelExists(_)
         | Error::NotLive(_)
         | Error::KeyTaken
+        | Error::NoSigningKey(_)
+        | Error::PlaybackFull { .. }
         | Error::SharedName(_)
         | Error::FleetFull { .. } => StatusCode::CONFLICT,
         Error::Invalid { .. } | Error::OtherNode { .. } | Error::BadBody(_) => {
@@ -67,6 +71,7 @@ fn status(error: &Error) -> StatusCode {
         | Error::ListenDns { .. }
         | Error::DnsName { .. }
         | Error::Dns(_)
+        | Error::Sign
         | Error::Service(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

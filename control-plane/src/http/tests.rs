@@ -2,6 +2,7 @@ mod bodies;
 mod document;
 mod ingest;
 mod metadata;
+mod playback;
 mod purges;
 
 use std::time::{Duration, Instant};
@@ -24,11 +25,8 @@ async fn operations(world: &World) -> Vec<(Method, String, bool)> {
     let document = world.get("/openapi.json").await.json();
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
-        let path = path
-            .replace("{node}", "x-1")
-            .replace("{channel}", "x")
-            .replace("{key}", "y")
-            .replace("{purge}", "7");
+        let path = path.replace("{node}", "x-1").replace("{channel}", "x").replace("{key}", "y");
+        let path = path.replace("{revocation}", "z").replace("{purge}", "7");
         for (method, operation) in item.as_object().unwrap() {
             let open = operation["security"].as_array().unwrap().iter().any(|one| one == &json!({}));
             operations.push((method.to_uppercase().parse().unwrap(), path.clone(), open));

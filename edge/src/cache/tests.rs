@@ -14,7 +14,7 @@ fn cache(origin: &Origin, drain: &Drain) -> Arc<Cache> {
     let config = upstream::Config { origins: vec![origin.url()], ..Default::default() };
     let (_, snapshot) = watch::channel(Arc::new(Snapshot::default()));
     let via = http::HeaderValue::from_static("1.1 edge");
-    let upstream = Upstream::new(config, snapshot, via, metrics.upstream).unwrap();
+    let upstream = Upstream::new(config, snapshot, via, None, metrics.upstream).unwrap();
     Cache::new(&Config::default(), Arc::new(upstream), drain.clone(), metrics.cache)
 }
 

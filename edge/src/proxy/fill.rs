@@ -12,11 +12,11 @@ use tokio::sync::oneshot;
 use super::answer::{Answer, Delivery};
 use super::conditional::{is_about, validators};
 use super::form::Arriving;
-use super::policy::{State, Verdict, freshened};
+use super::policy::{State, Times, Verdict};
 use super::room::Reservation;
 use super::route::{Question, Route};
 use super::stored::{Head, Stored};
-use super::{Proxy, hygiene, tags};
+use super::{Proxy, keeping};
 use crate::cache::flight::Permit;
 use crate::cache::growing::Growing;
 use crate::cache::object::Object;
@@ -141,16 +141,9 @@ impl Fill {
         };
         let room = self.proxy.room.reserve(answer.body.length.unwrap_or(0));
         let Some(room) = room else { return self.give_back(answer) };
-        let Answer { head, body, .. } = answer;
+        let Answer { head, body, times: Times { wall, .. } } = answer;
         let status = head.status.as_u16();
-        let head = Arc::new(Head {
-            name: self.ask.name.as_str().into(),
-            status: head.status,
-            headers: hygiene::for_viewers(&head.headers),
-            vary,
-            tags: tags::of(&head.headers),
-            freshness: verdict.freshness,
-        });
+        let head = Arc::new(keeping::head(&self.ask, &head, vary, verdict.freshness, wall));
         let spare = old.filter(|old| serves_on_error(old));
         // Little is sent when it is all here, so that a cut answer is an error and no half answer; more, when there is
         // something to send instead.
@@ -226,32 +219,17 @@ impl Fill {
 
     /// The origin says that the old answer is still right.
     fn freshen(&mut self, answer: Answer, old: &Stored) {
-        let mut head = answer.head;
-        head.headers.remove(http::header::CONTENT_LENGTH);
-        let update = hygiene::for_viewers(&head.headers);
-        let tags = match tags::of(&head.headers) {
-            none if none.is_empty() => old.head.tags.clone(),
-            some => some,
-        };
-        // What the origin said of the old answer holds for what it does not say now.
-        (head.headers, head.status) = (freshened(&old.head.headers, &head.headers), old.head.status);
-        let defaults = self.ask.route.config.defaults();
-        let verdict = Verdict::of(&head, &self.ask.headers, answer.times, defaults);
-        let shared = verdict.is_shared();
-        let Some(vary) = verdict.vary else {
-            self.proxy.store.forget(old);
-            return self.give_back_stored(&Stored::new(0, Arc::clone(&old.head), old.body.clone()));
-        };
-        let head = Arc::new(Head {
-            name: old.head.name.clone(),
-            status: old.head.status,
-            headers: freshened(&old.head.headers, &update),
-            vary,
-            tags,
-            freshness: verdict.freshness,
-        });
-        let stored = self.proxy.keep(&head, old.body.clone(), self.ask.began);
-        self.settle(&stored, How::Fetched(304), shared);
+        match keeping::freshened(&self.ask, answer, old) {
+            Some((head, shared)) => {
+                let stored = self.proxy.keep(&head, old.body.clone(), self.ask.began);
+                self.settle(&stored, How::Fetched(304), shared);
+            }
+            None => {
+                self.proxy.store.forget(old);
+                let stored = Arc::new(Stored::new(0, Arc::clone(&old.head), old.body.clone()));
+                self.settle(&stored, How::Fetched(304), false);
+            }
+        }
     }
 
     /// The answer may not be kept: it is for whose request it was.
@@ -269,11 +247,6 @@ impl Fill {
             None if failed => Outcome::Failed(error.clone()),
             None => Outcome::Alone,
         });
-    }
-
-    fn give_back_stored(&mut self, stored: &Stored) {
-        let stored = Arc::new(Stored::new(0, Arc::clone(&stored.head), stored.body.clone()));
-        self.settle(&stored, How::Fetched(304), false);
     }
 
     fn settle(&mut self, stored: &Arc<Stored>, how: How, shared: bool) {

@@ -22,6 +22,7 @@ pub mod vary;
 mod answer;
 mod fill;
 mod form;
+mod keeping;
 mod pass;
 mod room;
 mod route;
@@ -40,7 +41,7 @@ use http::header::RANGE;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method};
 use nearcast_service::drain::Drain;
-use nearcast_service::http::{Request, Response};
+use nearcast_service::http::{RequestBody, Response};
 use tokio::sync::oneshot;
 
 use self::fill::{Ask, Fill, How, Outcome, Waiter};
@@ -48,7 +49,6 @@ use self::form::{Arriving, Form, Told};
 use self::names::Routes;
 use self::policy::State;
 use self::room::Room;
-use self::route::Route;
 use self::stored::{Head, Stored};
 use crate::cache::flight::{Join, Table, Ticket};
 use crate::cache::negative::Negative;
@@ -58,6 +58,7 @@ use crate::metrics;
 use crate::purge::log::Log;
 
 pub use self::config::Config;
+pub use self::route::Route;
 
 /// The cache for other origins. Share it in an `Arc`.
 #[derive(Debug)]
@@ -118,8 +119,12 @@ impl Proxy {
     }
 
     /// Answers a request that is for `route`.
-    pub async fn answer(self: &Arc<Self>, route: &Arc<Route>, request: Request) -> Result<Response> {
-        let (head, body) = request.into_parts();
+    pub async fn answer(
+        self: &Arc<Self>,
+        route: &Arc<Route>,
+        head: &Parts,
+        body: RequestBody,
+    ) -> Result<Response> {
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         if path.len() > MAX_PATH {
             return Err(Error::LongPath { max: MAX_PATH });
@@ -131,8 +136,8 @@ impl Proxy {
         let (name, began) = (route.name(path), self.log.now());
         let ask = Ask { route: Arc::clone(route), name, path_and_query: path.to_owned(), headers, began };
         match head.method {
-            Method::GET | Method::HEAD => self.get(Arc::new(ask), &head).await,
-            _ if route.takes(&head.method) => self.forward(&ask, &head, body).await,
+            Method::GET | Method::HEAD => self.get(Arc::new(ask), head).await,
+            _ if route.takes(&head.method) => self.forward(&ask, head, body).await,
             _ => Err(Error::Method),
         }
     }

@@ -22,7 +22,7 @@ use super::form::Told;
 use super::policy::Verdict;
 use super::route::Question;
 use super::stored::Stored;
-use super::{Proxy, hygiene, names, own_conditions};
+use super::{Proxy, hygiene, keeping, names, own_conditions};
 use crate::error::{Error, Result};
 use crate::purge::log::Concern;
 
@@ -63,7 +63,16 @@ impl Proxy {
             && answer.head.status == StatusCode::NOT_MODIFIED
         {
             if is_about(&old.head.headers, &answer.head.headers) {
-                return Ok(self.form.stored(&old, &viewer.headers, told, open));
+                let stored = match keeping::freshened(ask, answer, &old) {
+                    Some((head, shared)) => {
+                        if shared {
+                            self.own.remove(&self.spelled(ask));
+                        }
+                        self.keep(&head, old.body.clone(), ask.began)
+                    }
+                    None => old,
+                };
+                return Ok(self.form.stored(&stored, &viewer.headers, told, open));
             }
             self.store.forget(&old);
             let origin = Arc::clone(&answer.body.origin);
@@ -144,6 +153,7 @@ fn beside(reference: &HeaderValue, host: &str, base: &str) -> Option<String> {
         return (!text.starts_with("//")).then(|| text.to_owned());
     }
     if let Ok(uri) = text.parse::<Uri>()
+        && uri.scheme().is_some()
         && let Some(authority) = uri.authority()
     {
         let same = names::without_port(authority.as_str()).eq_ignore_ascii_case(host);

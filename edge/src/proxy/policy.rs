@@ -224,7 +224,7 @@ pub(super) fn time(value: &HeaderValue) -> Option<SystemTime> {
     httpdate::parse_http_date(value.to_str().ok()?).ok()
 }
 
-fn http_date(time: SystemTime) -> HeaderValue {
+pub(super) fn http_date(time: SystemTime) -> HeaderValue {
     // Later years have no such form.
     let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
     let time = time.clamp(SystemTime::UNIX_EPOCH, last);

@@ -123,18 +123,27 @@ fn concern(Order { target, soft }: &Order, routes: &Routes) -> Concern {
         Target::Url(url) => {
             let (host, path) = parts(url);
             concern.names = routes.names_of(host.as_deref(), &path);
-            // Our own media has no query.
-            concern.names.push(path.split('?').next().unwrap_or_default().to_owned());
+            if has_ours(host.as_deref(), routes) {
+                // Our own media has no query.
+                concern.names.push(path.split('?').next().unwrap_or_default().to_owned());
+            }
         }
         Target::Prefix(url) => {
             let (host, path) = parts(url);
             concern.prefixes = routes.prefixes_of(host.as_deref(), &path);
-            concern.prefixes.push(path);
+            if has_ours(host.as_deref(), routes) {
+                concern.prefixes.push(path);
+            }
         }
         Target::Tag(tag) => concern.tag = Some(tag.as_str().into()),
         Target::Channel(channel) => concern.prefixes = vec![format!("/live/{channel}/")],
     }
     concern
+}
+
+/// Whether our own media is found on this host, and not a route's in its place.
+fn has_ours(host: Option<&str>, routes: &Routes) -> bool {
+    host.is_none_or(|host| routes.find(host, "/live/").is_none())
 }
 
 /// Host and path of a URL; no host for one that begins with its path.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, IF_NONE_MATCH, IF_RANGE, RANGE};
-use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use nearcast_media::hls::request::Directives;
 use nearcast_media::path::{File, Resource, Thumb, directory};
@@ -29,8 +28,7 @@ pub(super) struct Live {
 
 impl Live {
     /// Answers a request. Whatever is in the cache costs one look by its path as it stands.
-    pub(super) async fn answer(&self, request: &Parts) -> Response {
-        let (path, headers) = (request.uri.path(), &request.headers);
+    pub(super) async fn answer(&self, path: &str, query: Option<&str>, headers: &HeaderMap) -> Response {
         if let Some(object) = self.cache.peek(path) {
             return self.object(&object, Source::Hit, headers);
         }
@@ -45,8 +43,8 @@ impl Live {
                 Ok(()) => self.document(resource, path).await,
                 Err(error) => self.responder.error(&error, NOT_FOUND_LIFE),
             },
-            Resource::Media { .. } => self.playlist(resource, directory(path), request.uri.query()).await,
-            Resource::IFrames { .. } => self.playlist(resource, path, request.uri.query()).await,
+            Resource::Media { .. } => self.playlist(resource, directory(path), query).await,
+            Resource::IFrames { .. } => self.playlist(resource, path, query).await,
             Resource::Init { .. }
             | Resource::Segment { .. }
             | Resource::Part { .. }

@@ -2,32 +2,32 @@
 
 pub mod range;
 pub mod respond;
-pub mod viewers;
 
 mod live;
 
 #[cfg(test)]
 mod tests;
 
-use std::hash::RandomState;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use http::header::{USER_AGENT, VIA};
+use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, ORIGIN, VIA};
 use http::request::Parts;
-use http::{HeaderValue, Method};
-use nearcast_service::http::{Handler, Peer, Protocol, Request, Response};
+use http::{HeaderMap, Method, StatusCode};
+use nearcast_service::http::{Handler, Peer, Protocol, Request, RequestBody, Response};
 use nearcast_service::metrics::Counter;
 
 use self::live::Live;
 use self::respond::Responder;
-use self::viewers::Viewers;
+use crate::access::fleet::Pass;
+use crate::access::{Access, token};
+use crate::audience::{Audience, cmsd};
 use crate::cache::Cache;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::follow::Followers;
 use crate::metrics::{self, ProtocolLabel};
-use crate::proxy::Proxy;
-use crate::upstream;
+use crate::proxy::{Proxy, Route};
 
 /// The handler. Clones are the same handler.
 #[derive(Debug, Clone)]
@@ -35,19 +35,35 @@ pub struct Edge(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    node: String,
     live: Live,
     proxy: Arc<Proxy>,
-    viewers: Arc<Viewers<RandomState>>,
+    door: Door,
     bytes: [Counter; 3],
 }
 
+/// Who comes in.
+#[derive(Debug)]
+pub struct Door {
+    pub access: Arc<Access>,
+    pub audience: Arc<Audience>,
+    /// What edges below show; none where there can be none.
+    pub pass: Option<Pass>,
+    /// Pages that may send cookies.
+    pub cookie_origins: Vec<String>,
+    /// Nobody new is let in.
+    pub full: Arc<AtomicBool>,
+    pub metrics: metrics::Access,
+}
+
 impl Edge {
-    /// Serves what `cache`, `followers` and `proxy` have, in the name of `node`.
+    /// Serves what `cache`, `followers` and `proxy` have to whom `door` lets in, in the name of `node`.
     pub fn new(
         node: &str,
         cache: Arc<Cache>,
         followers: Arc<Followers>,
         proxy: Arc<Proxy>,
+        door: Door,
         metrics: metrics::Serve,
     ) -> Self {
         let bytes = [Protocol::H1, Protocol::H2, Protocol::H3].map(|protocol| {
@@ -55,53 +71,104 @@ impl Edge {
             metrics.response_bytes.get_or_create(&label).clone()
         });
         let live = Live { cache, followers, responder: Responder::new(node), metrics };
-        Self(Arc::new(Inner { live, proxy, viewers: Arc::default(), bytes }))
+        Self(Arc::new(Inner { node: node.to_owned(), live, proxy, door, bytes }))
     }
 
-    /// Who has been watching.
-    pub fn viewers(&self) -> &Arc<Viewers> {
-        &self.0.viewers
-    }
-
-    async fn answer(&self, request: Request) -> Response {
-        let responder = &self.0.live.responder;
+    async fn answer(&self, request: &Parts, body: RequestBody) -> Response {
+        let Inner { live, proxy, door, .. } = &*self.0;
+        let headers = &request.headers;
         // Parents that are each other's would ask in circles.
-        if request.headers().get_all(VIA).iter().any(|via| responder.is_own(via)) {
-            return responder.error(&Error::Loop, LOOP_LIFE);
+        if headers.get_all(VIA).iter().any(|via| live.responder.is_own(via)) {
+            return live.responder.error(&Error::Loop, LOOP_LIFE);
         }
-        // Only other origins have use for a body.
-        let (request, body) = request.into_parts();
-        if let Some(route) = self.0.proxy.routes().of(&request) {
-            if request.method == Method::OPTIONS && !route.takes(&Method::OPTIONS) {
-                return responder.preflight();
-            }
-            let answer = self.0.proxy.answer(route, Request::from_parts(request, body)).await;
-            return answer.unwrap_or_else(|error| responder.error(&error, FAILURE_LIFE));
+        if let Some(route) = proxy.routes().of(request) {
+            return match self.answer_for(route, request, body).await {
+                Ok(response) => response,
+                Err(error) => live.responder.error(&error, FAILURE_LIFE),
+            };
         }
-        self.answer_ours(&request).await
+        match request.method {
+            Method::GET | Method::HEAD => {}
+            Method::OPTIONS => return live.responder.preflight(),
+            _ => return live.responder.error(&Error::Method, METHOD_LIFE),
+        }
+        let (token, path) = token::split(request.uri.path());
+        let query = request.uri.query();
+        // Edges below have asked for whom they let in, and count their own viewers.
+        if door.pass.as_ref().is_some_and(|pass| pass.is_shown(headers)) {
+            return live.answer(path, query, headers).await;
+        }
+        let peer = request.extensions.get::<Peer>().copied();
+        self.let_in(path, token, query, headers, peer).await.unwrap_or_else(|error| {
+            door.metrics.count(&error);
+            // Nobody may keep it: another token, or another moment, gets another answer.
+            live.responder.error(&error, Duration::ZERO)
+        })
     }
 
-    async fn answer_ours(&self, request: &Parts) -> Response {
-        let responder = &self.0.live.responder;
-        match request.method {
-            Method::GET | Method::HEAD => self.0.live.answer(request).await,
-            Method::OPTIONS => responder.preflight(),
-            _ => responder.error(&Error::Method, METHOD_LIFE),
+    /// The answer of an origin that is not ours, to whom the limits of addresses let in.
+    async fn answer_for(&self, route: &Arc<Route>, request: &Parts, body: RequestBody) -> Result<Response> {
+        let Inner { live, proxy, door, .. } = &*self.0;
+        if let Some(peer) = request.extensions.get::<Peer>() {
+            door.access
+                .admit(None, None, &request.headers, *peer)
+                .inspect_err(|error| door.metrics.count(error))?;
+        }
+        if request.method == Method::OPTIONS && !route.takes(&Method::OPTIONS) {
+            return Ok(live.responder.preflight());
+        }
+        proxy.answer(route, request, body).await
+    }
+
+    /// The answer for a viewer, counted.
+    ///
+    /// # Errors
+    /// Why they may not have any.
+    async fn let_in(
+        &self,
+        path: &str,
+        token: Option<&str>,
+        query: Option<&str>,
+        headers: &HeaderMap,
+        peer: Option<Peer>,
+    ) -> Result<Response> {
+        let Inner { node, live, door, .. } = &*self.0;
+        let Some(peer) = peer else { return Ok(live.answer(path, query, headers).await) };
+        let channel = channel_of(path);
+        let admitted = door.access.admit(channel, token, headers, peer)?;
+        let Some(channel) = channel else { return Ok(live.answer(path, query, headers).await) };
+        let full = door.full.load(Ordering::Relaxed);
+        let visit = door.audience.visit(channel, &admitted, peer, query, headers, full)?;
+        let asked = visit.reports().then(Instant::now);
+        let mut response = live.answer(path, query, headers).await;
+        if response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED {
+            door.audience.served(&visit, channel, path, response.body().len().unwrap_or(0));
+        }
+        if admitted.private {
+            live.responder.make_private(&mut response);
+        }
+        if let Some(asked) = asked {
+            cmsd::tell(response.headers_mut(), node, path, asked.elapsed(), full);
+        }
+        Ok(response)
+    }
+
+    fn allow_cookies(&self, request: &HeaderMap, response: &mut Response) {
+        let allowed = &self.0.door.cookie_origins;
+        let Some(origin) = request.get(ORIGIN).filter(|_| !allowed.is_empty()) else { return };
+        if allowed.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()) {
+            let asked = request.get(ACCESS_CONTROL_REQUEST_HEADERS);
+            self.0.live.responder.allow_cookies(response, origin, asked);
         }
     }
 }
 
 impl Handler for Edge {
     async fn handle(&self, request: Request) -> Response {
-        let peer = request.extensions().get::<Peer>().copied();
-        if let Some(peer) = peer {
-            let agent = request.headers().get(USER_AGENT).map(HeaderValue::as_bytes);
-            // Edges below count their own.
-            if agent.is_none_or(|agent| !agent.starts_with(upstream::PRODUCT.as_bytes())) {
-                self.0.viewers.saw((peer.address.ip(), agent));
-            }
-        }
-        let response = self.answer(request).await;
+        let (request, body) = request.into_parts();
+        let mut response = self.answer(&request, body).await;
+        self.allow_cookies(&request.headers, &mut response);
+        let peer = request.extensions.get::<Peer>();
         if let (Some(peer), Some(length)) = (peer, response.body().len()) {
             let index = match peer.protocol {
                 Protocol::H1 => 0,
@@ -112,6 +179,12 @@ impl Handler for Edge {
         }
         response
     }
+}
+
+/// The channel that a path belongs to, if it is one of a channel at all.
+fn channel_of(path: &str) -> Option<&str> {
+    let (channel, _) = path.strip_prefix("/live/")?.split_once('/')?;
+    Some(channel).filter(|channel| !channel.is_empty())
 }
 
 /// Somebody has to change a configuration first.

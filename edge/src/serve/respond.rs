@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG,
-    RETRY_AFTER, VIA,
+    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS,
+    ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
+    ACCESS_CONTROL_MAX_AGE, AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, RETRY_AFTER, VARY, VIA,
+    WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use nearcast_api::Problem;
@@ -49,7 +50,10 @@ impl Responder {
         every.insert(TIMING_ALLOW_ORIGIN, HeaderValue::from_static("*"));
 
         let mut immutable = every.clone();
-        immutable.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
+        immutable.insert(
+            CACHE_CONTROL,
+            HeaderValue::from_bytes(IMMUTABLE).unwrap_or(HeaderValue::from_static(PRIVATE_IMMUTABLE)),
+        );
         immutable.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         immutable.insert(ETAG, IMMUTABLE_TAG);
 
@@ -104,6 +108,32 @@ impl Responder {
         via.as_bytes().split(|byte| *byte == b',').any(|entry| Some(entry.trim_ascii()) == own)
     }
 
+    /// Lets nobody but whoever asked keep an answer.
+    pub fn make_private(&self, response: &mut Response) {
+        let Some(value) = response.headers_mut().get_mut(CACHE_CONTROL) else { return };
+        *value = match value.as_bytes() {
+            IMMUTABLE => HeaderValue::from_static(PRIVATE_IMMUTABLE),
+            public => {
+                let rest = public.strip_prefix(b"public").unwrap_or_default();
+                HeaderValue::from_bytes(&[b"private", rest].concat())
+                    .unwrap_or(HeaderValue::from_static("no-store"))
+            }
+        };
+    }
+
+    /// Lets a page of `origin` send cookies (Fetch, CORS protocol).
+    pub fn allow_cookies(&self, response: &mut Response, origin: &HeaderValue, asked: Option<&HeaderValue>) {
+        let headers = response.headers_mut();
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        headers.append(VARY, HeaderValue::from_static("Origin"));
+        // With cookies a star means a star.
+        if let Some(asked) = asked {
+            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+        }
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+    }
+
     /// 204: what browsers may ask for from any page.
     pub fn preflight(&self) -> Response {
         let mut response = Response::new(Body::empty());
@@ -124,12 +154,16 @@ impl Responder {
         *headers = self.every.clone();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(Problem::CONTENT_TYPE));
         // Only what a later request cannot change may be kept: an outage is over when it is over.
-        let keep = if status.is_client_error() {
-            self.cacheable(keep)
-        } else {
-            HeaderValue::from_static("no-store")
-        };
+        let lasting = status.is_client_error() && !keep.is_zero();
+        let keep = if lasting { self.cacheable(keep) } else { HeaderValue::from_static("no-store") };
         headers.insert(CACHE_CONTROL, keep);
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = match error {
+                Error::BadToken { .. } => "Bearer realm=\"nearcast\", error=\"invalid_token\"",
+                _ => "Bearer realm=\"nearcast\"",
+            };
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
         if status == StatusCode::METHOD_NOT_ALLOWED {
             headers.insert(ALLOW, HeaderValue::from_static(METHODS));
         }
@@ -220,7 +254,14 @@ fn status(error: &Error) -> (StatusCode, &'static str, Option<u64>) {
         | Error::Status { .. }
         | Error::Playlist { .. }
         | Error::Regressed { .. } => (StatusCode::BAD_GATEWAY, "origin failed", None),
-        Error::Start(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal error", None),
+        Error::NoToken | Error::BadToken { .. } => (StatusCode::UNAUTHORIZED, "no valid token", None),
+        Error::Forbidden { .. } | Error::Country { .. } | Error::SentAway | Error::TooManySessions => {
+            (StatusCode::FORBIDDEN, "not allowed", None)
+        }
+        Error::TooManyRequests { .. } => (StatusCode::TOO_MANY_REQUESTS, "too many requests", Some(1)),
+        Error::Start(_) | Error::Countries { .. } => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "internal error", None)
+        }
     }
 }
 
@@ -246,8 +287,10 @@ fn header(text: &str) -> HeaderValue {
 }
 
 const PLAYLIST_TYPE: HeaderValue = HeaderValue::from_static(hls::CONTENT_TYPE);
+const IMMUTABLE: &[u8] = b"public, max-age=31536000, immutable";
+const PRIVATE_IMMUTABLE: &str = "private, max-age=31536000, immutable";
 const METHODS: &str = "GET, HEAD, OPTIONS";
 /// What a page may read: where it was served from, how old it is, how much of it there is.
-const EXPOSED: &str = "Age, Cache-Status, Content-Length, Content-Range, Date, ETag, Retry-After, Via";
+const EXPOSED: &str = "Age, CMSD-Dynamic, CMSD-Static, Cache-Status, Content-Length, Content-Range, Date, ETag, Retry-After, Via";
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-origin");

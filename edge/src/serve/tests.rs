@@ -150,7 +150,8 @@ async fn what_cannot_be_answered_gets_the_right_status_in_words() {
     for (asked, status) in [
         ("/", 404),
         ("/live/demo/../secret", 404),
-        ("/~token/live/demo/index.m3u8", 404),
+        ("/~token/live/", 404),
+        ("/~token", 404),
         ("/live/other/index.m3u8", 404),
         ("/live/other/b1/source/media.m3u8", 404),
         ("/live/other/b1/source/1.m4s", 404),

@@ -32,6 +32,7 @@ use self::opened::Limits;
 use self::retry::Budget;
 use self::route::{Learned, Parent};
 use self::tier::{Above, Tier};
+use crate::access::fleet::Pass;
 use crate::error::{Error, Result};
 use crate::metrics;
 
@@ -72,6 +73,8 @@ pub struct Upstream {
     breakers: Mutex<HashMap<Arc<str>, Breaker>>,
     budget: Budget,
     via: HeaderValue,
+    /// What is shown to edges above.
+    pass: Option<Pass>,
     metrics: metrics::Upstream,
 }
 
@@ -117,12 +120,13 @@ impl Upstream {
         config: Config,
         snapshot: watch::Receiver<Arc<Snapshot>>,
         via: HeaderValue,
+        pass: Option<Pass>,
         metrics: metrics::Upstream,
     ) -> Result<Self> {
         let client = Http::new(&config.client())?;
         let (learned, breakers, budget) = Default::default();
         let tier = Tier::new(&config.parents);
-        Ok(Self { client, config, snapshot, tier, learned, breakers, budget, via, metrics })
+        Ok(Self { client, config, snapshot, tier, learned, breakers, budget, via, pass, metrics })
     }
 
     /// Asks for a resource that can be cached. A channel that is not known anywhere is looked for at all origins
@@ -262,11 +266,14 @@ impl Upstream {
     async fn send(&self, url: &Arc<str>, question: Question<'_>) -> Result<Opened> {
         let origin = || Arc::clone(url);
         let mark = if question.query.is_empty() { "" } else { "?" };
-        let request = Request::get(format!("{url}{}{mark}{}", question.path, question.query))
+        let mut request = Request::get(format!("{url}{}{mark}{}", question.path, question.query))
             .header(USER_AGENT, AGENT)
             .header(VIA, &self.via)
             .body(Body::empty())
             .map_err(|error| Error::Connect { origin: origin(), source: Arc::new(error) })?;
+        if let Some(pass) = self.pass.as_ref().filter(|_| self.tier.has(url)) {
+            pass.add_to(request.headers_mut());
+        }
         let answer = tokio::time::timeout(question.patience, self.client.request(request)).await;
         let answer = answer.map_err(|_| Error::Timeout { origin: origin(), waited: question.patience })?;
         let response = answer.map_err(|error| match error.is_connect() {
@@ -351,7 +358,6 @@ const MAX_SHEET: u64 = 4 << 20;
 const MAX_BREAKERS: usize = 1024;
 
 /// What an edge calls itself.
-pub(crate) const PRODUCT: &str = "nearcast-edge/";
 pub(crate) const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("nearcast-edge/", env!("CARGO_PKG_VERSION")));
 

@@ -53,6 +53,11 @@ impl Tier {
         self.0.is_empty()
     }
 
+    /// Whether one of them is at this base URL.
+    pub(super) fn has(&self, url: &str) -> bool {
+        self.0.iter().any(|shield| shield.parent.urls.iter().any(|own| &**own == url))
+    }
+
     /// All of them, in the order in which to ask for `key`.
     pub(super) fn rank(&self, key: &str) -> Vec<&Shield> {
         let open: usize = self.0.iter().map(|shield| shield.open.load(Ordering::Relaxed)).sum();

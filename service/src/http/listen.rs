@@ -1,39 +1,46 @@
 //! Sockets, bound before anything else starts so that a port in use is an error at once.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use crate::sockets::Sockets;
 use crate::{Error, Result};
 
-/// Listens on TCP. `key` is the configuration key to change when that fails.
-pub(super) fn tcp(sockets: &Sockets, address: SocketAddr, key: &'static str) -> Result<TcpListener> {
-    let listener = sockets.tcp(address).and_then(TcpListener::from_std);
-    listener.map_err(|source| Error::Listen { address, transport: "tcp", key, source })
+/// Listens on TCP with `count` sockets. `key` is the configuration key to change when that fails.
+pub(super) fn tcp(
+    sockets: &Sockets,
+    address: SocketAddr,
+    count: usize,
+    key: &'static str,
+) -> Result<Vec<TcpListener>> {
+    let listeners = sockets.tcp(address, count);
+    listeners.map_err(|source| Error::Listen { address, transport: "tcp", key, source })
 }
 
-/// Listens on TCP and, when `with_udp`, UDP at the same port. Port 0 is one that is free in both.
+/// Listens on TCP and, when `with_udp`, UDP at the same port, with `count` sockets each. Port 0 is one that is free in
+/// both.
 pub(super) fn pair(
     sockets: &Sockets,
     address: SocketAddr,
     with_udp: bool,
+    count: usize,
     key: &'static str,
-) -> Result<(TcpListener, Option<UdpSocket>)> {
+) -> Result<(Vec<TcpListener>, Vec<UdpSocket>)> {
     let mut tries = if address.port() == 0 { FREE_PORT_TRIES } else { 1 };
     loop {
-        let listener = tcp(sockets, address, key)?;
+        let listeners = tcp(sockets, address, count, key)?;
         if !with_udp {
-            return Ok((listener, None));
+            return Ok((listeners, Vec::new()));
         }
-        let local = listener.local_addr();
+        let local = listeners.first().map_or(Ok(address), TcpListener::local_addr);
         let local = local.map_err(|source| Error::Listen { address, transport: "tcp", key, source })?;
         tries -= 1;
-        match udp(sockets, local, key) {
-            Ok(socket) => return Ok((listener, Some(socket))),
+        match udp(sockets, local, count, key) {
+            Ok(datagrams) => return Ok((listeners, datagrams)),
             Err(_) if tries > 0 => {}
             Err(error) => return Err(error),
         }
@@ -41,14 +48,16 @@ pub(super) fn pair(
 }
 
 /// Binds UDP with buffers that hold a burst of QUIC packets.
-fn udp(sockets: &Sockets, address: SocketAddr, key: &'static str) -> Result<UdpSocket> {
+fn udp(sockets: &Sockets, address: SocketAddr, count: usize, key: &'static str) -> Result<Vec<UdpSocket>> {
     let bind = || {
-        let socket = sockets.udp(address)?;
-        let options = SockRef::from(&socket);
-        // The kernel clamps to net.core.{r,w}mem_max silently; less than asked is slower, not wrong.
-        options.set_recv_buffer_size(UDP_BUFFER)?;
-        options.set_send_buffer_size(UDP_BUFFER)?;
-        Ok(socket)
+        let sockets = sockets.udp(address, count)?;
+        for socket in &sockets {
+            let options = SockRef::from(socket);
+            // The kernel clamps to net.core.{r,w}mem_max silently; less than asked is slower, not wrong.
+            options.set_recv_buffer_size(UDP_BUFFER)?;
+            options.set_send_buffer_size(UDP_BUFFER)?;
+        }
+        Ok(sockets)
     };
     bind().map_err(|source| Error::Listen { address, transport: "udp", key, source })
 }

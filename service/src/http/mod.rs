@@ -34,6 +34,9 @@ pub struct Config {
     /// Where HTTP/1.1 without TLS is served; empty for nowhere.
     #[serde(with = "optional")]
     pub plain_listen: Option<SocketAddr>,
+    /// Threads that serve, each with a runtime and listening sockets of its own (`SO_REUSEPORT`); 0 for one pool of as many
+    /// threads as there are cores, which take work from each other.
+    pub workers: u8,
     /// Serve HTTP/3, and announce it with Alt-Svc.
     pub h3: bool,
     /// Connections of all protocols together; more are closed as they come.
@@ -81,7 +84,14 @@ where
 
 impl Default for Config {
     fn default() -> Self {
-        Self { listen: None, plain_listen: None, h3: true, max_connections: 20_000, idle_timeout: 30 }
+        Self {
+            listen: None,
+            plain_listen: None,
+            workers: 0,
+            h3: true,
+            max_connections: 20_000,
+            idle_timeout: 30,
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! Listeners of one daemon: bound first, then served until the drain.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use http::HeaderValue;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 
@@ -21,6 +21,7 @@ use crate::log::Chain;
 use crate::quic::{self, handover};
 use crate::sockets::Sockets;
 use crate::tls::{self, Tls};
+use crate::workers::Workers;
 use crate::{Error, Result};
 
 /// Bound listeners that nobody is served on yet.
@@ -30,17 +31,18 @@ pub struct Server {
     metrics: Metrics,
     drain: Drain,
     sockets: Sockets,
-    plain: Option<TcpListener>,
+    workers: Workers,
+    plain: Vec<TcpListener>,
     secure: Option<Secure>,
 }
 
 #[derive(Debug)]
 struct Secure {
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     address: SocketAddr,
     tls: Tls,
     /// For QUIC, at the same port; none when HTTP/3 is off.
-    datagrams: Option<UdpSocket>,
+    datagrams: Vec<UdpSocket>,
 }
 
 impl Server {
@@ -70,22 +72,25 @@ impl Server {
         daemon: &Daemon,
         keys: [&'static str; 2],
     ) -> Result<Self> {
+        let workers = Workers::start(config.workers, &daemon.drain).map_err(Error::Runtime)?;
+        let count = workers.sockets();
         let plain = match config.plain_listen {
-            Some(address) => Some(listen::tcp(&daemon.sockets, address, keys[0])?),
-            None => None,
+            Some(address) => listen::tcp(&daemon.sockets, address, count, keys[0])?,
+            None => Vec::new(),
         };
         let secure = match config.listen {
             Some(address) => {
-                let (listener, datagrams) = listen::pair(&daemon.sockets, address, config.h3, keys[1])?;
-                let address = local(&listener, address, keys[1])?;
+                let (listeners, datagrams) =
+                    listen::pair(&daemon.sockets, address, config.h3, count, keys[1])?;
+                let address = local(&listeners, address, keys[1])?;
                 let tls = Tls::load(tls)?;
                 tls.watch(daemon);
-                Some(Secure { listener, address, tls, datagrams })
+                Some(Secure { listeners, address, tls, datagrams })
             }
             None => None,
         };
         let (drain, sockets) = (daemon.drain.clone(), daemon.sockets.clone());
-        Ok(Self { config: config.clone(), metrics, drain, sockets, plain, secure })
+        Ok(Self { config: config.clone(), metrics, drain, sockets, workers, plain, secure })
     }
 
     /// Where HTTPS is served; the real port when the configured one was 0.
@@ -95,7 +100,7 @@ impl Server {
 
     /// Where plain HTTP is served; the real port when the configured one was 0.
     pub fn plain_address(&self) -> Option<SocketAddr> {
-        self.plain.as_ref().and_then(|listener| listener.local_addr().ok())
+        self.plain.first().and_then(|listener| listener.local_addr().ok())
     }
 
     /// The certificate in use, where HTTPS is served.
@@ -111,38 +116,48 @@ impl Server {
     /// Starts serving and returns. Draining lets requests finish and tells clients to go elsewhere: GOAWAY on
     /// HTTP/2 and HTTP/3, `Connection: close` on HTTP/1.1.
     pub fn serve<H: Handler>(self, handler: H) -> Result<()> {
-        let Self { config, metrics, drain, sockets, plain, secure } = self;
-        let alt_svc = secure.as_ref().filter(|secure| secure.datagrams.is_some()).and_then(alt_svc);
+        let Self { config, metrics, drain, sockets, workers, plain, secure } = self;
+        let alt_svc = secure.as_ref().filter(|secure| !secure.datagrams.is_empty()).and_then(alt_svc);
         let answerer =
             Arc::new(Answerer { handler, alt_svc, metrics: metrics.clone(), drain: drain.clone() });
         let connections = Arc::new(Connections::new(answerer.clone(), config.idle_timeout(), drain.clone()));
-        let door = Door::new(config.max_connections, metrics, drain);
+        let door = Door::new(config.max_connections, metrics, drain.clone());
 
-        if let Some(listener) = plain {
+        for (index, listener) in plain.into_iter().enumerate() {
             let connections = connections.clone();
-            let door = door.clone();
-            door.drain.clone().spawn(
-                "plain listener",
-                door.accept(listener, move |stream, peer| {
-                    let connections = connections.clone();
-                    async move { connections.plain(stream, peer).await }
-                }),
-            );
+            let accepting = door.clone().accept(listener, move |stream, peer| {
+                let connections = connections.clone();
+                async move { connections.plain(stream, peer).await }
+            });
+            drain.spawn_on(workers.of(index), "plain listener", accepting);
         }
-        if let Some(Secure { listener, address, tls, datagrams }) = secure {
-            let acceptor = TlsAcceptor::from(Arc::new(tls.server_config(&[b"h2", b"http/1.1"])?));
-            if let Some(socket) = datagrams {
-                let endpoint = endpoint(socket, address, &tls, &sockets)?;
-                let http3 = Http3 { answerer, door: door.clone(), idle_timeout: config.idle_timeout() };
-                door.drain.spawn("QUIC listener", Arc::new(http3).serve(endpoint));
-            }
-            door.drain.clone().spawn(
-                "TLS listener",
-                door.accept(listener, move |stream, peer| {
-                    let (connections, acceptor) = (connections.clone(), acceptor.clone());
-                    async move { connections.secure(stream, peer, acceptor).await }
-                }),
-            );
+        let Some(Secure { listeners, address, tls, datagrams }) = secure else { return Ok(()) };
+        let acceptor = TlsAcceptor::from(Arc::new(tls.server_config(&[b"h2", b"http/1.1"])?));
+        for (index, listener) in listeners.into_iter().enumerate() {
+            let (connections, acceptor) = (connections.clone(), acceptor.clone());
+            let accepting = door.clone().accept(listener, move |stream, peer| {
+                let (connections, acceptor) = (connections.clone(), acceptor.clone());
+                async move { connections.secure(stream, peer, acceptor).await }
+            });
+            drain.spawn_on(workers.of(index), "TLS listener", accepting);
+        }
+        let quic = quic::server_config(tls.server_config(&[b"h3"])?)?;
+        let http3 = Arc::new(Http3 { answerer, door, idle_timeout: config.idle_timeout() });
+        let alone = datagrams.len() == 1;
+        for (index, socket) in datagrams.into_iter().enumerate() {
+            let runtime = workers.of(index);
+            // Its socket and its task belong to the worker.
+            let _entered = runtime.enter();
+            // There are fewer sockets than a byte counts, unless more were handed over: then some share a name.
+            let owner = handover::worker(index as u8);
+            let endpoint = quic::endpoint(socket, quic.clone(), owner, alone, &sockets);
+            let endpoint = endpoint.map_err(|source| Error::Listen {
+                address,
+                transport: "udp",
+                key: KEYS[1],
+                source,
+            })?;
+            drain.spawn_on(runtime, "QUIC listener", http3.clone().serve(endpoint));
         }
         Ok(())
     }
@@ -194,6 +209,11 @@ impl Door {
         S: Fn(TcpStream, SocketAddr) -> F,
         F: Future<Output = ()> + Send + 'static,
     {
+        // On the runtime that serves what it accepts.
+        let listener = match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => listener,
+            Err(error) => return tracing::error!("cannot accept connections: {}", Chain(&error)),
+        };
         let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
         let mut failing = false;
         while let Some(accepted) = self.drain.unless_draining(listener.accept()).await {
@@ -249,14 +269,9 @@ impl Drop for Place {
 /// The configuration keys of the plain and the secure listener.
 const KEYS: [&str; 2] = ["http.plain_listen", "http.listen"];
 
-fn endpoint(socket: UdpSocket, address: SocketAddr, tls: &Tls, sockets: &Sockets) -> Result<quinn::Endpoint> {
-    let server = quic::server_config(tls.server_config(&[b"h3"])?)?;
-    let endpoint = quic::endpoint(socket, server, handover::this_process(), sockets);
-    endpoint.map_err(|source| Error::Listen { address, transport: "udp", key: KEYS[1], source })
-}
-
-fn local(listener: &TcpListener, address: SocketAddr, key: &'static str) -> Result<SocketAddr> {
-    listener.local_addr().map_err(|source| Error::Listen { address, transport: "tcp", key, source })
+fn local(listeners: &[TcpListener], address: SocketAddr, key: &'static str) -> Result<SocketAddr> {
+    let local = listeners.first().map_or(Ok(address), TcpListener::local_addr);
+    local.map_err(|source| Error::Listen { address, transport: "tcp", key, source })
 }
 
 /// RFC 7838: the same host, this UDP port, for a day.

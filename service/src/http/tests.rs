@@ -46,8 +46,29 @@ async fn echo(mut request: Request) -> Response {
 const LARGE: usize = 9 << 20;
 
 #[tokio::test]
+async fn a_viewer_whose_address_changes_stays_with_its_worker() {
+    let world = World::start_with(Config { workers: 4, ..Config::default() }, echo).await;
+    for _ in 0..8 {
+        // Another port: the kernel gives its packets to another worker's socket, as a rule.
+        world.endpoint.rebind(std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).unwrap();
+        let answer = world.get(Protocol::H3, "/hello").await.unwrap();
+        assert_eq!(text(&answer), "h3 /hello");
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn one_handler_answers_all_three_protocols() {
-    let world = World::start(echo).await;
+    all_three_protocols(0).await;
+}
+
+#[tokio::test]
+async fn so_it_does_on_threads_with_sockets_of_their_own() {
+    all_three_protocols(3).await;
+}
+
+async fn all_three_protocols(workers: u8) {
+    let world = World::start_with(Config { workers, ..Config::default() }, echo).await;
     for protocol in Protocol::ALL {
         let answer = world.get(protocol, "/hello").await.unwrap();
         assert_eq!(answer.status, StatusCode::OK);

@@ -1,6 +1,6 @@
-//! One UDP port for a process and the one that takes over from it: whoever receives a packet of the other's connection
-//! passes it on. Connection ids begin with the process that made them (RFC 9000 §5.1 leaves them to the server), and each
-//! process has a Unix socket in the abstract namespace for what others receive for it.
+//! One UDP port for several owners: the workers of a process, and the process that takes over from it. Whoever receives a
+//! packet of another's connection passes it on. Connection ids begin with the owner that made them (RFC 9000 §5.1 leaves
+//! them to the server), and each owner has a Unix socket in the abstract namespace for what others receive for it.
 
 use std::fmt;
 use std::io::{self, IoSliceMut};
@@ -19,58 +19,63 @@ use tokio::net::UnixDatagram;
 
 use crate::sockets::Sockets;
 
-/// A process, as its connection ids name it.
-pub(crate) type Process = [u8; 3];
+/// A process (three bytes) and its worker, as its connection ids name it.
+pub(crate) type Owner = [u8; 4];
 
-/// The port as one process sees it.
+/// The port as one owner sees it.
 pub(crate) struct Socket {
     udp: Arc<dyn AsyncUdpSocket>,
-    process: Process,
+    owner: Owner,
     port: u16,
-    /// What others have received for this process; none where there can be no such socket.
+    /// What others have received for this owner; none where there can be no such socket.
     inbox: Option<UnixDatagram>,
-    /// For packets of processes before this one; none where there was none.
+    /// For packets of others; none where there are none.
     outbox: Option<StdUnixDatagram>,
     sockets: Sockets,
 }
 
-/// Makes connection ids of one process.
-pub(crate) struct Ids(pub(crate) Process);
+/// Makes connection ids of one owner.
+pub(crate) struct Ids(pub(crate) Owner);
 
-/// This process.
-pub(crate) fn this_process() -> Process {
+/// A worker of this process.
+pub(crate) fn worker(index: u8) -> Owner {
     // Linux has at most 2^22 processes.
     let [a, b, c, _] = std::process::id().to_le_bytes();
-    [a, b, c]
+    [a, b, c, index]
 }
 
 impl Socket {
     /// Takes the bound `udp`, which other processes may have too; `sockets` knows when it is this one's turn to receive.
-    pub(crate) fn new(udp: std::net::UdpSocket, process: Process, sockets: &Sockets) -> io::Result<Self> {
+    /// `alone` says that this process has no other socket at its port.
+    pub(crate) fn new(
+        udp: std::net::UdpSocket,
+        owner: Owner,
+        alone: bool,
+        sockets: &Sockets,
+    ) -> io::Result<Self> {
         let port = udp.local_addr()?.port();
         let udp = TokioRuntime.wrap_udp_socket(udp)?;
-        let bound =
-            name(port, process).and_then(|name| StdUnixDatagram::bind_addr(&name)).and_then(|inbox| {
-                inbox.set_nonblocking(true)?;
-                UnixDatagram::from_std(inbox)
-            });
+        let bound = name(port, owner).and_then(|name| StdUnixDatagram::bind_addr(&name)).and_then(|inbox| {
+            inbox.set_nonblocking(true)?;
+            UnixDatagram::from_std(inbox)
+        });
         let outbox = || {
             let outbox = StdUnixDatagram::unbound()?;
             outbox.set_nonblocking(true)?;
             io::Result::Ok(outbox)
         };
         // Without them connections end when another process takes over, and that is all.
-        let outbox = if sockets.is_successor() { outbox().ok() } else { None };
-        Ok(Self { udp, process, port, inbox: bound.ok(), outbox, sockets: sockets.clone() })
+        let outbox = if !alone || sockets.is_successor() { outbox().ok() } else { None };
+        Ok(Self { udp, owner, port, inbox: bound.ok(), outbox, sockets: sockets.clone() })
     }
 
-    /// Takes out what belongs to another process, and passes it on.
+    /// Takes out what belongs to another owner, and passes it on.
     fn sort(&self, buffer: &mut [u8], meta: &mut RecvMeta) {
         if self.outbox.is_none() {
             return;
         }
         let stride = meta.stride.max(1);
-        let foreign = |packet: &[u8]| owner(packet).filter(|owner| *owner != self.process);
+        let foreign = |packet: &[u8]| owner(packet).filter(|owner| *owner != self.owner);
         // Packets that the kernel has put together are of one connection, as a rule.
         if !buffer[..meta.len].chunks(stride).any(|packet| foreign(packet).is_some()) {
             return;
@@ -88,8 +93,8 @@ impl Socket {
         meta.len = kept;
     }
 
-    /// False when there is no such process: then the packet is for whoever answers those that are lost.
-    fn pass_on(&self, owner: Process, packet: &[u8], from: SocketAddr, ecn: Option<EcnCodepoint>) -> bool {
+    /// False when there is no such owner: then the packet is for whoever answers those that are lost.
+    fn pass_on(&self, owner: Owner, packet: &[u8], from: SocketAddr, ecn: Option<EcnCodepoint>) -> bool {
         let (Some(outbox), Ok(to)) = (&self.outbox, name(self.port, owner)) else { return false };
         let mut message = Vec::with_capacity(HEAD + packet.len());
         let address = match from.ip() {
@@ -108,7 +113,7 @@ impl Socket {
         }
     }
 
-    /// What others have received for this process.
+    /// What others have received for this owner.
     fn poll_inbox(
         &self,
         cx: &mut Context<'_>,
@@ -186,18 +191,15 @@ impl AsyncUdpSocket for Socket {
 
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Socket")
-            .field("udp", &self.udp)
-            .field("process", &self.process)
-            .finish_non_exhaustive()
+        f.debug_struct("Socket").field("udp", &self.udp).field("owner", &self.owner).finish_non_exhaustive()
     }
 }
 
 impl ConnectionIdGenerator for Ids {
     fn generate_cid(&mut self) -> ConnectionId {
         let mut id = [0; ID];
-        let (process, rest) = id.split_at_mut(self.0.len());
-        process.copy_from_slice(&self.0);
+        let (owner, rest) = id.split_at_mut(self.0.len());
+        owner.copy_from_slice(&self.0);
         rand::rng().fill(rest);
         ConnectionId::new(&id)
     }
@@ -211,9 +213,9 @@ impl ConnectionIdGenerator for Ids {
     }
 }
 
-/// The process that a packet's connection id names, if it is as long as ours. A client's own, which begins a connection,
+/// The owner that a packet's connection id names, if it is as long as ours. A client's own, which begins a connection,
 /// may be as long: then it names nobody.
-fn owner(packet: &[u8]) -> Option<Process> {
+fn owner(packet: &[u8]) -> Option<Owner> {
     let id = match packet.first()? & LONG {
         // RFC 9000 §17.3.
         0 => packet.get(1..)?,
@@ -235,12 +237,13 @@ fn unpack(message: &[u8]) -> Option<(SocketAddr, Option<EcnCodepoint>, &[u8])> {
     Some((SocketAddr::new(address, port), EcnCodepoint::from_bits(head[19]), packet))
 }
 
-fn name(port: u16, process: Process) -> io::Result<UnixAddress> {
-    let [a, b, c] = process;
-    UnixAddress::from_abstract_name(format!("nearcast-quic-{port}-{}", u32::from_le_bytes([a, b, c, 0])))
+fn name(port: u16, owner: Owner) -> io::Result<UnixAddress> {
+    let [a, b, c, worker] = owner;
+    let process = u32::from_le_bytes([a, b, c, 0]);
+    UnixAddress::from_abstract_name(format!("nearcast-quic-{port}-{process}-{worker}"))
 }
 
-/// Fuzz body: nothing that comes in, from the network or from another process, can end in a panic.
+/// Fuzz body: nothing that comes in, from the network or from another owner, can end in a panic.
 pub fn fuzz(data: &[u8]) {
     let _any = owner(data);
     if let Some((_, _, packet)) = unpack(data) {
@@ -248,8 +251,8 @@ pub fn fuzz(data: &[u8]) {
     }
 }
 
-/// Bytes of a connection id: three for the process, the rest is random.
-const ID: usize = 9;
+/// Bytes of a connection id: four for the owner, the rest is random.
+const ID: usize = 10;
 const LONG: u8 = 0x80;
 /// Bytes before a packet that is passed on: address, port, family, ECN.
 const HEAD: usize = 20;
@@ -263,17 +266,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_packet_belongs_to_the_process_that_made_its_connection_id() {
-        let id = Ids([7, 8, 9]).generate_cid();
+    fn a_packet_belongs_to_the_owner_that_made_its_connection_id() {
+        let id = Ids([7, 8, 9, 1]).generate_cid();
         let short = [&[0x40][..], &id, &[1, 2, 3]].concat();
-        assert_eq!(owner(&short), Some([7, 8, 9]));
+        assert_eq!(owner(&short), Some([7, 8, 9, 1]));
         let long = |first: u8, id: &[u8]| {
             let length = u8::try_from(id.len()).unwrap();
             [&[first, 0, 0, 0, 1, length][..], id, &[0]].concat()
         };
-        assert_eq!(owner(&long(0xe0, &id)), Some([7, 8, 9]), "Handshake");
+        assert_eq!(owner(&long(0xe0, &id)), Some([7, 8, 9, 1]), "Handshake");
         // What a client sends with its Finished begins with an Initial packet that has the server's id already.
-        assert_eq!(owner(&long(0xc0, &id)), Some([7, 8, 9]), "Initial");
+        assert_eq!(owner(&long(0xc0, &id)), Some([7, 8, 9, 1]), "Initial");
         // A client's first packets have ids of its own.
         assert_eq!(owner(&long(0xc0, &[1; 8])), None);
         assert_eq!(owner(&long(0xc0, &[1; 20])), None);

@@ -95,18 +95,18 @@ async fn connections_stay_with_their_process_when_another_takes_over_the_port() 
     let socket = std::net::UdpSocket::bind(loopback).unwrap();
     let address = socket.local_addr().unwrap();
     let (before, after) = (Sockets::default(), Sockets::of_successor());
-    let serve = |name: &'static str, process, sockets: &Sockets| {
+    let serve = |name: &'static str, owner, sockets: &Sockets| {
         let config = server_config(tls.server_config(&[b"h3"]).unwrap()).unwrap();
-        let endpoint = endpoint(socket.try_clone().unwrap(), config, process, sockets).unwrap();
+        let endpoint = endpoint(socket.try_clone().unwrap(), config, owner, true, sockets).unwrap();
         crate::drain::Drain::new().spawn(name, answer_with(endpoint, name))
     };
-    let first = serve("first", [1, 0, 0], &before);
+    let first = serve("first", [1, 0, 0, 0], &before);
     let mut client = quinn::Endpoint::client(loopback).unwrap();
     client.set_default_client_config(client_config(client_tls(roots).unwrap()).unwrap());
     let old = client.connect(address, "localhost").unwrap().await.unwrap();
     assert_eq!(ask(&old).await, "first");
 
-    let second = serve("second", [2, 0, 0], &after);
+    let second = serve("second", [2, 0, 0, 0], &after);
     before.hand_over().unwrap();
     before.leave();
     after.take_turn();

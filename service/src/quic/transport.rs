@@ -23,16 +23,18 @@ pub fn server_config(tls: rustls::ServerConfig) -> Result<ServerConfig> {
     Ok(config)
 }
 
-/// A server on a socket that other processes may have too; `sockets` knows when it is this one's turn.
+/// A server on a socket at a port that other owners have sockets at too, if not `alone`; `sockets` knows when it is this
+/// process's turn.
 pub(crate) fn endpoint(
     socket: std::net::UdpSocket,
     server: ServerConfig,
-    process: handover::Process,
+    owner: handover::Owner,
+    alone: bool,
     sockets: &Sockets,
 ) -> io::Result<Endpoint> {
-    let socket = Arc::new(handover::Socket::new(socket, process, sockets)?);
+    let socket = Arc::new(handover::Socket::new(socket, owner, alone, sockets)?);
     let mut config = EndpointConfig::default();
-    config.cid_generator(move || Box::new(handover::Ids(process)));
+    config.cid_generator(move || Box::new(handover::Ids(owner)));
     Endpoint::new_with_abstract_socket(config, Some(server), socket, Arc::new(TokioRuntime))
 }
 

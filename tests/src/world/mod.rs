@@ -333,14 +333,27 @@ impl Builder {
     fn spawn(&self, program: &str, name: &str, config: &str, folder: &Path) -> Result<Process> {
         let file = folder.join("config").join(format!("{name}.toml"));
         std::fs::create_dir_all(folder.join("config"))?;
-        let more = self.settings.iter().filter(|(of, _)| *of == name).map(|(_, toml)| toml.as_str());
-        std::fs::write(&file, config.to_owned() + &more.collect::<String>())?;
+        let mut config: toml::Table = config.parse().context("our own configuration")?;
+        for (_, more) in self.settings.iter().filter(|(of, _)| *of == name) {
+            merge(&mut config, more.parse().with_context(|| format!("the setting {more}"))?);
+        }
+        std::fs::write(&file, config.to_string())?;
         let wrapper = self.wrapper.iter().find(|(of, _)| *of == name).map(|(_, words)| words.as_slice());
         Program::ours(program)?
             .named(name)
             .args(["--config".to_owned(), file.to_string_lossy().into_owned()])
             .under(wrapper.unwrap_or_default())
             .start(&folder.join("logs"))
+    }
+}
+
+/// Adds settings, in place of those of the same name.
+fn merge(config: &mut toml::Table, more: toml::Table) {
+    for (name, value) in more {
+        match (config.get_mut(&name), value) {
+            (Some(toml::Value::Table(section)), toml::Value::Table(more)) => merge(section, more),
+            (_, value) => drop(config.insert(name, value)),
+        }
     }
 }
 

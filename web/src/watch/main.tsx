@@ -1,4 +1,5 @@
-// The viewer page's beginning: `/watch/{channel}`.
+// The viewer page's beginning: `/watch/{channel}`, with `#token=TOKEN` where a playback token is needed. What is behind the
+// hash stays in the browser: no server's log has it.
 
 import { render } from "preact";
 import "../shared/base.css";
@@ -15,7 +16,7 @@ else if (page) watch(channel, page);
 
 function watch(channel: string, page: HTMLElement): void {
   document.title = `${channel} · Nearcast`;
-  const viewer = new Viewer(channel, createVideo());
+  const viewer = new Viewer(channel, tokenOf(location.hash), createVideo());
   expose(viewer);
   render(<Page viewer={viewer} />, page);
   viewer.start();
@@ -28,6 +29,11 @@ function createVideo(): HTMLVideoElement {
   video.muted = true;
   video.playsInline = true;
   return video;
+}
+
+/** The playback token that a hash holds, null when it holds none. */
+function tokenOf(hash: string): string | null {
+  return new URLSearchParams(hash.slice(1)).get("token") || null;
 }
 
 /** The channel that a path names, null when it names none. */

@@ -1,5 +1,7 @@
 //! Purges from the API to snapshots, and how far heartbeats say the edges are.
 
+use std::time::Duration;
+
 use http::{Method, StatusCode};
 use nearcast_api::snapshot::Update;
 use serde_json::{Value, json};
@@ -50,7 +52,8 @@ async fn a_purge_is_in_the_next_snapshot_and_done_when_every_edge_says_so() {
     assert_eq!(world.get("/purges/5").await.status, StatusCode::NOT_FOUND);
 
     let known = snapshot(&world.get("/snapshot").await).purges;
-    world.stop().await;
+    world.daemon.drain.begin();
+    world.daemon.drain.wait(Duration::from_secs(10)).await.unwrap();
     let again = World::start(directory.path()).await;
     assert_eq!(snapshot(&again.get("/snapshot").await).purges, known, "a restart forgets none");
 }

@@ -53,7 +53,9 @@ async fn a_lie_is_an_error_once_and_never_kept() {
             route.max_object = "4MiB".parse().unwrap();
         })
         .await;
-        let crowd = join_all((0..5).map(|_| async {
+        // Who comes after such an answer was found to be too long to keep is sent it for as long as they want it.
+        let crowd = if *name == "never ends" { 1 } else { 5 };
+        let crowd = join_all((0..crowd).map(|_| async {
             let response = edge.try_send(Method::GET, "/a", &[], "".into()).await.ok()?;
             let status = response.status();
             response.into_body().collect().await.ok().map(|_| status)

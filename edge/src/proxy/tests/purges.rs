@@ -32,7 +32,8 @@ impl World {
         let (_, snapshot) = watch::channel(Arc::<Snapshot>::default());
         let via = HeaderValue::from_static("1.1 edge");
         let drain = Drain::new();
-        let upstream = Arc::new(Upstream::new(config, snapshot, via.clone(), metrics.upstream).unwrap());
+        let upstream =
+            Arc::new(Upstream::new(config, snapshot, via.clone(), None, metrics.upstream).unwrap());
         let cache = Cache::new(&cache::Config::default(), upstream, drain.clone(), metrics.cache);
         let purger = Purger::new(Arc::clone(&cache), &Snapshot::default(), metrics.purges);
         let route = |name: &str, hosts: &[&str]| Config {
@@ -60,7 +61,7 @@ impl World {
         async move {
             let (head, body) = request.into_parts();
             let route = Arc::clone(proxy.routes().of(&head).unwrap());
-            let response = proxy.answer(&route, Request::from_parts(head, body)).await.unwrap();
+            let response = proxy.answer(&route, &head, body).await.unwrap();
             let status = response.headers()["cache-status"].to_str().unwrap().to_owned();
             let body = response.into_body().collect().await.unwrap().to_bytes();
             (String::from_utf8(body.to_vec()).unwrap(), status)

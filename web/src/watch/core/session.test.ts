@@ -10,6 +10,7 @@ const EDGES = [
 const LIVE: Verdict = { kind: "live", broadcast: "b1" };
 const ABSENT: Verdict = { kind: "absent" };
 const DEAD: Verdict = { kind: "dead" };
+const REFUSED: Verdict = { kind: "refused" };
 
 /** A session in virtual time, with what it asked for last. */
 class Run {
@@ -86,6 +87,19 @@ describe("finding an edge", () => {
     const first = run.wait();
     run.after(first).send({ type: "due" }).probed(DEAD).probed(DEAD).probed(DEAD);
     expect(run.wait()).toBeGreaterThan(first);
+  });
+
+  it("says that a viewer may not watch, asks no other edge for it, and asks again", () => {
+    const run = started().steered().probed(REFUSED);
+    expect(run.session.phase).toBe("refused");
+    expect(run.types()).toEqual(["wait"]);
+    expect(run.after(run.wait()).send({ type: "due" }).probed(LIVE).session.phase).toBe("loading");
+  });
+
+  it("stops what plays when the viewer is sent away", () => {
+    const run = playing().after(60_000).send({ type: "trouble" }).probed(REFUSED);
+    expect(run.session.phase).toBe("refused");
+    expect(run.types()).toEqual(["stop", "wait"]);
   });
 
   it("says unreachable when there are no edges", () => {

@@ -15,6 +15,7 @@ export type Phase =
   | "waiting" // the channel is not live
   | "ended" // the broadcast that was watched is over
   | "missing" // there is no such channel
+  | "refused" // the edges do not let this viewer watch
   | "unreachable" // neither the platform nor any edge answers
   | "unplayable"; // this browser cannot play the broadcast
 
@@ -64,6 +65,7 @@ export type Event =
 export type Verdict =
   | { readonly kind: "live"; readonly broadcast: string }
   | { readonly kind: "absent" }
+  | { readonly kind: "refused" }
   | { readonly kind: "dead" };
 
 export type Effect =
@@ -183,6 +185,8 @@ function probed(session: Session, candidate: Candidate, verdict: Verdict, contex
     case "absent":
       // Only when an origin is said to be live may another edge know more.
       return askNext({ ...session, round: session.steering?.live ? rest : [], absent: true }, context);
+    case "refused":
+      return refused(session, context);
     case "live":
       return verdict.broadcast === session.over
         ? conclude({ ...session, round: null }, context)
@@ -207,6 +211,19 @@ function conclude(session: Session, context: Context): Step {
     round: null,
     broadcast: null,
     over,
+    attempt: session.attempt + 1,
+  };
+  const wait: Effect = { type: "wait", ms: backoff.poll(session.attempt, context.random) };
+  return [next, session.broadcast === null ? [wait] : [{ type: "stop" }, wait]];
+}
+
+/** An edge knows who may watch as well as any other: ask again later, in case that changes. */
+function refused(session: Session, context: Context): Step {
+  const next: Session = {
+    ...session,
+    phase: "refused",
+    round: null,
+    broadcast: null,
     attempt: session.attempt + 1,
   };
   const wait: Effect = { type: "wait", ms: backoff.poll(session.attempt, context.random) };

@@ -15,6 +15,13 @@ export interface Steering {
   readonly edges: readonly Edge[];
 }
 
+/** The same edges, asked with a playback token: it stands before every path, where each player keeps it. */
+export function withToken(steering: Steering, token: string | null): Steering {
+  if (token === null) return steering;
+  const urls = (edge: Edge) => edge.urls.map((url) => `${url}/~${encodeURIComponent(token)}`);
+  return { ...steering, edges: steering.edges.map((edge) => ({ ...edge, urls: urls(edge) })) };
+}
+
 /** Reads an answer's JSON; null when it is not a steering answer. Edges that cannot be used are left out. */
 export function parse(json: unknown): Steering | null {
   if (!isRecord(json) || typeof json["channel"] !== "string" || !Array.isArray(json["edges"])) return null;

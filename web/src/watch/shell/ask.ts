@@ -24,14 +24,14 @@ export function playlistPath(channel: string): string {
   return `/live/${encodeURIComponent(channel)}/index.m3u8`;
 }
 
-/** Asks the control plane which edges serve this viewer. */
-export async function steer(channel: string): Promise<Timed> {
+/** Asks the control plane which edges serve this viewer, who may have a playback token. */
+export async function steer(channel: string, token: string | null): Promise<Timed> {
   const sent = Date.now();
   try {
     const response = await get(`/api/v1/steer/${encodeURIComponent(channel)}`, STEER_TIMEOUT_MS);
     const received = Date.now();
     const date = Date.parse(response.headers.get("date") ?? "");
-    return { event: await steeringEvent(response), date, sent, received };
+    return { event: await steeringEvent(response, token), date, sent, received };
   } catch {
     return {
       event: { type: "steering-failed", unknownChannel: false },
@@ -42,9 +42,9 @@ export async function steer(channel: string): Promise<Timed> {
   }
 }
 
-async function steeringEvent(response: Response): Promise<Event> {
+async function steeringEvent(response: Response, token: string | null): Promise<Event> {
   const answer = response.ok ? steering.parse(await response.json()) : null;
-  if (answer) return { type: "steered", steering: answer };
+  if (answer) return { type: "steered", steering: steering.withToken(answer, token) };
   // 400 is a name that no channel can have.
   return { type: "steering-failed", unknownChannel: response.status === 404 || response.status === 400 };
 }
@@ -54,6 +54,7 @@ export async function probe(candidate: Candidate, channel: string): Promise<Verd
   try {
     const response = await get(candidate.url + playlistPath(channel), PROBE_TIMEOUT_MS);
     if (response.status === 404) return { kind: "absent" };
+    if (response.status === 401 || response.status === 403) return { kind: "refused" };
     const broadcast = response.ok ? multivariant.broadcast(await response.text()) : null;
     return broadcast === null ? { kind: "dead" } : { kind: "live", broadcast };
   } catch {

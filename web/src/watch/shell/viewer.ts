@@ -38,6 +38,8 @@ export interface Snapshot {
 /** Watches one channel in one video element, from `start` for as long as the page is open. */
 export class Viewer {
   readonly channel: string;
+  /** A playback token, for channels that are not for everybody. */
+  readonly #token: string | null;
   readonly video: HTMLVideoElement;
   #session = session.create();
   #clock = clock.UNKNOWN;
@@ -53,8 +55,9 @@ export class Viewer {
   readonly #playback: Playback;
   readonly #subscribers = new Set<() => void>();
 
-  constructor(channel: string, video: HTMLVideoElement) {
+  constructor(channel: string, token: string | null, video: HTMLVideoElement) {
     this.channel = channel;
+    this.#token = token;
     this.video = video;
     this.#playback = new Playback(video, {
       moving: (interrupted) => this.#moving(interrupted),
@@ -157,7 +160,7 @@ export class Viewer {
   }
 
   async #steer(): Promise<void> {
-    const { event, date, sent, received } = await ask.steer(this.channel);
+    const { event, date, sent, received } = await ask.steer(this.channel, this.#token);
     this.#clock = clock.observe(this.#clock, date, sent, received);
     this.#send(event);
   }

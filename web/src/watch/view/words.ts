@@ -42,6 +42,12 @@ export function message(channel: string, snapshot: Snapshot, online: boolean): M
         "Check the address for a typing error, or ask whoever gave you the link.",
         "home",
       );
+    case "refused":
+      return stop(
+        "You cannot watch this stream",
+        "It is for some viewers only: those with a link of their own, or in some countries. Ask whoever gave you the link.",
+        "retry",
+      );
     case "unreachable":
       return stop(
         online ? "The stream cannot be reached" : "You are offline",

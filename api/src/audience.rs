@@ -1,0 +1,87 @@
+//! Who watches a channel at an edge, and how well it plays there.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ChannelId;
+
+/// A channel's audience at one edge. What is summed up begins with the edge's process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Audience {
+    pub channel: ChannelId,
+    /// Players with a request in the last ten seconds that ask for playlists.
+    pub hls: u32,
+    /// Those that ask for manifests.
+    pub dash: u32,
+    /// Those of whom only media requests were seen.
+    #[serde(default)]
+    pub other: u32,
+    /// Seconds watched, by all of them together.
+    pub viewer_seconds: u64,
+    /// Bytes sent to them.
+    pub bytes: u64,
+    pub qoe: Qoe,
+}
+
+/// Quality of experience as players tell it (CMCD: CTA-5004, CTA-5004-A).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(default)]
+pub struct Qoe {
+    /// Requests that said something.
+    pub reports: u64,
+    /// `bl`: how much was buffered, in milliseconds.
+    pub buffer_ms: Sum,
+    /// `mtp`: measured throughput, in kb/s.
+    pub throughput_kbps: Sum,
+    /// `br`: encoded bitrate of what was asked for, in kb/s.
+    pub bitrate_kbps: Sum,
+    /// `ltc`: behind the live edge, in milliseconds.
+    pub latency_ms: Sum,
+    /// `msd`: until the first picture, in milliseconds.
+    pub startup_ms: Sum,
+    /// `bs`: reports of a buffer that had run empty.
+    pub starved: u64,
+    /// `bsd`: for how long it was empty, in milliseconds.
+    pub starved_ms: Sum,
+    /// `ec`: reports of an error.
+    pub failed: u64,
+}
+
+/// Values that were told, for their mean.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Sum {
+    /// How many.
+    pub count: u64,
+    /// All of them together.
+    pub total: u64,
+}
+
+impl Qoe {
+    /// Adds what was told elsewhere.
+    pub fn add(&mut self, other: &Self) {
+        let Self { reports, starved, failed, .. } = self;
+        for (total, more) in [(reports, other.reports), (starved, other.starved), (failed, other.failed)] {
+            *total = total.saturating_add(more);
+        }
+        for (sum, more) in [
+            (&mut self.buffer_ms, other.buffer_ms),
+            (&mut self.throughput_kbps, other.throughput_kbps),
+            (&mut self.bitrate_kbps, other.bitrate_kbps),
+            (&mut self.latency_ms, other.latency_ms),
+            (&mut self.startup_ms, other.startup_ms),
+            (&mut self.starved_ms, other.starved_ms),
+        ] {
+            sum.count = sum.count.saturating_add(more.count);
+            sum.total = sum.total.saturating_add(more.total);
+        }
+    }
+}
+
+impl Sum {
+    /// The mean; none of nothing.
+    pub fn mean(self) -> Option<f64> {
+        (self.count > 0).then(|| self.total as f64 / self.count as f64)
+    }
+}

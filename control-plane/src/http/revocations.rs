@@ -1,0 +1,123 @@
+//! Viewers who are sent away, by token, name or network.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use ipnet::IpNet;
+use nearcast_api::playback::Revocation;
+use nearcast_api::{ChannelId, Problem};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::auth::Admin;
+use super::{Shared, extract};
+use crate::error::{Error, Result};
+use crate::store::StoredRevocation;
+
+/// A revocation.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RevocationState)]
+pub(super) struct View {
+    id: String,
+    #[serde(flatten)]
+    revocation: Revocation,
+    /// Milliseconds since the Unix epoch.
+    created_at: u64,
+}
+
+/// All revocations that are not over, oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RevocationList)]
+pub(super) struct List {
+    revocations: Vec<View>,
+}
+
+/// Whom to send away: who matches everything that is named. One of `token`, `subject` and `network` is needed.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CreateRevocation)]
+pub(super) struct Create {
+    /// A token's id (`jti`).
+    #[serde(default)]
+    token: Option<String>,
+    /// A viewer: the `subject` of their tokens (`sub`).
+    #[serde(default)]
+    subject: Option<String>,
+    /// Where they are, such as `198.51.100.7/32`; it works without tokens, too.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    network: Option<IpNet>,
+    /// Only on this channel.
+    #[serde(default)]
+    channel: Option<ChannelId>,
+    /// For how long, at most a year: for a token, until it is over.
+    #[serde(default = "day")]
+    seconds: u64,
+}
+
+fn day() -> u64 {
+    24 * 3600
+}
+
+impl From<StoredRevocation> for View {
+    fn from(StoredRevocation { id, revocation, created_at }: StoredRevocation) -> Self {
+        Self { id, revocation, created_at }
+    }
+}
+
+/// Who is sent away
+#[utoipa::path(get, operation_id = "listRevocations", path = "/revocations", tag = "playback", security(("admin" = [])),
+    responses((status = 200, body = List), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
+pub(super) async fn list(_: Admin, State(shared): State<Arc<Shared>>) -> Result<Json<List>> {
+    let revocations = shared.plane.revocations().await?;
+    Ok(Json(List { revocations: revocations.into_iter().map(View::from).collect() }))
+}
+
+/// Send viewers away
+///
+/// Edges refuse them within a second; a player that waits for the next part still gets it.
+#[utoipa::path(post, operation_id = "createRevocation", path = "/revocations", tag = "playback", request_body = Create,
+    security(("admin" = [])),
+    responses((status = 201, body = View), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
+pub(super) async fn create(
+    _: Admin,
+    State(shared): State<Arc<Shared>>,
+    extract::Json(Create { token, subject, network, channel, seconds }): extract::Json<Create>,
+) -> Result<(StatusCode, Json<View>)> {
+    let invalid = |field, problem: &str| Err(Error::Invalid { field, problem: problem.to_owned() });
+    if token.is_none() && subject.is_none() && network.is_none() {
+        return invalid("token", "name a token, a subject or a network: this would send everybody away");
+    }
+    for (field, text) in [("token", &token), ("subject", &subject)] {
+        if text.as_ref().is_some_and(|text| text.is_empty() || text.len() > MAX_TEXT) {
+            return invalid(field, "use 1 to 400 bytes");
+        }
+    }
+    if seconds == 0 || seconds > YEAR {
+        return invalid("seconds", "use 1 to 31622400");
+    }
+    let revocation = Revocation { token, subject, network, channel, until: 0 };
+    let stored = shared.plane.revoke(revocation, seconds).await?;
+    tracing::info!(actor = "admin", id = stored.id, revocation = ?stored.revocation, "viewers sent away");
+    Ok((StatusCode::CREATED, Json(stored.into())))
+}
+
+/// Let them in again
+#[utoipa::path(delete, operation_id = "deleteRevocation", path = "/revocations/{revocation}", tag = "playback",
+    params(("revocation" = String, Path, description = "Its id")), security(("admin" = [])),
+    responses((status = 204), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
+pub(super) async fn delete(
+    _: Admin,
+    extract::Path(id): extract::Path<String>,
+    State(shared): State<Arc<Shared>>,
+) -> Result<StatusCode> {
+    shared.plane.delete_revocation(&id).await?;
+    tracing::info!(actor = "admin", id, "viewers let in again");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+const MAX_TEXT: usize = 400;
+/// Seconds of a leap year.
+const YEAR: u64 = 366 * 24 * 3600;

@@ -1,0 +1,166 @@
+//! Who watches what, how much and how well: counted beside the cache, and told to the control plane.
+
+pub mod channel;
+pub mod cmcd;
+pub mod cmsd;
+pub mod overload;
+pub mod sessions;
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use http::header::USER_AGENT;
+use http::{HeaderMap, HeaderValue};
+use nearcast_api::audience as told;
+use nearcast_service::http::Peer;
+
+use self::channel::{Channel, Now, Player};
+use self::cmcd::Report;
+use self::sessions::{Id, Sessions};
+use crate::access::Admitted;
+use crate::error::{Error, Result};
+use crate::metrics;
+
+/// The audience of this edge.
+#[derive(Debug)]
+pub struct Audience {
+    sessions: Sessions,
+    channels: RwLock<HashMap<Arc<str>, Arc<Channel>>>,
+    now: Mutex<HashMap<Arc<str>, Now>>,
+    metrics: metrics::Audience,
+}
+
+/// A request of somebody who watches.
+#[derive(Debug)]
+pub struct Visit {
+    id: Id,
+    report: Option<Report>,
+}
+
+impl Visit {
+    /// Whether the player understands client and server data.
+    pub fn reports(&self) -> bool {
+        self.report.is_some()
+    }
+}
+
+impl Audience {
+    pub fn new(metrics: metrics::Audience) -> Self {
+        Self {
+            sessions: Sessions::new(MAX_SESSIONS),
+            channels: RwLock::default(),
+            now: Mutex::default(),
+            metrics,
+        }
+    }
+
+    /// Whose request this is. `full` keeps out whoever is not watching yet.
+    ///
+    /// # Errors
+    /// [`Error::TooManySessions`] when the token is used by as many players as it may, [`Error::Overloaded`] when `full`.
+    pub fn visit(
+        &self,
+        channel: &str,
+        admitted: &Admitted,
+        peer: Peer,
+        query: Option<&str>,
+        headers: &HeaderMap,
+        full: bool,
+    ) -> Result<Visit> {
+        let report = cmcd::read(query, headers);
+        let viewer = Viewer {
+            channel,
+            address: peer.address.ip(),
+            agent: headers.get(USER_AGENT).map(HeaderValue::as_bytes),
+            session: report.as_ref().and_then(|report| report.session.as_deref()),
+        };
+        let claims = admitted.token.as_ref().map(|token| &token.claims);
+        // By whom the tokens of one viewer are known as theirs.
+        let subject = claims.and_then(|claims| claims.sub.as_deref().or(claims.jti.as_deref()));
+        let id = self.sessions.id((&viewer, subject));
+        if full && !self.sessions.knows(id) {
+            return Err(Error::Overloaded { what: "viewers" });
+        }
+        if let Some((claims, most)) = claims.and_then(|claims| Some((claims, claims.sessions?)))
+            && !self.sessions.may_begin(id, subject.unwrap_or(&claims.channels.concat()), most)
+        {
+            return Err(Error::TooManySessions);
+        }
+        Ok(Visit { id, report })
+    }
+
+    /// A visit was given something: `bytes` of `path`.
+    pub fn served(&self, visit: &Visit, channel: &str, path: &str, bytes: u64) {
+        let Some(channel) = self.channel(channel) else { return };
+        channel.sent(bytes);
+        if let Some(report) = &visit.report {
+            channel.heard(report);
+            self.metrics.heard(report);
+        }
+        if !self.sessions.saw(visit.id, &channel, Player::of(path)) {
+            self.metrics.uncounted.inc();
+        }
+    }
+
+    /// A second has passed.
+    pub fn tick(&self) {
+        let mut now = HashMap::<Arc<str>, Now>::new();
+        self.sessions.tick(|channel, player| now.entry(channel.name().into()).or_default().add(player));
+        for (name, now) in &now {
+            if let Some(channel) = self.channel(name) {
+                channel.watched(now.viewers().into());
+            }
+        }
+        self.metrics.observe(&now);
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    }
+
+    /// How many watch.
+    pub fn viewers(&self) -> u32 {
+        u32::try_from(self.sessions.count()).unwrap_or(u32::MAX)
+    }
+
+    /// The channels with the most viewers, for the control plane. What is counted since the start is told as long as this
+    /// edge is asked for the channel at all.
+    pub fn report(&self) -> Vec<told::Audience> {
+        let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut busiest: Vec<(&Arc<str>, &Now)> = now.iter().collect();
+        busiest.sort_by_key(|(_, now)| std::cmp::Reverse(now.viewers()));
+        let report = |(name, now): (&Arc<str>, &Now)| self.channel(name)?.report(*now);
+        busiest.into_iter().take(MAX_REPORTED).filter_map(report).collect()
+    }
+
+    fn channel(&self, name: &str) -> Option<Arc<Channel>> {
+        if let Some(known) = self.channels.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return Some(Arc::clone(known));
+        }
+        let mut channels = self.channels.write().unwrap_or_else(PoisonError::into_inner);
+        if channels.len() >= MAX_CHANNELS {
+            // Channels come and go. The control plane sees one that begins at nothing again as it does after a restart.
+            channels.retain(|_, channel| Arc::strong_count(channel) > 1);
+        }
+        if channels.len() >= MAX_CHANNELS {
+            return None;
+        }
+        Some(Arc::clone(channels.entry(name.into()).or_insert_with(|| Arc::new(Channel::new(name)))))
+    }
+}
+
+/// What one player is told from others by.
+#[derive(Hash)]
+struct Viewer<'a> {
+    channel: &'a str,
+    address: std::net::IpAddr,
+    agent: Option<&'a [u8]>,
+    session: Option<&'a str>,
+}
+
+/// About 15 MB of them.
+const MAX_SESSIONS: usize = 1 << 18;
+const MAX_CHANNELS: usize = 10_000;
+/// As many as fit into a heartbeat.
+pub(crate) const MAX_REPORTED: usize = 500;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! Who is watching: one small entry per player, kept for ten seconds after its last request.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::channel::{Channel, Player};
+
+/// The table. Somebody calls [`Sessions::tick`] once a second.
+#[derive(Debug)]
+pub struct Sessions {
+    shards: Box<[Mutex<HashMap<u64, Session>>]>,
+    /// Seconds since the start.
+    second: AtomicUsize,
+    count: AtomicUsize,
+    limit: usize,
+    /// The sessions of viewers whose tokens say how many they may have.
+    limited: Mutex<HashMap<u64, Vec<u64>>>,
+    hasher: RandomState,
+}
+
+#[derive(Debug)]
+struct Session {
+    channel: Arc<Channel>,
+    player: Player,
+    last: usize,
+}
+
+/// Who a session is told from others by: whose hash is the same is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Id(u64);
+
+impl Sessions {
+    /// A table of at most `limit` sessions; more are served, but not counted.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            second: AtomicUsize::new(0),
+            count: AtomicUsize::new(0),
+            limit,
+            limited: Mutex::default(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// What the session of such a viewer is called here.
+    pub fn id(&self, viewer: impl Hash) -> Id {
+        Id(self.hasher.hash_one(viewer))
+    }
+
+    /// Whether a session has been seen in the last ten seconds.
+    pub fn knows(&self, id: Id) -> bool {
+        self.shard(id).contains_key(&id.0)
+    }
+
+    /// Whether `viewer` may have this session beside their others, `most` in all. One that is known already may go on.
+    pub fn may_begin(&self, id: Id, viewer: impl Hash, most: u32) -> bool {
+        if self.knows(id) {
+            return true;
+        }
+        let mut limited = self.limited.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = limited.entry(self.hasher.hash_one(viewer)).or_default();
+        running.retain(|other| *other != id.0 && self.knows(Id(*other)));
+        let room = running.len() < usize::try_from(most).unwrap_or(usize::MAX);
+        if room {
+            running.push(id.0);
+        }
+        room
+    }
+
+    /// A session has been given something of `channel`. False when there is no room for a new one.
+    pub fn saw(&self, id: Id, channel: &Arc<Channel>, player: Option<Player>) -> bool {
+        let last = self.second.load(Ordering::Relaxed);
+        match self.shard(id).entry(id.0) {
+            Entry::Occupied(mut known) => {
+                let session = known.get_mut();
+                session.last = last;
+                session.player = player.unwrap_or(session.player);
+            }
+            Entry::Vacant(_) if self.count.load(Ordering::Relaxed) >= self.limit => return false,
+            Entry::Vacant(new) => {
+                self.count.fetch_add(1, Ordering::Relaxed);
+                new.insert(Session {
+                    channel: Arc::clone(channel),
+                    player: player.unwrap_or_default(),
+                    last,
+                });
+            }
+        }
+        true
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// A second has passed: those silent for ten are over. `tell` hears of each that is left.
+    pub fn tick(&self, mut tell: impl FnMut(&Arc<Channel>, Player)) {
+        let now = self.second.fetch_add(1, Ordering::Relaxed) + 1;
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = shard.len();
+            shard.retain(|_, session| now - session.last <= SILENCE);
+            self.count.fetch_sub(before - shard.len(), Ordering::Relaxed);
+            shard.values().for_each(|session| tell(&session.channel, session.player));
+            if shard.capacity() > 4 * shard.len() + 64 {
+                shard.shrink_to_fit();
+            }
+        }
+        let mut limited = self.limited.lock().unwrap_or_else(PoisonError::into_inner);
+        limited.retain(|_, running| {
+            // One that was let in has ten seconds to be given something.
+            running.retain(|id| self.knows(Id(*id)));
+            !running.is_empty()
+        });
+    }
+
+    fn shard(&self, id: Id) -> MutexGuard<'_, HashMap<u64, Session>> {
+        self.shards[id.0 as usize % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Enough that two cores seldom want the same one.
+const SHARDS: usize = 64;
+/// Seconds without a request after which nobody is there any more.
+const SILENCE: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watching(sessions: &Sessions) -> Vec<Player> {
+        let mut players = Vec::new();
+        sessions.tick(|_, player| players.push(player));
+        players
+    }
+
+    #[test]
+    fn a_session_counts_once_and_for_ten_seconds() {
+        let (sessions, channel) = (Sessions::new(10), Arc::new(Channel::new("demo")));
+        let id = sessions.id(("192.0.2.1", "player"));
+        assert!((0..1000).all(|_| sessions.saw(id, &channel, None)));
+        assert!(sessions.saw(id, &channel, Some(Player::Dash)));
+        assert_eq!((sessions.count(), sessions.knows(id)), (1, true));
+        assert_eq!((0..10).map(|_| watching(&sessions).len()).sum::<usize>(), 10);
+        assert_eq!(watching(&sessions).len(), 0, "it has been silent for eleven seconds");
+        assert_eq!((sessions.count(), sessions.knows(id)), (0, false));
+    }
+
+    #[test]
+    fn a_full_table_takes_no_more_and_forgets_nobody() {
+        let (sessions, channel) = (Sessions::new(2), Arc::new(Channel::new("demo")));
+        let ids = [1, 2, 3].map(|viewer| sessions.id(viewer));
+        assert_eq!(ids.map(|id| sessions.saw(id, &channel, None)), [true, true, false]);
+        assert!(sessions.saw(ids[0], &channel, None));
+        assert_eq!(sessions.count(), 2);
+    }
+
+    #[test]
+    fn a_viewer_has_as_many_sessions_as_the_token_says() {
+        let (sessions, channel) = (Sessions::new(10), Arc::new(Channel::new("demo")));
+        let ids = [1, 2, 3].map(|player| sessions.id(player));
+        let begin = |id| {
+            let may = sessions.may_begin(id, "anna", 2);
+            may && sessions.saw(id, &channel, None)
+        };
+        assert_eq!(ids.map(begin), [true, true, false]);
+        assert!(begin(ids[0]), "who is in goes on");
+        assert!(sessions.may_begin(ids[2], "bert", 2), "others have their own");
+        for _ in 0..11 {
+            sessions.saw(ids[0], &channel, None);
+            sessions.tick(|_, _| ());
+        }
+        assert!(begin(ids[2]), "the second has stopped");
+    }
+}
