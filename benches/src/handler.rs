@@ -55,7 +55,7 @@ impl Handler {
             metrics: metrics.access,
         };
         let upstream = Arc::new(Upstream::new(upstream, snapshot, via, None, metrics.upstream)?);
-        let cache = Cache::new(&config.cache, upstream, drain.clone(), metrics.cache);
+        let cache = Cache::new(&config.cache, upstream, None, drain.clone(), metrics.cache);
         let followers = Followers::new(config.follow, Arc::clone(&cache), drain, metrics.follow);
         let edge = Edge::new("bench", cache, followers, door, metrics.serve);
         Ok(Self { edge, runtime, _feeder: feeder, _ports: ports })

@@ -43,6 +43,8 @@ pub enum Error {
     TooManySessions,
     #[error("{whose} asks too often")]
     TooManyRequests { whose: &'static str },
+    #[error("`cache.disk`: {} cannot be used: make it writable, or leave it empty", folder.display())]
+    Disk { folder: Arc<std::path::Path>, source: Cause },
     #[error("the database of countries cannot be used: {why}")]
     Countries { why: Arc<str> },
 
@@ -116,6 +118,7 @@ impl Error {
             | Self::TooManySessions
             | Self::TooManyRequests { .. }
             | Self::Countries { .. }
+            | Self::Disk { .. }
             | Self::Loop
             | Self::HeldTooLong { .. }
             | Self::Overloaded { .. }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use nearcast_service::metrics::Gauge;
 
+use super::disk::Disk;
 use super::object::Object;
 
 /// Parts, segments and init segments by path. Nothing that changes may be put here: `moka` can outgrow its bound
@@ -18,15 +20,19 @@ pub struct Store {
 }
 
 impl Store {
-    /// A store that holds up to `budget` bytes, its own overhead included. `bytes` shows what it holds.
-    pub fn new(budget: u64, bytes: Gauge) -> Self {
+    /// A store that holds up to `budget` bytes, its own overhead included. What it has no room for is offered to `disk`.
+    /// `bytes` shows what it holds.
+    pub fn new(budget: u64, disk: Option<Disk>, bytes: Gauge) -> Self {
         let left = bytes.clone();
         let objects = Cache::<Box<str>, Arc<Object>>::builder()
             .max_capacity(budget)
             .eviction_policy(EvictionPolicy::lru())
             .weigher(|key, object| u32::try_from(weight(key, object)).unwrap_or(u32::MAX))
-            .eviction_listener(move |key, object, _cause| {
+            .eviction_listener(move |key, object, cause| {
                 left.dec_by(gauge(weight(&key, &object)));
+                if let Some(disk) = disk.as_ref().filter(|_| cause == RemovalCause::Size) {
+                    disk.offer(&key, &object);
+                }
             })
             .build();
         Self { objects, budget, bytes }
@@ -94,7 +100,7 @@ mod tests {
     #[test]
     fn what_is_held_never_passes_the_budget_for_long() {
         let bytes = Gauge::default();
-        let store = Store::new(1 << 20, bytes.clone());
+        let store = Store::new(1 << 20, None, bytes.clone());
         for name in 0..1000 {
             store.insert(&format!("/live/demo/b/r/{name}.m4s"), object(10_000));
             store.enforce();
@@ -107,7 +113,7 @@ mod tests {
     #[test]
     fn a_second_insert_changes_nothing() {
         let bytes = Gauge::default();
-        let store = Store::new(1 << 20, bytes.clone());
+        let store = Store::new(1 << 20, None, bytes.clone());
         store.insert("k", object(10));
         let held = bytes.get();
         store.insert("k", object(20));
