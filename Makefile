@@ -12,7 +12,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build web run test system fmt bench-latency bench-edge bench-transcode soak fuzz clean
+.PHONY: help setup build web run test system fmt bench-latency bench-edge bench-micro bench-transcode soak fuzz clean
 
 help: ## List every command
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,11 +49,16 @@ bench-latency: ## Measure glass-to-glass latency through origin, edge and browse
 	cargo build --release --locked --workspace --bins
 	$(TARGET)/release/bench-latency
 
-bench-edge: ## Measure what one edge core serves over H1, H2 and H3
+bench-edge: ## Measure an edge beside nginx, varnish, trafficserver, caddy and envoy (RUNS=1 SECONDS=2 ROW=H3 for less)
 	@WITH_BENCHES=1 scripts/setup
 	@scripts/web build
 	cargo build --release --locked --workspace --bins
-	taskset --cpu-list 1 $(TARGET)/release/bench-edge
+	taskset --cpu-list 1 $(TARGET)/release/bench-edge $(if $(RUNS),--runs $(RUNS)) $(if $(SECONDS),--seconds $(SECONDS)) "$(ROW)"
+
+bench-micro: ## Measure an edge's hit path, playlist answers and single-flight without sockets
+	@scripts/setup
+	@scripts/web build
+	cargo bench --locked --workspace --bench edge
 
 bench-transcode: ## Measure what a ladder costs beside the ffmpeg program
 	@WITH_BENCHES=1 scripts/setup
@@ -61,7 +66,7 @@ bench-transcode: ## Measure what a ladder costs beside the ffmpeg program
 	cargo build --release --locked --workspace --bins
 	$(TARGET)/release/bench-transcode
 
-soak: ## Publish 20 broadcasts for MINUTES and watch the origin's memory
+soak: ## Publish and watch 20 broadcasts for MINUTES, and see whether memory stays flat
 	@WITH_TESTS=1 scripts/setup
 	@scripts/web build
 	cargo build --release --locked --workspace --bins

@@ -14,17 +14,27 @@ pub fn seconds_with_children(id: i32) -> Result<f64> {
     sum(id, &[14, 15, 16, 17])
 }
 
+/// The process, its children and theirs.
+pub fn tree(id: i32) -> Vec<i32> {
+    // One that has just ended has none.
+    let children = children(id).unwrap_or_default();
+    std::iter::once(id).chain(children.into_iter().flat_map(tree)).collect()
+}
+
 /// Whether process `id` has a child.
 pub fn has_children(id: i32) -> Result<bool> {
+    Ok(!children(id)?.is_empty())
+}
+
+fn children(id: i32) -> Result<Vec<i32>> {
     let tasks = std::fs::read_dir(format!("/proc/{id}/task")).with_context(|| format!("process {id}"))?;
+    let mut ids = Vec::new();
     for task in tasks {
         // A thread may end while it is looked at.
         let children = std::fs::read_to_string(task?.path().join("children")).unwrap_or_default();
-        if !children.trim().is_empty() {
-            return Ok(true);
-        }
+        ids.extend(children.split_whitespace().filter_map(|id| id.parse::<i32>().ok()));
     }
-    Ok(false)
+    Ok(ids)
 }
 
 /// Adds up fields of `/proc/{id}/stat`, in seconds.

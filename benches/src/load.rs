@@ -1,12 +1,13 @@
-//! Load on one URL for some seconds: wrk for H1, h2load for H2, our own client (quinn and h3) for H3.
+//! Load on one URL for some seconds: wrk for H1, h2load for H2, our own for H3.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use nearcast_tests::client::{Client, Protocol};
+use nearcast_tests::certificate::Certificate;
+use nearcast_tests::client::Protocol;
 use tokio::process::Command;
-use tokio::task::JoinSet;
+
+use crate::h3::{self, Rate};
 
 /// Who asks, and how many at a time.
 #[derive(Debug, Clone, Copy)]
@@ -19,99 +20,90 @@ pub enum Load {
         connections: usize,
         streams: usize,
     },
-    H3 {
-        connections: usize,
-        streams: usize,
-    },
+    H3(Rate),
+}
+
+/// What a load has done.
+#[derive(Debug, Clone, Copy)]
+pub struct Done {
+    /// Whole, good answers.
+    pub answers: f64,
+    /// Of an open loop: how late requests were made, p99 in ms. A load that is the limit falls behind.
+    pub late: Option<f64>,
+}
+
+/// Whom is asked for what.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// `https://127.0.0.1:8443`
+    pub base: &'a str,
+    pub path: &'a str,
+    /// Bytes of the object.
+    pub size: usize,
+    pub certificate: &'a Certificate,
 }
 
 impl Load {
-    /// Asks for `base` + `path` as fast as it can be had; returns how many whole, good answers came.
-    pub async fn run(
-        self,
-        base: &str,
-        path: &str,
-        size: usize,
-        roots: &Roots,
-        time: Duration,
-    ) -> Result<f64> {
-        let url = format!("{base}{path}");
-        let seconds = time.as_secs();
+    /// What it speaks.
+    pub fn protocol(self) -> Protocol {
         match self {
+            Self::H1 { .. } => Protocol::H1,
+            Self::H2 { .. } => Protocol::H2,
+            Self::H3(_) => Protocol::H3,
+        }
+    }
+
+    /// Asks for the target as fast as it can be had.
+    pub async fn run(self, target: Target<'_>, time: Duration) -> Result<Done> {
+        let url = format!("{}{}", target.base, target.path);
+        let seconds = time.as_secs();
+        let answers = match self {
             Self::H1 { connections } => {
-                let output = tool(
-                    "wrk",
-                    &[
-                        "--threads=1".into(),
-                        format!("--connections={connections}"),
-                        format!("--duration={seconds}s"),
-                        url,
-                    ],
-                )
-                .await?;
+                let args = [
+                    "--threads=1".into(),
+                    "--timeout=30s".into(),
+                    format!("--connections={connections}"),
+                    format!("--duration={seconds}s"),
+                    url,
+                ];
+                let output = tool("wrk", &args, &one_cipher(target.certificate)?).await?;
                 ensure!(!output.contains("Non-2xx"), "not all answers were good:\n{output}");
                 ensure!(!output.contains("Socket errors"), "connections broke:\n{output}");
                 number_before(&output, " requests in ")
             }
             Self::H2 { connections, streams } => {
-                let output = tool(
-                    "h2load",
-                    &[
-                        format!("--clients={connections}"),
-                        format!("--max-concurrent-streams={streams}"),
-                        format!("--duration={seconds}"),
-                        url,
-                    ],
-                )
-                .await?;
+                let args = [
+                    format!("--clients={connections}"),
+                    format!("--max-concurrent-streams={streams}"),
+                    format!("--duration={seconds}"),
+                    format!("--tls13-ciphers={CIPHER}"),
+                    url,
+                ];
+                let output = tool("h2load", &args, &[]).await?;
                 ensure!(output.contains(" 0 failed, 0 errored, 0 timeout"), "not all were good:\n{output}");
+                ensure!(output.contains(CIPHER), "another cipher was chosen:\n{output}");
                 number_before(&output, " 2xx")
             }
-            Self::H3 { connections, streams } => {
-                h3(base, path, size, roots, connections, streams, time).await
-            }
-        }
+            Self::H3(rate) => return h3::run(target, rate, time).await,
+        };
+        Ok(Done { answers: answers?, late: None })
     }
 }
 
-/// Whom the H3 client trusts.
-pub type Roots = rustls::RootCertStore;
-
-async fn h3(
-    base: &str,
-    path: &str,
-    size: usize,
-    roots: &Roots,
-    connections: usize,
-    streams: usize,
-    time: Duration,
-) -> Result<f64> {
-    let end = Instant::now() + time;
-    let mut set = JoinSet::new();
-    for _ in 0..connections {
-        let client = Arc::new(Client::connect(base, Protocol::H3, roots).await?);
-        for _ in 0..streams {
-            let (client, path) = (Arc::clone(&client), path.to_owned());
-            set.spawn(async move {
-                let mut answers = 0_u64;
-                while Instant::now() < end {
-                    let reply = client.get(&path).await?.expect(200)?;
-                    ensure!(reply.body.len() == size, "an answer of {} bytes", reply.body.len());
-                    answers += 1;
-                }
-                Ok(answers)
-            });
-        }
-    }
-    let mut answers = 0;
-    while let Some(one) = set.join_next().await {
-        answers += one??;
-    }
-    Ok(answers as f64)
+/// What makes a program with OpenSSL inside offer one cipher only: a file for its environment. wrk has no option.
+fn one_cipher(certificate: &Certificate) -> Result<Vec<(&'static str, String)>> {
+    let file = certificate.certificate.with_file_name("openssl.cnf");
+    let text = format!(
+        "openssl_conf = all\n[all]\nssl_conf = ssl\n[ssl]\nsystem_default = tls\n\
+         [tls]\nMinProtocol = TLSv1.3\nCiphersuites = {CIPHER}\n"
+    );
+    std::fs::write(&file, text)?;
+    Ok(vec![("OPENSSL_CONF", file.to_string_lossy().into_owned())])
 }
 
-async fn tool(name: &str, args: &[String]) -> Result<String> {
-    let output = Command::new(name).args(args).output().await;
+async fn tool(name: &str, args: &[String], env: &[(&str, String)]) -> Result<String> {
+    let envs = env.iter().map(|(name, value)| (name, value));
+    let output = Command::new(name).args(args).envs(envs).kill_on_drop(true).output().await;
     let output =
         output.with_context(|| format!("running {name}: `make setup WITH_BENCHES=1` installs it"))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -125,6 +117,9 @@ fn number_before(text: &str, mark: &str) -> Result<f64> {
     let word = before.split_whitespace().next_back().context("nothing before it")?;
     word.parse().with_context(|| format!("{word:?} is no number in:\n{text}"))
 }
+
+/// What every load offers, so that all servers encrypt alike.
+const CIPHER: &str = "TLS_AES_128_GCM_SHA256";
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! Results: `benches/results/{name}.json`, and the same as a Markdown table.
+//! Results: `benches/results/{name}.json`, and the same as a Markdown table and a plot.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::cpu;
+use crate::{cpu, plot};
 
 /// One measure, against one peer where there is one.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -27,6 +27,21 @@ pub struct Row {
     pub runs: Vec<f64>,
     /// (largest - smallest) / median of the runs.
     pub spread: f64,
+    /// The peer's runs, taken in turns with ours, and their spread.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub their_runs: Vec<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub their_spread: Option<f64>,
+    /// What else to know of the runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// Which of two values is the better one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Better {
+    Higher,
+    Lower,
 }
 
 #[derive(Serialize)]
@@ -40,9 +55,7 @@ struct Marked<'a> {
 impl Row {
     /// A row with the median of `runs`.
     pub fn of(measure: &str, unit: &str, runs: Vec<f64>) -> Self {
-        let ours = percentile(&runs, 50.0);
-        let (low, high) = (percentile(&runs, 0.0), percentile(&runs, 100.0));
-        let spread = if ours == 0.0 { 0.0 } else { (high - low) / ours };
+        let (ours, spread) = middle(&runs);
         Self { measure: measure.into(), unit: unit.into(), ours, runs, spread, ..Self::default() }
     }
 
@@ -55,17 +68,63 @@ impl Row {
         self.at_least = Some(1.0);
         self
     }
+
+    /// Compared with `peer`, whose runs were taken in turns with ours.
+    #[must_use]
+    pub fn against(mut self, peer: &str, runs: Vec<f64>, better: Better, at_least: Option<f64>) -> Self {
+        let (theirs, spread) = middle(&runs);
+        self.peer = Some(peer.into());
+        self.theirs = Some(theirs);
+        self.ratio = Some(match better {
+            Better::Higher => self.ours / theirs,
+            Better::Lower => theirs / self.ours,
+        });
+        self.at_least = at_least;
+        self.their_runs = runs;
+        self.their_spread = Some(spread);
+        self
+    }
+
+    #[must_use]
+    pub fn noted(mut self, note: String) -> Self {
+        self.note = Some(note);
+        self
+    }
 }
 
-/// Writes both files and returns the table.
+/// Median, and what lies between the smallest and the largest as a share of it.
+fn middle(runs: &[f64]) -> (f64, f64) {
+    let median = percentile(runs, 50.0);
+    let (low, high) = (percentile(runs, 0.0), percentile(runs, 100.0));
+    (median, if median == 0.0 { 0.0 } else { (high - low) / median })
+}
+
+/// Writes the files and returns the table.
 pub fn write(name: &str, rows: &[Row]) -> Result<String> {
+    write_with_notes(name, rows, &[])
+}
+
+/// The same with sentences under the table: how it was measured, what was left out.
+pub fn write_with_notes(name: &str, rows: &[Row], notes: &[String]) -> Result<String> {
     let folder = results();
     std::fs::create_dir_all(&folder)?;
     let commit = commit();
     let cores = cpu::cores()?;
     let marked: Vec<_> = rows.iter().map(|row| Marked { row, commit: &commit, cores }).collect();
     std::fs::write(folder.join(format!("{name}.json")), serde_json::to_string_pretty(&marked)? + "\n")?;
-    let table = table(rows) + &format!("\nCommit {commit}, {cores} cores.\n");
+    let mut table = table(rows) + &format!("\nCommit {commit}, {cores} cores.\n");
+    let noted = rows.iter().filter_map(|row| {
+        let peer = row.peer.as_deref().unwrap_or("-");
+        row.note.as_ref().map(|note| format!("{} / {peer}: {note}", row.measure))
+    });
+    let notes: Vec<_> = notes.iter().cloned().chain(noted).collect();
+    if !notes.is_empty() {
+        table.push('\n');
+    }
+    table.extend(notes.iter().map(|note| format!("- {note}\n")));
+    if let Some(plot) = plot::ratios(rows) {
+        std::fs::write(folder.join(format!("{name}.svg")), plot)?;
+    }
     std::fs::write(folder.join(format!("{name}.md")), &table)?;
     Ok(table)
 }
@@ -89,14 +148,15 @@ pub fn percentile(values: &[f64], percent: f64) -> f64 {
     sorted.get(rank).copied().unwrap_or_default()
 }
 
-fn table(rows: &[Row]) -> String {
+/// The rows as a Markdown table.
+pub fn table(rows: &[Row]) -> String {
     let mut text = String::from("| measure | ours | unit | peer | theirs | ratio | at least | spread |\n");
     text.push_str("|---|---|---|---|---|---|---|---|\n");
     let optional = |value: Option<f64>| value.map_or_else(|| "-".into(), number);
     for row in rows {
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {} | {} | {} | {:.0} % |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
             row.measure,
             number(row.ours),
             row.unit,
@@ -104,10 +164,19 @@ fn table(rows: &[Row]) -> String {
             optional(row.theirs),
             optional(row.ratio),
             optional(row.at_least),
-            row.spread * 100.0
+            spread(row)
         );
     }
     text
+}
+
+/// Of our runs, and of the peer's.
+fn spread(row: &Row) -> String {
+    let ours = row.spread * 100.0;
+    match row.their_spread {
+        Some(theirs) => format!("{ours:.0} / {:.0} %", theirs * 100.0),
+        None => format!("{ours:.0} %"),
+    }
 }
 
 fn number(value: f64) -> String {
@@ -146,5 +215,15 @@ mod tests {
         let row = Row::of("latency", "s", vec![1.0, 2.0, 1.5]).within("budget", 3.0);
         assert_eq!((row.ours, row.ratio, row.at_least), (1.5, Some(2.0), Some(1.0)));
         assert!(table(&[row]).contains("| latency | 1.50 | s | budget | 3.00 | 2.00 | 1.00 |"));
+    }
+
+    #[test]
+    fn a_peer_that_takes_longer_or_serves_less_gives_a_ratio_over_one() {
+        let row = || Row::of("fetches", "n", vec![2.0, 1.0, 2.0]);
+        let lower = row().against("peer 1.0", vec![4.0, 4.0, 5.0], Better::Lower, Some(1.0));
+        assert_eq!((lower.ratio, lower.their_spread), (Some(2.0), Some(0.25)));
+        let higher = row().against("peer 1.0", vec![1.0, 1.0, 1.0], Better::Higher, None);
+        assert_eq!(higher.ratio, Some(2.0));
+        assert!(table(&[higher]).contains("| peer 1.0 | 1.00 | 2.00 | - | 50 / 0 % |"));
     }
 }

@@ -43,6 +43,8 @@ pub enum Error {
     TooManySessions,
     #[error("{whose} asks too often")]
     TooManyRequests { whose: &'static str },
+    #[error("`cache.disk`: {} cannot be used: make it writable, or leave it empty", folder.display())]
+    Disk { folder: Arc<std::path::Path>, source: Cause },
     #[error("the database of countries cannot be used: {why}")]
     Countries { why: Arc<str> },
     #[error("the path and query are longer than {max} bytes: shorten the URL")]
@@ -122,6 +124,7 @@ impl Error {
             | Self::TooManySessions
             | Self::TooManyRequests { .. }
             | Self::Countries { .. }
+            | Self::Disk { .. }
             | Self::LongPath { .. }
             | Self::LargeRequest { .. }
             | Self::SlowRequest

@@ -73,7 +73,8 @@ pub async fn run(config: Config, daemon: Daemon) -> Result<Addresses> {
     let pass = Pass::new(&config.control.token);
     let upstream =
         Arc::new(Upstream::new(config.upstream, control.watch(), via, pass.clone(), metrics.upstream)?);
-    let cache = Cache::new(&config.cache, upstream, daemon.drain.clone(), metrics.cache);
+    let disk = config.cache.open_disk(&config.node.id, &daemon.drain, metrics.disk)?;
+    let cache = Cache::new(&config.cache, upstream, disk, daemon.drain.clone(), metrics.cache);
     let followers = Followers::new(config.follow, Arc::clone(&cache), daemon.drain.clone(), metrics.follow);
     let purges = Purger::new(Arc::clone(&cache), &control.current(), metrics.purges);
     let shares = Shares {

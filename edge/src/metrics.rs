@@ -35,6 +35,22 @@ nearcast_service::metrics! {
 }
 
 nearcast_service::metrics! {
+    /// The second tier.
+    pub struct Disk: "disk" {
+        /// Bytes held.
+        pub bytes: Gauge,
+        /// Segments read from it.
+        pub hits: Counter,
+        /// Bytes written to it.
+        pub written: Counter,
+        /// Segments not kept, because the disk was too slow.
+        pub dropped: Counter,
+        /// Files that were torn or changed.
+        pub broken: Counter,
+    }
+}
+
+nearcast_service::metrics! {
     /// The followed renditions.
     pub struct Follow: "follow" {
         /// Renditions being followed.
@@ -53,6 +69,8 @@ nearcast_service::metrics! {
     pub struct Upstream: "upstream" {
         /// Requests to origins by what was asked for and how it ended.
         pub requests: Family<UpstreamLabels, Counter>,
+        /// TCP connections made to origins and parents.
+        pub connections: Counter,
         /// Bytes received from origins.
         pub bytes: Counter,
         /// Fetches tried again.
@@ -132,6 +150,7 @@ nearcast_service::metrics! {
 #[derive(Debug, Clone)]
 pub struct Metrics {
     pub cache: Cache,
+    pub disk: Disk,
     pub follow: Follow,
     pub upstream: Upstream,
     pub audience: Audience,
@@ -192,6 +211,7 @@ impl Metrics {
     pub fn register(registry: &Registry) -> Self {
         Self {
             cache: Cache::register(registry),
+            disk: Disk::register(registry),
             follow: Follow::register(registry),
             upstream: Upstream::register(registry),
             audience: Audience::register(registry),

@@ -6,6 +6,9 @@ use nearcast_origin::transcode::child;
 use nearcast_origin::{Config, run};
 use nearcast_service::daemon;
 
+#[global_allocator]
+static ALLOCATOR: nearcast_service::Allocator = nearcast_service::Allocator;
+
 fn main() -> ExitCode {
     // The origin runs this binary again for each broadcast; people have no use for it.
     if std::env::args_os().nth(1).is_some_and(|argument| argument == child::SUBCOMMAND) {

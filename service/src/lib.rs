@@ -79,7 +79,6 @@ mod workers;
 
 pub use error::{Error, Result};
 
-/// Media of every size comes and goes for months: what it leaves behind in the C library's allocator are holes, and a
-/// process that grows for ten minutes and may not stop there.
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+/// What each daemon's program allocates from. Media of every size comes and goes for months: what it leaves behind in the C
+/// library's allocator are holes, and a process that grows for ten minutes and may not stop there.
+pub use tikv_jemallocator::Jemalloc as Allocator;

@@ -19,6 +19,8 @@ mod footage;
 #[cfg(test)]
 mod hls;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod ingest;
 mod ladder;
 #[cfg(test)]

@@ -32,6 +32,15 @@ async fn two_edges_in_a_row_ask_the_origin_once_and_the_lower_outlives_the_upper
     let viewers = Samples::read(ops).await?.sum("nearcast_edge_viewers", &[]);
     ensure!(viewers == 1.0, "{viewers} viewers");
 
+    // Connections are used again and again.
+    let samples = Samples::read(world.layout.edge("us-1").context("no edge")?.ops).await?;
+    let asked = samples.sum("nearcast_upstream_requests_total", &[]);
+    let connections = samples.sum("nearcast_upstream_connections_total", &[]);
+    ensure!(
+        connections >= 1.0 && asked > 5.0 * connections,
+        "{connections} connections for {asked} requests"
+    );
+
     let watching = follow(&lower, &source, Until::Segments(4));
     let losing = world.edge("eu-1")?.kill();
     let (followed, ()) = tokio::try_join!(watching, losing)?;

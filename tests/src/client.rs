@@ -181,6 +181,16 @@ impl Drop for Client {
     }
 }
 
+/// A TLS connection to `base` that agreed on `protocol`, for what no client would send.
+pub async fn raw(
+    base: SocketAddr,
+    protocol: Protocol,
+    roots: &rustls::RootCertStore,
+) -> Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    let tcp = TcpStream::connect(base).await?;
+    handshake(tcp, &base.ip().to_string(), &Arc::new(tls_config(protocol, roots)?)).await
+}
+
 impl Reply {
     /// A header's value, or "" when it is absent or not text.
     pub fn header(&self, name: &str) -> &str {

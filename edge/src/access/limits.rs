@@ -1,8 +1,8 @@
-//! How often something may happen, for each of very many, in fixed memory.
+//! How often something may happen, and how often at a time, for each of very many, in fixed memory.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
 /// So many a second for each key, and bursts of [`BURST`] seconds' worth: the generic cell rate algorithm (ITU-T I.371).
@@ -48,6 +48,46 @@ impl Limiter {
     }
 }
 
+/// So many at a time for each key. Keys that fall into one cell share its places.
+#[derive(Debug)]
+pub struct Places {
+    /// How many there are now; none where there is no limit.
+    cells: Box<[AtomicU32]>,
+    most: u32,
+    hasher: RandomState,
+}
+
+/// One of a key's places, until it is dropped.
+#[derive(Debug)]
+pub struct Place<'a>(Option<&'a AtomicU32>);
+
+impl Places {
+    /// `most` at a time; 0 for any number.
+    pub fn new(most: u32) -> Self {
+        let cells = if most == 0 { 0 } else { CELLS };
+        let cells = (0..cells).map(|_| AtomicU32::new(0)).collect();
+        Self { cells, most, hasher: RandomState::new() }
+    }
+
+    /// A place for `key`, if there is one left.
+    pub fn take(&self, key: &impl Hash) -> Option<Place<'_>> {
+        if self.cells.is_empty() {
+            return Some(Place(None));
+        }
+        let cell = &self.cells[self.hasher.hash_one(key) as usize % self.cells.len()];
+        let place = Place(Some(cell));
+        (cell.fetch_add(1, Ordering::Relaxed) < self.most).then_some(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let Some(cell) = self.0 {
+            cell.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// What one subscriber's line is called: an IPv4 address, or the 64 bits that an IPv6 line has to itself (RFC 6177).
 pub fn subscriber(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -77,6 +117,18 @@ mod tests {
         assert_eq!(allowed(SECOND, 200, SECOND / 20), 10 + 99);
         assert!(limiter.allow_at(&"b", 0), "others have their own allowance");
         assert!((0..10_000).all(|_| Limiter::new(0).allow(&"a")), "no limit is none");
+    }
+
+    #[test]
+    fn a_key_has_its_places_and_gives_them_back() {
+        let places = Places::new(2);
+        let (first, second) = (places.take(&"a"), places.take(&"a"));
+        assert!(first.is_some() && second.is_some() && places.take(&"a").is_none());
+        assert!(places.take(&"b").is_some());
+        drop(first);
+        assert!(places.take(&"a").is_some() && places.take(&"a").is_some(), "what was not taken is not kept");
+        let any = Places::new(0);
+        assert_eq!((0..100).filter_map(|_| any.take(&"a")).count(), 100);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use nearcast_service::http::Peer;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use self::limits::{Limiter, subscriber};
+use self::limits::{Limiter, Place, Places, subscriber};
 use self::rules::Rules;
 use self::token::Verified;
 use crate::error::{Error, Result};
@@ -37,6 +37,8 @@ pub struct Config {
     pub countries: PathBuf,
     /// Requests a second from one address (IPv6: from one /64), with bursts of three seconds' worth; 0 for any number.
     pub address_requests: u32,
+    /// Playlist requests of one rendition that one address (IPv6: one /64) may have waiting; 0 for any number.
+    pub address_waiting: u32,
     /// Requests a second with one token, in the same way.
     pub token_requests: u32,
     /// Share of all cores, 0 to 1, above which nobody who is not watching already is let in (503, Retry-After); 1 for
@@ -57,6 +59,7 @@ pub struct Access {
     countries: Option<Database>,
     addresses: Limiter,
     tokens: Limiter,
+    waiting: Places,
 }
 
 /// What was found out of a viewer who may watch.
@@ -74,6 +77,7 @@ impl Default for Config {
             token_for_unknown: false,
             countries: PathBuf::new(),
             address_requests: 0,
+            address_waiting: 4096,
             token_requests: 0,
             full_at: 0.95,
             cookie_origins: Vec::new(),
@@ -123,6 +127,7 @@ impl Access {
             countries,
             addresses: Limiter::new(config.address_requests),
             tokens: Limiter::new(config.token_requests),
+            waiting: Places::new(config.address_waiting),
         })
     }
 
@@ -199,6 +204,15 @@ impl Access {
             }
         }
         Ok(Admitted { private: needs_token || playback.is_some_and(|rule| rule.asks_country()), token })
+    }
+
+    /// A place among those of one address that wait for the same list, `directory`'s.
+    ///
+    /// # Errors
+    /// There is none left.
+    pub fn wait(&self, directory: &str, peer: Peer) -> Result<Place<'_>> {
+        let place = self.waiting.take(&(subscriber(peer.address.ip()), directory));
+        place.ok_or(Error::TooManyRequests { whose: "this address" })
     }
 
     fn verify(&self, token: &str, rules: &Rules) -> Result<Arc<Verified>> {

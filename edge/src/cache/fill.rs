@@ -75,6 +75,11 @@ impl Fill {
     }
 
     async fn fetch(&self, resource: Resource<'_>, path: &str) -> Result<Arc<Object>> {
+        if let Some(disk) = &self.cache.disk
+            && let Some(object) = disk.read(path).await
+        {
+            return Ok(object);
+        }
         let opened = self.cache.upstream.open(resource, path).await?;
         let (content_type, produced, max_age) =
             (opened.content_type.clone(), opened.produced, opened.max_age);

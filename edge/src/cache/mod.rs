@@ -4,6 +4,7 @@
 //! then joins the [`flight`] of the path or starts it. A fill runs in a task of its own, so a client that leaves
 //! breaks nothing; what was missing is remembered for a moment in the [`negative`] table.
 
+pub mod disk;
 pub mod documents;
 pub mod flight;
 pub mod growing;
@@ -15,16 +16,19 @@ pub mod store;
 
 mod fill;
 
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use nearcast_api::NodeId;
 use nearcast_media::path::Resource;
 use nearcast_service::drain::Drain;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
+use self::disk::Disk;
 use self::documents::Documents;
 use self::fill::{Fill, Outcome};
 use self::flight::{Join, Table, Ticket};
@@ -46,6 +50,11 @@ pub struct Config {
     pub memory: Size,
     /// Fetches that may run at a time; beyond them requests for what is not cached get 503.
     pub max_fills: usize,
+    /// Folder of a second tier, for segments that memory has no room for any more: viewers who go back find them without the
+    /// origin. Empty for none; each edge needs its own, `{node.id}` standing for its name.
+    pub disk: PathBuf,
+    /// Bytes of it.
+    pub disk_size: Size,
     /// How many missing names are remembered.
     pub negative_entries: usize,
 }
@@ -54,6 +63,7 @@ pub struct Config {
 #[derive(Debug)]
 pub struct Cache {
     store: Store,
+    disk: Option<Disk>,
     documents: Documents,
     negative: Negative<Error>,
     flights: Mutex<Table<Arc<Growing>, oneshot::Sender<Outcome>>>,
@@ -85,15 +95,47 @@ pub enum Source {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { memory: Size(512 << 20), max_fills: 1024, negative_entries: 16_384 }
+        Self {
+            memory: Size(512 << 20),
+            max_fills: 1024,
+            disk: PathBuf::new(),
+            disk_size: Size(10 << 30),
+            negative_entries: 16_384,
+        }
+    }
+}
+
+impl Config {
+    /// The second tier, if there is to be one.
+    ///
+    /// # Errors
+    /// Its folder cannot be written.
+    pub fn open_disk(&self, node: &NodeId, drain: &Drain, metrics: metrics::Disk) -> Result<Option<Disk>> {
+        if self.disk.as_os_str().is_empty() {
+            return Ok(None);
+        }
+        // A path that is no text has no name in it.
+        let folder = match self.disk.to_str() {
+            Some(path) => path.replace("{node.id}", node.as_str()).into(),
+            None => self.disk.clone(),
+        };
+        let opened = Disk::open(&folder, self.disk_size.0, drain, metrics);
+        opened.map(Some).map_err(|source| Error::Disk { folder: folder.into(), source: Arc::new(source) })
     }
 }
 
 impl Cache {
     /// An empty cache in front of `upstream`.
-    pub fn new(config: &Config, upstream: Arc<Upstream>, drain: Drain, metrics: metrics::Cache) -> Arc<Self> {
+    pub fn new(
+        config: &Config,
+        upstream: Arc<Upstream>,
+        disk: Option<Disk>,
+        drain: Drain,
+        metrics: metrics::Cache,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            store: Store::new(config.memory.0, metrics.bytes.clone()),
+            store: Store::new(config.memory.0, disk.clone(), metrics.bytes.clone()),
+            disk,
             documents: Documents::default(),
             negative: Negative::new(config.negative_entries),
             flights: Mutex::default(),
@@ -192,6 +234,11 @@ impl Cache {
         }
     }
 
+    /// Whether what it holds may be from before this process.
+    pub fn outlives_the_process(&self) -> bool {
+        self.disk.is_some()
+    }
+
     /// What was purged lately: what was asked for before is not kept after.
     pub fn purges(&self) -> &Arc<Log> {
         &self.purges
@@ -205,12 +252,15 @@ impl Cache {
             true => Purge::Hard,
             false => Purge::No,
         });
-        documents + self.store.purge_names(names.iter().map(String::as_str), soft)
+        let memory = documents + self.store.purge_names(names.iter().map(String::as_str), soft);
+        // Behind memory, from which it is filled.
+        memory + self.disk.as_ref().map_or(0, |disk| disk.purge(|path| names.iter().any(|name| name == path)))
     }
 
     /// Forgets what `verdict` says of names and tags, or makes it stale; returns how much that was.
     pub fn purge(&self, verdict: impl Fn(&str, &[Box<str>]) -> Purge) -> usize {
-        self.documents.purge(|path| verdict(path, &[])) + self.store.purge(verdict)
+        let memory = self.documents.purge(|path| verdict(path, &[])) + self.store.purge(&verdict);
+        memory + self.disk.as_ref().map_or(0, |disk| disk.purge(|path| verdict(path, &[]) != Purge::No))
     }
 
     /// The memory itself, which answers of other origins share.

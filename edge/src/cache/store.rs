@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::HeaderMap;
+use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use nearcast_service::metrics::Gauge;
 
+use super::disk::Disk;
 use super::index::{Index, Place};
 use super::object::Object;
 use crate::proxy::stored::{Head, Stored};
@@ -44,18 +46,22 @@ pub enum Found {
 }
 
 impl Store {
-    /// A store that holds up to `budget` bytes, its own overhead included. `bytes` shows what it holds.
-    pub fn new(budget: u64, bytes: Gauge) -> Self {
+    /// A store that holds up to `budget` bytes, its own overhead included. Media that it has no room for is offered to
+    /// `disk`. `bytes` shows what it holds.
+    pub fn new(budget: u64, disk: Option<Disk>, bytes: Gauge) -> Self {
         let (left, index) = (bytes.clone(), Arc::<Index>::default());
         let rows = Arc::clone(&index);
         let objects = Cache::<Box<str>, Item>::builder()
             .max_capacity(budget)
             .eviction_policy(EvictionPolicy::lru())
             .weigher(|key, item| u32::try_from(weight(key, item)).unwrap_or(u32::MAX))
-            .eviction_listener(move |key, item, _cause| {
+            .eviction_listener(move |key, item, cause| {
                 left.dec_by(gauge(weight(&key, &item)));
-                if let Item::Answer(stored) = item {
-                    rows.remove(&stored.head.name, stored.number);
+                let full = cause == RemovalCause::Size;
+                match (item, &disk) {
+                    (Item::Answer(stored), _) => rows.remove(&stored.head.name, stored.number),
+                    (Item::Media(object), Some(disk)) if full => disk.offer(&key, &object),
+                    (Item::Media(_), _) => {}
                 }
             })
             .build();
@@ -213,7 +219,7 @@ mod tests {
     #[test]
     fn what_is_held_never_passes_the_budget_for_long() {
         let bytes = Gauge::default();
-        let store = Store::new(1 << 20, bytes.clone());
+        let store = Store::new(1 << 20, None, bytes.clone());
         for name in 0..1000 {
             store.insert(&format!("/live/demo/b/r/{name}.m4s"), object(10_000));
             store.enforce();
@@ -226,7 +232,7 @@ mod tests {
     #[test]
     fn a_second_insert_changes_nothing() {
         let bytes = Gauge::default();
-        let store = Store::new(1 << 20, bytes.clone());
+        let store = Store::new(1 << 20, None, bytes.clone());
         store.insert("k", object(10));
         let held = bytes.get();
         store.insert("k", object(20));

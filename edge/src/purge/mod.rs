@@ -31,9 +31,11 @@ pub struct Purger {
 }
 
 impl Purger {
-    /// For a cache in which there is nothing yet, so that it needs no purge of `now`'s.
+    /// For a cache in whose memory there is nothing yet, so that it needs no purge of `now`'s. One that has a disk may not have
+    /// carried out the last of them, and does it again.
     pub fn new(cache: Arc<Cache>, now: &Snapshot, metrics: metrics::Purges) -> Arc<Self> {
-        let applied = AtomicU64::new(now.purges.newest());
+        let done = if cache.outlives_the_process() { now.purges.floor } else { now.purges.newest() };
+        let applied = AtomicU64::new(done);
         let log = Arc::clone(cache.purges());
         Arc::new(Self { cache, log, applied, metrics })
     }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, ORIGIN, VIA};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
+use nearcast_media::path::directory;
 use nearcast_service::http::{Handler, Peer, Protocol, Request, RequestBody, Response};
 use nearcast_service::metrics::Counter;
 
@@ -139,6 +140,8 @@ impl Edge {
         let Some(channel) = channel else { return Ok(live.answer(path, query, headers).await) };
         let full = door.full.load(Ordering::Relaxed);
         let visit = door.audience.visit(channel, &admitted, peer, query, headers, full)?;
+        let blocks = query.is_some_and(|query| query.contains("_HLS_msn"));
+        let _place = blocks.then(|| door.access.wait(directory(path), peer)).transpose()?;
         let asked = visit.reports().then(Instant::now);
         let mut response = live.answer(path, query, headers).await;
         if response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED {

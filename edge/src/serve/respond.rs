@@ -259,7 +259,7 @@ fn status(error: &Error) -> (StatusCode, &'static str, Option<u64>) {
             (StatusCode::FORBIDDEN, "not allowed", None)
         }
         Error::TooManyRequests { .. } => (StatusCode::TOO_MANY_REQUESTS, "too many requests", Some(1)),
-        Error::Start(_) | Error::Countries { .. } => {
+        Error::Start(_) | Error::Countries { .. } | Error::Disk { .. } => {
             (StatusCode::INTERNAL_SERVER_ERROR, "internal error", None)
         }
     }

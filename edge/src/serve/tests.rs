@@ -353,3 +353,70 @@ async fn until_ok(edge: &Edge, name: &str) -> Answer {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn a_storm_of_unknown_channels_does_not_reach_the_origins() {
+    let origin = Origin::start(10, 1);
+    let edge = Edge::start(&[origin.url()]).await;
+    let start = Instant::now();
+    for name in 0..900 {
+        assert_eq!(edge.get(&format!("/live/c{name}/index.m3u8")).await.status, StatusCode::NOT_FOUND);
+    }
+    // Three seconds' worth at once, and then two hundred a second.
+    let asked = origin.hits().len();
+    let most = 601 + 200 * usize::try_from(start.elapsed().as_secs() + 1).unwrap();
+    assert!((600..most).contains(&asked), "the origin was asked {asked} times");
+}
+
+#[tokio::test]
+async fn one_address_may_have_so_many_requests_waiting() {
+    let origin = Origin::start(10, 1);
+    let edge = Edge::start_with(&[origin.url()], |config| config.access.address_waiting = 20).await;
+    let next = path("media.m3u8?_HLS_msn=10&_HLS_part=1");
+    assert_eq!(edge.get(&path("media.m3u8")).await.status, StatusCode::OK);
+    let waiting = join_all((0..30).map(|_| edge.get(&next)));
+    let publish = async {
+        while edge.metric("nearcast_access_refused_total") < 10.0 {
+            tokio::task::yield_now().await;
+        }
+        origin.publish();
+    };
+    let (answers, ()) = tokio::join!(waiting, publish);
+    let refused = answers.iter().filter(|answer| answer.status == StatusCode::TOO_MANY_REQUESTS);
+    assert!(refused.clone().all(|answer| answer.header("retry-after") == "1"));
+    assert_eq!(refused.count(), 10);
+    // Other renditions have their own, and places are given back.
+    assert_eq!(edge.get(&next).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_memory_has_no_room_for_is_found_on_disk_also_after_a_restart() {
+    let origin = Origin::start(1000, 1);
+    let folder = tempfile::tempdir().unwrap();
+    let small = |config: &mut crate::Config| {
+        config.cache.memory = "16MiB".parse().unwrap();
+        config.cache.disk = folder.path().join("{node.id}");
+    };
+    let segment = |msn: usize| path(&format!("{}.m4s", 990 - msn));
+    let edge = Edge::start_with(&[origin.url()], small).await;
+    for msn in 0..600 {
+        assert_eq!(edge.get(&segment(msn)).await.status, StatusCode::OK);
+    }
+    while edge.metric("nearcast_disk_written_total") < 1e7 {
+        edge.get(&segment(0)).await;
+    }
+    edge.daemon().drain.begin();
+    edge.daemon().drain.wait(Duration::from_secs(10)).await.unwrap();
+
+    let edge = Edge::start_with(&[origin.url()], small).await;
+    while edge.metric("nearcast_disk_bytes") < 1e7 {
+        tokio::task::yield_now().await;
+    }
+    let before = origin.hits();
+    for msn in 1..100 {
+        assert_eq!(edge.get(&segment(msn)).await.body, media(&segment(msn)));
+    }
+    let after = origin.hits();
+    assert!((1..100).all(|msn| before[&segment(msn)] == after[&segment(msn)]), "the origin was asked again");
+    assert_eq!(edge.metric("nearcast_disk_hits_total"), 99.0);
+}

@@ -40,14 +40,15 @@ impl Edge {
         Self::start_with(&[origin.url()], |config| config.routes.push(route)).await
     }
 
+    /// The same with other settings.
     pub(crate) async fn start_with(origins: &[String], change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
+        change(&mut config);
         config.http.listen = None;
         config.http.plain_listen = Some(([127, 0, 0, 1], 0).into());
         config.control.url = String::new();
         config.control.snapshot = std::path::PathBuf::new();
         config.upstream.origins = origins.to_vec();
-        change(&mut config);
         assert_eq!(nearcast_service::daemon::Config::check(&config), Ok(()));
         let daemon = Daemon::new();
         let addresses = crate::run(config, daemon.clone()).await.unwrap();

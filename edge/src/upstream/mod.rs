@@ -33,6 +33,7 @@ use self::retry::Budget;
 use self::route::{Learned, Parent};
 use self::tier::{Above, Tier};
 use crate::access::fleet::Pass;
+use crate::access::limits::Limiter;
 use crate::error::{Error, Result};
 use crate::metrics;
 
@@ -72,6 +73,8 @@ pub struct Upstream {
     learned: Learned,
     breakers: Mutex<HashMap<Arc<str>, Breaker>>,
     budget: Budget,
+    /// How often all origins are asked for a channel that nothing is known of.
+    searches: Limiter,
     via: HeaderValue,
     /// What is shown to edges above.
     pass: Option<Pass>,
@@ -123,10 +126,11 @@ impl Upstream {
         pass: Option<Pass>,
         metrics: metrics::Upstream,
     ) -> Result<Self> {
-        let client = Http::new(&config.client())?;
+        let client = Http::counted(&config.client(), metrics.connections.clone())?;
         let (learned, breakers, budget) = Default::default();
+        let searches = Limiter::new(MAX_SEARCHES);
         let tier = Tier::new(&config.parents);
-        Ok(Self { client, config, snapshot, tier, learned, breakers, budget, via, pass, metrics })
+        Ok(Self { client, config, snapshot, tier, learned, breakers, budget, searches, via, pass, metrics })
     }
 
     /// Asks for a resource that can be cached. A channel that is not known anywhere is looked for at all origins
@@ -201,6 +205,9 @@ impl Upstream {
             },
             None => verdict,
         };
+        if expected.is_none() && !self.searches.allow(&()) {
+            return Err(verdict.unwrap_or(Error::NotFound));
+        }
         let mut others = route::origins(&snapshot, &self.config.origins);
         others.retain(|parent| expected.as_ref() != Some(parent));
         if others.is_empty() && verdict.is_none() {
@@ -345,6 +352,9 @@ fn is_worth_another(error: &Error) -> bool {
     }
 }
 
+/// A second. Channels that begin while the control plane is away are few; a storm of wrong names must not reach the
+/// origins.
+const MAX_SEARCHES: u32 = 200;
 /// Hours of parts would fit.
 const MAX_PLAYLIST: u64 = 1 << 20;
 const MAX_INIT: u64 = 1 << 20;

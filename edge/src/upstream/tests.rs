@@ -202,3 +202,20 @@ async fn without_a_parent_the_origin_is_asked() {
     assert_eq!(fetch(&upstream).await.unwrap(), "origin");
     assert!(upstream.knows("anything"), "a parent may know it");
 }
+
+#[tokio::test]
+async fn a_parent_that_is_slow_is_not_waited_for_where_the_answer_exists_already() {
+    let slow = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = format!("http://{}", slow.local_addr().unwrap());
+    let (quick, asked) = parent("shield").await;
+    let (origin, asked_origin) = parent("origin").await;
+    let mut upstream = below(&[&silent, &quick], &origin);
+    upstream.config.hedge_ms = 20;
+    // The first rendition of which the slow one is asked first.
+    let directories = (0..).map(|rendition| format!("/live/demo/b1/r{rendition}"));
+    let is_slow = |directory: &String| *upstream.tier.rank(directory)[0].parent.urls[0] == silent;
+    let path = directories.into_iter().find(is_slow).unwrap() + "/init.mp4";
+    let opened = upstream.open(Resource::parse(&path).unwrap(), &path).await.unwrap();
+    assert_eq!(opened.collect().await.unwrap(), "shield");
+    assert_eq!((upstream.metrics.hedges.get(), count(&asked), count(&asked_origin)), (1, 1, 0));
+}

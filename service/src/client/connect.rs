@@ -24,6 +24,7 @@ use tower_service::Service;
 
 use crate::http::BoxError;
 use crate::log::Chain;
+use crate::metrics::Counter;
 
 /// Connects to a URI's host.
 #[derive(Debug, Clone)]
@@ -31,6 +32,7 @@ pub(super) struct Connector {
     tcp: HttpConnector<Dns>,
     tls: TlsConnectorDebug,
     handshake: Duration,
+    opened: Counter,
 }
 
 /// A connection, with or without TLS.
@@ -47,13 +49,13 @@ struct Dns(Result<TokioResolver, String>);
 struct TlsConnectorDebug(TlsConnector);
 
 impl Connector {
-    pub(super) fn new(tls: Arc<ClientConfig>, connect: Duration) -> Self {
+    pub(super) fn new(tls: Arc<ClientConfig>, connect: Duration, opened: Counter) -> Self {
         let mut tcp = HttpConnector::new_with_resolver(Dns::of_system());
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(connect));
         tcp.set_keepalive(Some(Duration::from_secs(15)));
-        Self { tcp, tls: TlsConnectorDebug(tls.into()), handshake: connect }
+        Self { tcp, tls: TlsConnectorDebug(tls.into()), handshake: connect, opened }
     }
 }
 
@@ -103,8 +105,10 @@ impl Service<Uri> for Connector {
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let tcp = self.tcp.call(uri);
         let (TlsConnectorDebug(tls), handshake) = (self.tls.clone(), self.handshake);
+        let opened = self.opened.clone();
         async move {
             let stream = tcp.await?;
+            opened.inc();
             if !secure {
                 return Ok(Stream::Plain(stream));
             }

@@ -15,6 +15,7 @@ use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 
 use crate::http::Body;
+use crate::metrics::Counter;
 use crate::{Error, Result, tls};
 
 pub use hyper_util::client::legacy::Error as RequestError;
@@ -53,15 +54,25 @@ impl Http {
     /// # Errors
     /// `ca` is set and unusable. A system without authorities is no error: every `https://` is refused then.
     pub fn new(config: &Config) -> Result<Self> {
-        Self::with_roots(config, roots(config)?)
+        Self::counted(config, Counter::default())
+    }
+
+    /// As [`Http::new`]; `opened` counts TCP connections, so that beside the requests it is seen how well they are used
+    /// again.
+    pub fn counted(config: &Config, opened: Counter) -> Result<Self> {
+        Self::build(config, roots(config)?, opened)
     }
 
     /// As [`Http::new`], trusting `roots` alone.
     pub fn with_roots(config: &Config, roots: RootCertStore) -> Result<Self> {
+        Self::build(config, roots, Counter::default())
+    }
+
+    fn build(config: &Config, roots: RootCertStore, opened: Counter) -> Result<Self> {
         let connect = Duration::from_millis(config.connect_timeout_ms);
         let mut tls = client_config(roots)?;
         tls.alpn_protocols.retain(|protocol| config.http2 || protocol != b"h2");
-        let connector = Connector::new(Arc::new(tls), connect);
+        let connector = Connector::new(Arc::new(tls), connect, opened);
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())

@@ -47,6 +47,7 @@ impl<H: Handler> Connections<H> {
             .initial_connection_window_size(UPLOAD_WINDOW * 2)
             .max_send_buf_size(MAX_SEND)
             .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+            .max_local_error_reset_streams(MAX_FAULTS)
             .keep_alive_interval(PING)
             .keep_alive_timeout(PING);
         Self { answerer, drain, http1, http2 }
@@ -170,6 +171,9 @@ const MAX_SEND: usize = 256 << 10;
 
 /// Streams reset before they were answered (CVE-2023-44487); beyond, the connection is closed.
 const MAX_PENDING_RESETS: usize = 20;
+
+/// Streams that we had to reset because the client broke rules on them (CVE-2025-8671); beyond, the connection is closed.
+const MAX_FAULTS: usize = 20;
 
 /// An HTTP/2 client that answers no ping for as long again is gone.
 const PING: Duration = Duration::from_secs(20);

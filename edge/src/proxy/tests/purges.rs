@@ -34,7 +34,7 @@ impl World {
         let drain = Drain::new();
         let upstream =
             Arc::new(Upstream::new(config, snapshot, via.clone(), None, metrics.upstream).unwrap());
-        let cache = Cache::new(&cache::Config::default(), upstream, drain.clone(), metrics.cache);
+        let cache = Cache::new(&cache::Config::default(), upstream, None, drain.clone(), metrics.cache);
         let purger = Purger::new(Arc::clone(&cache), &Snapshot::default(), metrics.purges);
         let route = |name: &str, hosts: &[&str]| Config {
             name: name.into(),
