@@ -133,7 +133,7 @@ impl daemon::Config for Config {
             self.node.check()?;
             self.control.check()?;
         }
-        self.tls.check()?;
+        self.tls.check(self.http.listen)?;
         self.api.check()?;
         self.dns.check(&self.zone)?;
         self.fleet.check()

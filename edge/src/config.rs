@@ -144,7 +144,7 @@ impl daemon::Config for Config {
                 );
             }
         }
-        self.tls.check()?;
+        self.tls.check(self.http.listen)?;
         self.control.check()
     }
 }

@@ -145,7 +145,7 @@ impl daemon::Config for Config {
         if self.node.urls.is_empty() {
             return wrong("node.urls", "is empty: edges would not know how to reach this origin");
         }
-        self.tls.check()?;
+        self.tls.check(self.http.listen)?;
         self.control.check()?;
         self.failover.check()?;
         self.srt.check()?;

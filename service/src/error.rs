@@ -22,6 +22,22 @@ pub enum Error {
     Pem { what: &'static str, path: PathBuf, source: rustls_pki_types::pem::Error },
     #[error("the key in {} does not fit the certificate in {}", key.display(), certificate.display())]
     KeyMismatch { certificate: PathBuf, key: PathBuf, source: rustls::Error },
+    #[error(
+        "the certificate in {} has no DNS name that a client could ask for: use it as `tls.certificate`, or leave \
+         it out", certificate.display()
+    )]
+    NoNames { certificate: PathBuf },
+    #[error("cannot {what} {}: check `tls.acme.folder` and its permissions", path.display())]
+    AcmeFolder { what: &'static str, path: PathBuf, source: io::Error },
+    #[error("the ACME server at {directory} did not give {what}")]
+    Acme { directory: String, what: &'static str, source: Box<instant_acme::Error> },
+    #[error(
+        "the ACME server could not verify all names ({reasons}); each of `tls.acme.names` has to lead to this node \
+         and no other, and its port 443 to `http.listen`"
+    )]
+    AcmeNames { reasons: String },
+    #[error("the certificate that the ACME server gave cannot be used: {reason}")]
+    AcmeCertificate { reason: String },
     #[error("cannot set up TLS")]
     Tls(#[source] rustls::Error),
     #[error("cannot make a self-signed certificate for {names:?}: check `tls.names`")]

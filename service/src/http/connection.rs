@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use super::answer::Answerer;
 use super::{Handler, Peer, Protocol, RequestBody};
 use crate::drain::Drain;
+use crate::tls;
 
 /// How connections are served; one for all of a server's.
 pub(super) struct Connections<H> {
@@ -59,8 +60,8 @@ impl<H: Handler> Connections<H> {
     }
 
     /// Shakes hands and serves what the client chose.
-    pub(super) async fn secure(&self, stream: TcpStream, peer: std::net::SocketAddr, tls: TlsAcceptor) {
-        let stream = match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+    pub(super) async fn secure(&self, stream: TcpStream, peer: std::net::SocketAddr, acceptor: TlsAcceptor) {
+        let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => stream,
             failed => {
                 self.answerer.metrics.failed_handshakes.inc();
@@ -73,6 +74,8 @@ impl<H: Handler> Connections<H> {
         };
         let protocol = match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => Protocol::H2,
+            // An ACME server has seen what it wanted to see (RFC 8737 section 3).
+            Some(tls::acme::PROTOCOL) => return,
             _ => Protocol::H1,
         };
         let peer = Peer { address: peer, protocol, secure: true };
