@@ -16,7 +16,9 @@ pub struct Index {
     hasher: RandomState,
 }
 
-type Shard = Mutex<HashMap<Box<str>, Vec<(u64, Arc<Head>)>>>;
+/// Numbers and heads of the answers of each name.
+type Rows = HashMap<Box<str>, Vec<(u64, Arc<Head>)>>;
+type Shard = Mutex<Rows>;
 
 /// What is known of a request's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +81,7 @@ impl Index {
         }
     }
 
-    fn shard(&self, name: &str) -> MutexGuard<'_, HashMap<Box<str>, Vec<(u64, Arc<Head>)>>> {
+    fn shard(&self, name: &str) -> MutexGuard<'_, Rows> {
         let index = self.hasher.hash_one(name) % SHARDS as u64;
         self.shards[index as usize].lock().unwrap_or_else(PoisonError::into_inner)
     }

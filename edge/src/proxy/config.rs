@@ -198,7 +198,8 @@ mod tests {
         let memory = Size(512 << 20);
         assert_eq!(good.check(memory), Ok(()));
         let strings = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        let cases: &[(&str, fn(&mut Config, &dyn Fn(&[&str]) -> Vec<String>))] = &[
+        type Spoil = fn(&mut Config, &dyn Fn(&[&str]) -> Vec<String>);
+        let cases: &[(&str, Spoil)] = &[
             ("`name`", |route, _| route.name = "a b".into()),
             ("`hosts`", |route, of| route.hosts = of(&["a.example:80"])),
             ("`path`", |route, _| route.path = "vod/".into()),

@@ -40,7 +40,7 @@ impl Directives {
                 let mut parts = member.splitn(2, |byte| *byte == b'=');
                 let name = parts.next().unwrap_or_default().trim_ascii();
                 let argument = parts.next().map(|argument| unquote(argument.trim_ascii()));
-                found.take(&name.to_ascii_lowercase(), || argument.map_or(0, |digits| seconds(digits)));
+                found.take(&name.to_ascii_lowercase(), || argument.map_or(0, seconds));
             }
         }
         found

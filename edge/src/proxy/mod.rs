@@ -176,10 +176,9 @@ impl Proxy {
                 let told = Told { detail: Some("hit-for-miss"), ..Told::forwarded(why, None) };
                 return self.pass(&ask, viewer, old, told).await;
             }
-            let outcome = match self.join(&ask, old.clone(), &mut collapsed).await? {
-                Some(outcome) => outcome,
+            let Some(outcome) = self.join(&ask, old.clone(), &mut collapsed).await? else {
                 // It was stored meanwhile, or its flight ended without a word.
-                None => continue,
+                continue;
             };
             let told = Told { collapsed, ..Told::forwarded(why, None) };
             match outcome {

@@ -47,7 +47,7 @@ impl Foreign {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (asked, gate) = (Arc::<Mutex<Vec<Asked>>>::default(), Arc::new(Semaphore::new(0)));
-        let script: Arc<dyn Fn(&Asked) -> Vec<Step> + Send + Sync> = Arc::new(script);
+        let script = Arc::new(script);
         let mut tasks = JoinSet::new();
         let (log, gates) = (Arc::clone(&asked), Arc::clone(&gate));
         tasks.spawn(async move {
