@@ -235,7 +235,7 @@ fn write(file: &Path, path: &str, object: &Object) -> io::Result<u32> {
     Ok(size)
 }
 
-/// Reads a file; anything that is not as [`write`] left it is an error.
+/// Reads a file; anything that is not as [`write()`] left it is an error.
 fn read(file: &Path) -> io::Result<(String, Object)> {
     parse(Bytes::from(fs::read(file)?)).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
