@@ -18,6 +18,7 @@ pub mod metadata;
 pub mod node;
 pub mod playback;
 mod problem;
+pub mod purge;
 pub mod snapshot;
 pub mod steer;
 

@@ -70,6 +70,13 @@ pub struct Heartbeat {
     /// Numbers of the [`metadata::Command`]s of the last answer that it has taken in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub received: Vec<u64>,
+    /// The newest [`purge::Purge`](crate::purge::Purge) that an edge has carried out, with all before it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub purged: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Load over the last heartbeat interval.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::channel::Settings;
 use crate::node::{Spec, Status};
 use crate::playback::{Key, Revocation};
+use crate::purge::{Purge, Purges};
 use crate::{BroadcastId, ChannelId, NodeId};
 
 /// Everything a node needs to work without the control plane.
@@ -25,6 +26,8 @@ pub struct Snapshot {
     /// Who was sent away, by id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub revocations: BTreeMap<String, Revocation>,
+    #[serde(default, skip_serializing_if = "Purges::is_empty")]
+    pub purges: Purges,
 }
 
 /// A registered node and its health.
@@ -108,6 +111,9 @@ pub struct Delta {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[cfg_attr(feature = "schema", schema(value_type = BTreeMap<String, Revocation>))]
     pub revocations: BTreeMap<String, Option<Revocation>>,
+    /// Those that are new.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub purges: Vec<Purge>,
 }
 
 /// A delta that does not start where the snapshot is.
@@ -128,6 +134,7 @@ impl Snapshot {
             channels: difference(&old.channels, &self.channels),
             playback_keys: difference(&old.playback_keys, &self.playback_keys),
             revocations: difference(&old.revocations, &self.revocations),
+            purges: self.purges.since(old.purges.newest()).unwrap_or_default().to_vec(),
         }
     }
 
@@ -144,6 +151,7 @@ impl Snapshot {
                 patch(&mut self.channels, delta.channels);
                 patch(&mut self.playback_keys, delta.playback_keys);
                 patch(&mut self.revocations, delta.revocations);
+                delta.purges.into_iter().for_each(|purge| self.purges.push(purge));
             }
         }
         Ok(())
@@ -153,18 +161,23 @@ impl Snapshot {
 impl Delta {
     /// Brings nothing new.
     pub fn is_empty(&self) -> bool {
-        let Self { from: _, to: _, nodes, channels, playback_keys, revocations } = self;
-        nodes.is_empty() && channels.is_empty() && playback_keys.is_empty() && revocations.is_empty()
+        let Self { from: _, to: _, nodes, channels, playback_keys, revocations, purges } = self;
+        nodes.is_empty()
+            && channels.is_empty()
+            && playback_keys.is_empty()
+            && revocations.is_empty()
+            && purges.is_empty()
     }
 
     /// Takes in the one that follows.
     pub fn extend(&mut self, next: Self) {
-        let Self { from: _, to, nodes, channels, playback_keys, revocations } = next;
+        let Self { from: _, to, nodes, channels, playback_keys, revocations, purges } = next;
         self.to = to;
         self.nodes.extend(nodes);
         self.channels.extend(channels);
         self.playback_keys.extend(playback_keys);
         self.revocations.extend(revocations);
+        self.purges.extend(purges);
     }
 }
 

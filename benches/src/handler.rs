@@ -12,6 +12,7 @@ use nearcast_edge::audience::Audience;
 use nearcast_edge::cache::Cache;
 use nearcast_edge::follow::Followers;
 use nearcast_edge::metrics::Metrics;
+use nearcast_edge::proxy::{Proxy, Shares};
 use nearcast_edge::serve::{Door, Edge};
 use nearcast_edge::upstream::Upstream;
 use nearcast_edge::{Config, upstream};
@@ -54,10 +55,18 @@ impl Handler {
             full: Arc::default(),
             metrics: metrics.access,
         };
-        let upstream = Arc::new(Upstream::new(upstream, snapshot, via, None, metrics.upstream)?);
-        let cache = Cache::new(&config.cache, upstream, drain.clone(), metrics.cache);
+        let upstream = Arc::new(Upstream::new(upstream, snapshot, via.clone(), None, metrics.upstream)?);
+        let cache = Cache::new(&config.cache, upstream, None, drain.clone(), metrics.cache);
+        let shares = Shares {
+            store: cache.store().clone(),
+            log: Arc::clone(cache.purges()),
+            cache: config.cache,
+            drain: drain.clone(),
+            metrics: metrics.proxy,
+        };
+        let proxy = Proxy::new(&[], "bench", via, shares)?;
         let followers = Followers::new(config.follow, Arc::clone(&cache), drain, metrics.follow);
-        let edge = Edge::new("bench", cache, followers, door, metrics.serve);
+        let edge = Edge::new("bench", cache, followers, proxy, door, metrics.serve);
         Ok(Self { edge, runtime, _feeder: feeder, _ports: ports })
     }
 

@@ -54,6 +54,10 @@ pub enum Error {
     NoChannel(ChannelId),
     #[error("channel {0} is not live: metadata belongs to a broadcast, send it when one has begun")]
     NotLive(ChannelId),
+    #[error(
+        "there is no purge {0}, or so many came after it that it is forgotten: GET /api/v1/purges lists the last ones"
+    )]
+    NoPurge(u64),
     #[error(transparent)]
     OutboxFull(#[from] crate::metadata::Full),
     #[error("the channel {0} exists: PATCH /api/v1/channels/{0} changes it")]

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use nearcast_api::node::{Broadcast, Heartbeat, HeartbeatAck, Spec, Status};
 use nearcast_api::playback::{Key, Revocation};
+use nearcast_api::purge::{Order, Purge, Purges};
 use nearcast_api::snapshot::{Channel, Live, Node, Snapshot, Update};
 use nearcast_api::{ChannelId, NodeId};
 use serde::{Deserialize, Serialize};
@@ -245,6 +246,21 @@ impl Fleet {
             member.health.poll_timeout(&self.config).into_iter().chain(silent).min()
         };
         self.members.values().filter_map(due).min()
+    }
+
+    /// Tells all edges to forget something; returns the purge. Ids are times where that is greater than the last, so that
+    /// they grow even when the store was lost.
+    pub fn purge(&mut self, order: Order, unix_millis: u64) -> Purge {
+        let mut purges = self.snapshot.purges.clone();
+        let purge = Purge { id: unix_millis.max(purges.newest() + 1), order };
+        purges.push(purge.clone());
+        self.set_purges(purges);
+        purge
+    }
+
+    /// The purges that are known from before.
+    pub fn set_purges(&mut self, purges: Purges) {
+        self.publish(|snapshot| snapshot.purges = purges);
     }
 
     fn refresh(&mut self) {

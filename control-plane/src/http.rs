@@ -13,6 +13,7 @@ mod nodes;
 mod openapi;
 mod pages;
 mod playback;
+mod purges;
 mod respond;
 mod revocations;
 mod snapshot;
@@ -114,6 +115,8 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(playback::issue))
         .routes(routes!(revocations::list, revocations::create))
         .routes(routes!(revocations::delete))
+        .routes(routes!(purges::list, purges::create))
+        .routes(routes!(purges::show))
         .routes(routes!(steer::show))
         .routes(routes!(viewers::show))
         .routes(routes!(openapi::show));

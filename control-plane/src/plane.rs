@@ -8,6 +8,7 @@ mod ingest;
 mod keeper;
 mod metadata;
 mod playback;
+mod purges;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +28,7 @@ use crate::store::Store;
 
 pub use ingest::Ingest;
 pub use playback::{NewKey, NewToken, Token};
+pub use purges::Progress;
 
 /// The shared state.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub struct Plane {
     changing: tokio::sync::Mutex<()>,
     /// Metadata that origins have not heard yet.
     outbox: Mutex<Outbox>,
+    /// An edge has said how far it is with purges.
+    purged: tokio::sync::Notify,
 }
 
 impl Plane {
@@ -57,6 +61,7 @@ impl Plane {
         let mut fleet = Fleet::restore(config, zone, version, store.nodes().await?, restored, Instant::now());
         fleet.set_playback_keys(playback::verifying(&playback::keys(&store).await?));
         fleet.set_revocations(playback::running(&store).await?);
+        fleet.set_purges(store.purges().await?);
         Ok(Arc::new(Self {
             snapshot: watch::Sender::new(fleet.snapshot()),
             fleet: Mutex::new(fleet),
@@ -64,6 +69,7 @@ impl Plane {
             changing: tokio::sync::Mutex::default(),
             // Time goes on between two starts, and nobody announces a thousand events a millisecond.
             outbox: Mutex::new(Outbox::new(unix_millis().saturating_mul(1000))),
+            purged: tokio::sync::Notify::new(),
         }))
     }
 
@@ -122,6 +128,7 @@ impl Plane {
     pub fn heartbeat(&self, id: &NodeId, mut beat: Heartbeat) -> Result<HeartbeatAck> {
         let received = std::mem::take(&mut beat.received);
         let ack = self.change(|fleet| fleet.heartbeat(id, beat, Instant::now()))?;
+        self.purged.notify_waiters();
         Ok(HeartbeatAck { metadata: self.hand_over(id, &received), ..ack })
     }
 

@@ -5,6 +5,7 @@ mod events;
 mod keys;
 mod nodes;
 mod playback;
+mod purges;
 
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};

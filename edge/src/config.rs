@@ -9,7 +9,7 @@ use nearcast_service::config::optional;
 use nearcast_service::{control, daemon, drain, http, log, ops, tls};
 use serde::{Deserialize, Serialize};
 
-use crate::{access, cache, follow, upstream};
+use crate::{access, cache, follow, proxy, upstream};
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,7 @@ pub struct Config {
     pub cache: cache::Config,
     pub follow: follow::Config,
     pub upstream: upstream::Config,
+    pub routes: Vec<proxy::Config>,
     pub control: control::Config,
     pub ops: ops::Config,
     pub log: log::Config,
@@ -59,6 +60,7 @@ impl Default for Config {
             cache: cache::Config::default(),
             follow: follow::Config::default(),
             upstream: upstream::Config::default(),
+            routes: Vec::new(),
             control: control::Config {
                 snapshot: PathBuf::from("data/{node.id}/snapshot.json"),
                 ..control::Config::default()
@@ -133,6 +135,15 @@ impl daemon::Config for Config {
             );
         }
         self.access.check()?;
+        for (index, route) in self.routes.iter().enumerate() {
+            route.check(self.cache.memory)?;
+            if self.routes[..index].iter().any(|other| other.name == route.name) {
+                return wrong(
+                    "routes",
+                    &format!("has two called {:?}: names are for telling them apart", route.name),
+                );
+            }
+        }
         self.tls.check(self.http.listen)?;
         self.control.check()
     }

@@ -43,8 +43,16 @@ pub enum Error {
     TooManySessions,
     #[error("{whose} asks too often")]
     TooManyRequests { whose: &'static str },
+    #[error("`cache.disk`: {} cannot be used: make it writable, or leave it empty", folder.display())]
+    Disk { folder: Arc<std::path::Path>, source: Cause },
     #[error("the database of countries cannot be used: {why}")]
     Countries { why: Arc<str> },
+    #[error("the path and query are longer than {max} bytes: shorten the URL")]
+    LongPath { max: usize },
+    #[error("the request's body is longer than {max} bytes: send less")]
+    LargeRequest { max: u64 },
+    #[error("the request's body did not arrive in time: send it again")]
+    SlowRequest,
 
     #[error("this edge knows no origin that is up")]
     NoOrigin,
@@ -116,6 +124,10 @@ impl Error {
             | Self::TooManySessions
             | Self::TooManyRequests { .. }
             | Self::Countries { .. }
+            | Self::Disk { .. }
+            | Self::LongPath { .. }
+            | Self::LargeRequest { .. }
+            | Self::SlowRequest
             | Self::Loop
             | Self::HeldTooLong { .. }
             | Self::Overloaded { .. }

@@ -14,12 +14,14 @@ use crate::audience::Audience;
 use crate::audience::overload::Overload;
 use crate::cache::Cache;
 use crate::metrics;
+use crate::purge::Purger;
 
 /// Measures the load between two heartbeats.
 #[derive(Debug)]
 pub(crate) struct Load {
     audience: Arc<Audience>,
     sent: Counter,
+    purges: Arc<Purger>,
     last: Mutex<Last>,
 }
 
@@ -34,7 +36,8 @@ struct Last {
 pub(crate) fn heartbeat(load: Arc<OnceLock<Load>>) -> impl FnMut() -> Heartbeat + Send + 'static {
     move || {
         let Some(load) = load.get() else { return Heartbeat::default() };
-        Heartbeat { load: load.measure(), audience: load.audience.report(), ..Heartbeat::default() }
+        let (audience, purged) = (load.audience.report(), load.purges.applied());
+        Heartbeat { load: load.measure(), audience, purged, ..Heartbeat::default() }
     }
 }
 
@@ -75,9 +78,9 @@ impl House {
 }
 
 impl Load {
-    pub(crate) fn new(audience: Arc<Audience>, sent: Counter) -> Self {
+    pub(crate) fn new(audience: Arc<Audience>, sent: Counter, purges: Arc<Purger>) -> Self {
         let last = Last { cpu: Sampler::new(), at: Instant::now(), bytes: sent.get() };
-        Self { audience, sent, last: Mutex::new(last) }
+        Self { audience, sent, purges, last: Mutex::new(last) }
     }
 
     fn measure(&self) -> node::Load {

@@ -3,6 +3,7 @@
 //! ```text
 //! viewer -> serve -> cache -> upstream -> origin        media: one fetch per object, whatever the crowd
 //!              \---> follow --^                         playlists: one chain per rendition, answered from memory
+//!               \--> proxy --------> any HTTP origin    other paths and hosts, as `[[routes]]` say
 //! ```
 //!
 //! [`run`] binds, starts the control-plane client, puts the parts together and serves until the drain.
@@ -14,6 +15,8 @@ pub mod config;
 pub mod error;
 pub mod follow;
 pub mod metrics;
+pub mod proxy;
+pub mod purge;
 pub mod serve;
 pub mod upstream;
 
@@ -39,6 +42,8 @@ use cache::Cache;
 use fleet::{House, Load};
 use follow::Followers;
 use metrics::Metrics;
+use proxy::{Proxy, Shares};
+use purge::Purger;
 use serve::{Door, Edge, respond};
 use upstream::Upstream;
 
@@ -68,8 +73,18 @@ pub async fn run(config: Config, daemon: Daemon) -> Result<Addresses> {
     let pass = Pass::new(&config.control.token);
     let upstream =
         Arc::new(Upstream::new(config.upstream, control.watch(), via, pass.clone(), metrics.upstream)?);
-    let cache = Cache::new(&config.cache, upstream, daemon.drain.clone(), metrics.cache);
+    let disk = config.cache.open_disk(&config.node.id, &daemon.drain, metrics.disk)?;
+    let cache = Cache::new(&config.cache, upstream, disk, daemon.drain.clone(), metrics.cache);
     let followers = Followers::new(config.follow, Arc::clone(&cache), daemon.drain.clone(), metrics.follow);
+    let purges = Purger::new(Arc::clone(&cache), &control.current(), metrics.purges);
+    let shares = Shares {
+        store: cache.store().clone(),
+        log: Arc::clone(purges.log()),
+        cache: config.cache,
+        drain: daemon.drain.clone(),
+        metrics: metrics.proxy,
+    };
+    let proxy = Proxy::new(&config.routes, node, respond::via(node), shares)?;
     let access = Arc::new(Access::new(&config.access, control.watch())?);
     let following = Arc::clone(&access).follow(daemon.drain.clone());
     daemon.drain.spawn("access rules", following);
@@ -83,10 +98,12 @@ pub async fn run(config: Config, daemon: Daemon) -> Result<Addresses> {
         full: Arc::clone(&full),
         metrics: metrics.access,
     };
-    let edge = Edge::new(node, Arc::clone(&cache), followers, door, metrics.serve.clone());
+    let edge =
+        Edge::new(node, Arc::clone(&cache), followers, Arc::clone(&proxy), door, metrics.serve.clone());
 
     let sent = server.metrics().sent_bytes.clone();
-    load.get_or_init(|| Load::new(Arc::clone(&audience), sent));
+    load.get_or_init(|| Load::new(Arc::clone(&audience), sent, Arc::clone(&purges)));
+    daemon.drain.spawn("purges", purge::run(purges, proxy, control, daemon.drain.clone()));
     let house = House { cache, audience, metrics: metrics.serve, full, full_at };
     daemon.drain.spawn("housekeeping", house.keep(daemon.drain.clone()));
     server.serve(edge)?;

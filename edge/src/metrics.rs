@@ -35,6 +35,22 @@ nearcast_service::metrics! {
 }
 
 nearcast_service::metrics! {
+    /// The second tier.
+    pub struct Disk: "disk" {
+        /// Bytes held.
+        pub bytes: Gauge,
+        /// Segments read from it.
+        pub hits: Counter,
+        /// Bytes written to it.
+        pub written: Counter,
+        /// Segments not kept, because the disk was too slow.
+        pub dropped: Counter,
+        /// Files that were torn or changed.
+        pub broken: Counter,
+    }
+}
+
+nearcast_service::metrics! {
     /// The followed renditions.
     pub struct Follow: "follow" {
         /// Renditions being followed.
@@ -104,15 +120,44 @@ nearcast_service::metrics! {
     }
 }
 
+nearcast_service::metrics! {
+    /// What is served for origins that are not ours.
+    pub struct Proxy: "routes" {
+        /// Requests by route and how they were answered.
+        pub requests: Family<RouteLabels, Counter>,
+        /// Requests to origins by route and how they ended.
+        pub upstream_requests: Family<RouteLabels, Counter>,
+        /// Bytes received from origins.
+        pub upstream_bytes: Counter,
+        /// Answers that broke off, stalled or were too long while they were read.
+        pub broken_answers: Counter,
+    }
+}
+
+nearcast_service::metrics! {
+    /// Purges.
+    pub struct Purges: "purges" {
+        /// Purges carried out.
+        pub applied: Counter,
+        /// Objects and answers that they took away or made stale.
+        pub objects: Counter,
+        /// Seconds that the last search of the memory for them took.
+        pub seconds: Histogram = Histogram::new(exponential_buckets(0.0001, 4.0, 9)),
+    }
+}
+
 /// All of an edge's metrics.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     pub cache: Cache,
+    pub disk: Disk,
     pub follow: Follow,
     pub upstream: Upstream,
     pub audience: Audience,
     pub access: Access,
     pub serve: Serve,
+    pub proxy: Proxy,
+    pub purges: Purges,
 }
 
 /// Labels of [`Audience::viewers`].
@@ -132,6 +177,13 @@ pub struct ReasonLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct UpstreamLabels {
     pub kind: &'static str,
+    pub result: &'static str,
+}
+
+/// Labels of [`Proxy::requests`] and [`Proxy::upstream_requests`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RouteLabels {
+    pub route: String,
     pub result: &'static str,
 }
 
@@ -159,12 +211,28 @@ impl Metrics {
     pub fn register(registry: &Registry) -> Self {
         Self {
             cache: Cache::register(registry),
+            disk: Disk::register(registry),
             follow: Follow::register(registry),
             upstream: Upstream::register(registry),
             audience: Audience::register(registry),
             access: Access::register(registry),
             serve: Serve::register(registry),
+            proxy: Proxy::register(registry),
+            purges: Purges::register(registry),
         }
+    }
+}
+
+impl Proxy {
+    /// Counts an answered request.
+    pub fn count(&self, route: &str, result: &'static str) {
+        self.requests.get_or_create(&RouteLabels { route: route.to_owned(), result }).inc();
+    }
+
+    /// Counts a request to an origin whose headers have arrived, or will not.
+    pub fn count_upstream<T>(&self, route: &str, result: &Result<T, Error>) {
+        let result = result.as_ref().map_or_else(outcome, |_| "ok");
+        self.upstream_requests.get_or_create(&RouteLabels { route: route.to_owned(), result }).inc();
     }
 }
 
@@ -220,15 +288,18 @@ impl Access {
 impl Upstream {
     /// Counts a request whose headers have arrived, or will not.
     pub fn count(&self, kind: Kind, result: Result<(), &Error>) {
-        let result = match result {
-            Ok(()) => "ok",
-            Err(Error::NotFound) => "not_found",
-            Err(Error::Status { .. }) => "refused",
-            Err(Error::Connect { .. }) => "unreachable",
-            Err(Error::Timeout { .. }) => "timeout",
-            Err(_) => "broken",
-        };
+        let result = result.map_or_else(outcome, |()| "ok");
         self.requests.get_or_create(&UpstreamLabels { kind: kind.as_str(), result }).inc();
+    }
+}
+
+fn outcome(error: &Error) -> &'static str {
+    match error {
+        Error::NotFound => "not_found",
+        Error::Status { .. } => "refused",
+        Error::Connect { .. } => "unreachable",
+        Error::Timeout { .. } => "timeout",
+        _ => "broken",
     }
 }
 

@@ -40,6 +40,8 @@ mod reconnect;
 #[cfg(test)]
 mod record;
 #[cfg(test)]
+mod routes;
+#[cfg(test)]
 mod sound;
 #[cfg(test)]
 mod srt;

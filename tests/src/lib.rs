@@ -20,6 +20,7 @@ pub mod captions;
 pub mod certificate;
 pub mod client;
 pub mod dns;
+pub mod foreign;
 pub mod lossy;
 pub mod metrics;
 pub mod mpd;

@@ -53,6 +53,7 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Response {
         (name = "channels", description = "What publishers own and viewers watch"),
         (name = "stream keys", description = "Who may publish to a channel"),
         (name = "playback", description = "Who may watch"),
+        (name = "purges", description = "What caches are to forget"),
         (name = "viewers", description = "Open to everybody"),
         (name = "about", description = "The API itself")
     )

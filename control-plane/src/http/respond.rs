@@ -40,6 +40,7 @@ fn status(error: &Error) -> StatusCode {
         | Error::NoPlaybackKey(_)
         | Error::NoRevocation(_)
         | Error::NoNode(_)
+        | Error::NoPurge(_)
         | Error::NoSuchPath => StatusCode::NOT_FOUND,
         Error::ChannelExists(_)
         | Error::NotLive(_)

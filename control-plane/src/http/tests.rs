@@ -3,6 +3,7 @@ mod document;
 mod ingest;
 mod metadata;
 mod playback;
+mod purges;
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,7 @@ async fn operations(world: &World) -> Vec<(Method, String, bool)> {
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         let path = path.replace("{node}", "x-1").replace("{channel}", "x").replace("{key}", "y");
-        let path = path.replace("{revocation}", "z");
+        let path = path.replace("{revocation}", "z").replace("{purge}", "7");
         for (method, operation) in item.as_object().unwrap() {
             let open = operation["security"].as_array().unwrap().iter().any(|one| one == &json!({}));
             operations.push((method.to_uppercase().parse().unwrap(), path.clone(), open));

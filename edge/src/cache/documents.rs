@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::object::Object;
+use super::store::Purge;
 
 /// Multivariant playlists, DASH manifests, posters and lists of pictures by path, a bounded number of them and of
 /// their bytes.
@@ -45,6 +46,24 @@ impl Documents {
     /// Forgets what no longer exists.
     pub fn remove(&self, key: &str) {
         self.map().remove(key);
+    }
+
+    /// Forgets what `verdict` says, or makes it stale; returns how much that was.
+    pub fn purge(&self, verdict: impl Fn(&str) -> Purge) -> usize {
+        let (mut map, now) = (self.map(), Instant::now());
+        let verdicts = map.objects.keys().map(|path| (path.clone(), verdict(path)));
+        let purged: Vec<_> = verdicts.filter(|(_, verdict)| *verdict != Purge::No).collect();
+        for (path, verdict) in &purged {
+            match map.objects.get_mut(path) {
+                Some(object) if *verdict == Purge::Soft => {
+                    let age = now.saturating_duration_since(object.produced);
+                    let max_age = object.max_age.min(age);
+                    *object = Arc::new(Object { max_age, ..Object::clone(object) });
+                }
+                _ => map.remove(path),
+            }
+        }
+        purged.len()
     }
 
     fn map(&self) -> MutexGuard<'_, Map> {

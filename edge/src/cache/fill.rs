@@ -41,7 +41,7 @@ impl Fill {
 
     /// Fetches, keeps and tells.
     pub(super) async fn run(mut self) {
-        let path = self.path();
+        let (path, began) = (self.path(), self.cache.purges.now());
         let result = match Resource::parse(&path) {
             Ok(resource) => self.fetch(resource, &path).await.map(|object| (object, resource.is_immutable())),
             Err(_not_ours) => Err(Error::NoRoute),
@@ -58,6 +58,10 @@ impl Fill {
                 cache.negative.insert(&path, error.clone(), negative_life(error), Instant::now());
             }
         }
+        // Looked at after it is kept: a purge that comes now finds it there.
+        if cache.purges.purged_since(began, &path, &[]) {
+            cache.purge_names(&[path.to_string()], false);
+        }
         let Some(permit) = self.permit.take() else { return };
         let waiters = self.cache.flights().land(permit);
         for waiter in waiters {
@@ -71,6 +75,11 @@ impl Fill {
     }
 
     async fn fetch(&self, resource: Resource<'_>, path: &str) -> Result<Arc<Object>> {
+        if let Some(disk) = &self.cache.disk
+            && let Some(object) = disk.read(path).await
+        {
+            return Ok(object);
+        }
         let opened = self.cache.upstream.open(resource, path).await?;
         let (content_type, produced, max_age) =
             (opened.content_type.clone(), opened.produced, opened.max_age);

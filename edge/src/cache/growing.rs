@@ -54,6 +54,11 @@ impl Growing {
         self.change(|state| state.chunks.push(chunk));
     }
 
+    /// Bytes that have arrived.
+    pub fn arrived(&self) -> u64 {
+        self.state().chunks.iter().map(|chunk| chunk.len() as u64).sum()
+    }
+
     /// All chunks as one piece of memory of exactly their size. Chunks are slices of larger read buffers, which
     /// they would keep alive for as long as they are cached.
     pub fn joined(&self) -> Bytes {

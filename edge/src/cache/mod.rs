@@ -4,9 +4,11 @@
 //! then joins the [`flight`] of the path or starts it. A fill runs in a task of its own, so a client that leaves
 //! breaks nothing; what was missing is remembered for a moment in the [`negative`] table.
 
+pub mod disk;
 pub mod documents;
 pub mod flight;
 pub mod growing;
+pub mod index;
 pub mod negative;
 pub mod object;
 pub mod size;
@@ -14,16 +16,19 @@ pub mod store;
 
 mod fill;
 
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use nearcast_api::NodeId;
 use nearcast_media::path::Resource;
 use nearcast_service::drain::Drain;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
+use self::disk::Disk;
 use self::documents::Documents;
 use self::fill::{Fill, Outcome};
 use self::flight::{Join, Table, Ticket};
@@ -31,9 +36,10 @@ use self::growing::Growing;
 use self::negative::Negative;
 use self::object::Object;
 use self::size::Size;
-use self::store::Store;
+use self::store::{Purge, Store};
 use crate::error::{Error, Result};
 use crate::metrics;
+use crate::purge::log::Log;
 use crate::upstream::Upstream;
 
 /// `[cache]`
@@ -44,6 +50,11 @@ pub struct Config {
     pub memory: Size,
     /// Fetches that may run at a time; beyond them requests for what is not cached get 503.
     pub max_fills: usize,
+    /// Folder of a second tier, for segments that memory has no room for any more: viewers who go back find them without the
+    /// origin. Empty for none; each edge needs its own, `{node.id}` standing for its name.
+    pub disk: PathBuf,
+    /// Bytes of it.
+    pub disk_size: Size,
     /// How many missing names are remembered.
     pub negative_entries: usize,
 }
@@ -52,11 +63,13 @@ pub struct Config {
 #[derive(Debug)]
 pub struct Cache {
     store: Store,
+    disk: Option<Disk>,
     documents: Documents,
     negative: Negative<Error>,
     flights: Mutex<Table<Arc<Growing>, oneshot::Sender<Outcome>>>,
     upstream: Arc<Upstream>,
     max_fills: usize,
+    purges: Arc<Log>,
     drain: Drain,
     metrics: metrics::Cache,
 }
@@ -82,20 +95,53 @@ pub enum Source {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { memory: Size(512 << 20), max_fills: 1024, negative_entries: 16_384 }
+        Self {
+            memory: Size(512 << 20),
+            max_fills: 1024,
+            disk: PathBuf::new(),
+            disk_size: Size(10 << 30),
+            negative_entries: 16_384,
+        }
+    }
+}
+
+impl Config {
+    /// The second tier, if there is to be one.
+    ///
+    /// # Errors
+    /// Its folder cannot be written.
+    pub fn open_disk(&self, node: &NodeId, drain: &Drain, metrics: metrics::Disk) -> Result<Option<Disk>> {
+        if self.disk.as_os_str().is_empty() {
+            return Ok(None);
+        }
+        // A path that is no text has no name in it.
+        let folder = match self.disk.to_str() {
+            Some(path) => path.replace("{node.id}", node.as_str()).into(),
+            None => self.disk.clone(),
+        };
+        let opened = Disk::open(&folder, self.disk_size.0, drain, metrics);
+        opened.map(Some).map_err(|source| Error::Disk { folder: folder.into(), source: Arc::new(source) })
     }
 }
 
 impl Cache {
     /// An empty cache in front of `upstream`.
-    pub fn new(config: &Config, upstream: Arc<Upstream>, drain: Drain, metrics: metrics::Cache) -> Arc<Self> {
+    pub fn new(
+        config: &Config,
+        upstream: Arc<Upstream>,
+        disk: Option<Disk>,
+        drain: Drain,
+        metrics: metrics::Cache,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            store: Store::new(config.memory.0, metrics.bytes.clone()),
+            store: Store::new(config.memory.0, disk.clone(), metrics.bytes.clone()),
+            disk,
             documents: Documents::default(),
             negative: Negative::new(config.negative_entries),
             flights: Mutex::default(),
             upstream,
             max_fills: config.max_fills,
+            purges: Arc::default(),
             drain,
             metrics,
         })
@@ -186,6 +232,40 @@ impl Cache {
         if self.store.enforce() {
             self.metrics.over_budget.inc();
         }
+    }
+
+    /// Whether what it holds may be from before this process.
+    pub fn outlives_the_process(&self) -> bool {
+        self.disk.is_some()
+    }
+
+    /// What was purged lately: what was asked for before is not kept after.
+    pub fn purges(&self) -> &Arc<Log> {
+        &self.purges
+    }
+
+    /// Forgets what has one of these names, or makes it stale; returns how much that was.
+    pub fn purge_names(&self, names: &[String], soft: bool) -> usize {
+        names.iter().for_each(|name| self.negative.remove(name));
+        let documents = self.documents.purge(|path| match names.iter().any(|name| name == path) {
+            true if soft => Purge::Soft,
+            true => Purge::Hard,
+            false => Purge::No,
+        });
+        let memory = documents + self.store.purge_names(names.iter().map(String::as_str), soft);
+        // Behind memory, from which it is filled.
+        memory + self.disk.as_ref().map_or(0, |disk| disk.purge(|path| names.iter().any(|name| name == path)))
+    }
+
+    /// Forgets what `verdict` says of names and tags, or makes it stale; returns how much that was.
+    pub fn purge(&self, verdict: impl Fn(&str, &[Box<str>]) -> Purge) -> usize {
+        let memory = self.documents.purge(|path| verdict(path, &[])) + self.store.purge(&verdict);
+        memory + self.disk.as_ref().map_or(0, |disk| disk.purge(|path| verdict(path, &[]) != Purge::No))
+    }
+
+    /// The memory itself, which answers of other origins share.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// The way to the origins.

@@ -16,7 +16,7 @@ use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, ORIGIN, VIA};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use nearcast_media::path::directory;
-use nearcast_service::http::{Handler, Peer, Protocol, Request, Response};
+use nearcast_service::http::{Handler, Peer, Protocol, Request, RequestBody, Response};
 use nearcast_service::metrics::Counter;
 
 use self::live::Live;
@@ -28,6 +28,7 @@ use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::follow::Followers;
 use crate::metrics::{self, ProtocolLabel};
+use crate::proxy::{Proxy, Route};
 
 /// The handler. Clones are the same handler.
 #[derive(Debug, Clone)]
@@ -37,6 +38,7 @@ pub struct Edge(Arc<Inner>);
 struct Inner {
     node: String,
     live: Live,
+    proxy: Arc<Proxy>,
     door: Door,
     bytes: [Counter; 3],
 }
@@ -56,11 +58,12 @@ pub struct Door {
 }
 
 impl Edge {
-    /// Serves what `cache` and `followers` have to whom `door` lets in, in the name of `node`.
+    /// Serves what `cache`, `followers` and `proxy` have to whom `door` lets in, in the name of `node`.
     pub fn new(
         node: &str,
         cache: Arc<Cache>,
         followers: Arc<Followers>,
+        proxy: Arc<Proxy>,
         door: Door,
         metrics: metrics::Serve,
     ) -> Self {
@@ -69,15 +72,21 @@ impl Edge {
             metrics.response_bytes.get_or_create(&label).clone()
         });
         let live = Live { cache, followers, responder: Responder::new(node), metrics };
-        Self(Arc::new(Inner { node: node.to_owned(), live, door, bytes }))
+        Self(Arc::new(Inner { node: node.to_owned(), live, proxy, door, bytes }))
     }
 
-    async fn answer(&self, request: &Parts) -> Response {
-        let Inner { live, door, .. } = &*self.0;
+    async fn answer(&self, request: &Parts, body: RequestBody) -> Response {
+        let Inner { live, proxy, door, .. } = &*self.0;
         let headers = &request.headers;
         // Parents that are each other's would ask in circles.
         if headers.get_all(VIA).iter().any(|via| live.responder.is_own(via)) {
             return live.responder.error(&Error::Loop, LOOP_LIFE);
+        }
+        if let Some(route) = proxy.routes().of(request) {
+            return match self.answer_for(route, request, body).await {
+                Ok(response) => response,
+                Err(error) => live.responder.error(&error, FAILURE_LIFE),
+            };
         }
         match request.method {
             Method::GET | Method::HEAD => {}
@@ -96,6 +105,20 @@ impl Edge {
             // Nobody may keep it: another token, or another moment, gets another answer.
             live.responder.error(&error, Duration::ZERO)
         })
+    }
+
+    /// The answer of an origin that is not ours, to whom the limits of addresses let in.
+    async fn answer_for(&self, route: &Arc<Route>, request: &Parts, body: RequestBody) -> Result<Response> {
+        let Inner { live, proxy, door, .. } = &*self.0;
+        if let Some(peer) = request.extensions.get::<Peer>() {
+            door.access
+                .admit(None, None, &request.headers, *peer)
+                .inspect_err(|error| door.metrics.count(error))?;
+        }
+        if request.method == Method::OPTIONS && !route.takes(&Method::OPTIONS) {
+            return Ok(live.responder.preflight());
+        }
+        proxy.answer(route, request, body).await
     }
 
     /// The answer for a viewer, counted.
@@ -145,9 +168,8 @@ impl Edge {
 
 impl Handler for Edge {
     async fn handle(&self, request: Request) -> Response {
-        // Nothing here has use for a body.
-        let (request, _body) = request.into_parts();
-        let mut response = self.answer(&request).await;
+        let (request, body) = request.into_parts();
+        let mut response = self.answer(&request, body).await;
         self.allow_cookies(&request.headers, &mut response);
         let peer = request.extensions.get::<Peer>();
         if let (Some(peer), Some(length)) = (peer, response.body().len()) {
@@ -170,5 +192,7 @@ fn channel_of(path: &str) -> Option<&str> {
 
 /// Somebody has to change a configuration first.
 const LOOP_LIFE: Duration = Duration::from_secs(1);
+/// What a route refuses may be allowed by its next configuration.
+const FAILURE_LIFE: Duration = Duration::from_secs(1);
 /// Methods do not change their meaning.
 const METHOD_LIFE: Duration = Duration::from_secs(3600);

@@ -233,6 +233,9 @@ fn status(error: &Error) -> (StatusCode, &'static str, Option<u64>) {
         Error::Directives(_) => (StatusCode::BAD_REQUEST, "bad request", None),
         Error::NotFound | Error::NoRoute => (StatusCode::NOT_FOUND, "not found", None),
         Error::Method => (StatusCode::METHOD_NOT_ALLOWED, "method not allowed", None),
+        Error::LongPath { .. } => (StatusCode::URI_TOO_LONG, "URI too long", None),
+        Error::LargeRequest { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "content too large", None),
+        Error::SlowRequest => (StatusCode::REQUEST_TIMEOUT, "request timeout", None),
         Error::Status { status: 400, .. } => (StatusCode::BAD_REQUEST, "bad request", None),
         Error::HeldTooLong { .. } => (StatusCode::SERVICE_UNAVAILABLE, "nothing new", Some(1)),
         Error::Status { status: 503, .. } | Error::Overloaded { .. } => {
@@ -256,7 +259,7 @@ fn status(error: &Error) -> (StatusCode, &'static str, Option<u64>) {
             (StatusCode::FORBIDDEN, "not allowed", None)
         }
         Error::TooManyRequests { .. } => (StatusCode::TOO_MANY_REQUESTS, "too many requests", Some(1)),
-        Error::Start(_) | Error::Countries { .. } => {
+        Error::Start(_) | Error::Countries { .. } | Error::Disk { .. } => {
             (StatusCode::INTERNAL_SERVER_ERROR, "internal error", None)
         }
     }

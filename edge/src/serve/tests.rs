@@ -388,3 +388,35 @@ async fn one_address_may_have_so_many_requests_waiting() {
     // Other renditions have their own, and places are given back.
     assert_eq!(edge.get(&next).await.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn what_memory_has_no_room_for_is_found_on_disk_also_after_a_restart() {
+    let origin = Origin::start(1000, 1);
+    let folder = tempfile::tempdir().unwrap();
+    let small = |config: &mut crate::Config| {
+        config.cache.memory = "16MiB".parse().unwrap();
+        config.cache.disk = folder.path().join("{node.id}");
+    };
+    let segment = |msn: usize| path(&format!("{}.m4s", 990 - msn));
+    let edge = Edge::start_with(&[origin.url()], small).await;
+    for msn in 0..600 {
+        assert_eq!(edge.get(&segment(msn)).await.status, StatusCode::OK);
+    }
+    while edge.metric("nearcast_disk_written_total") < 1e7 {
+        edge.get(&segment(0)).await;
+    }
+    edge.daemon().drain.begin();
+    edge.daemon().drain.wait(Duration::from_secs(10)).await.unwrap();
+
+    let edge = Edge::start_with(&[origin.url()], small).await;
+    while edge.metric("nearcast_disk_bytes") < 1e7 {
+        tokio::task::yield_now().await;
+    }
+    let before = origin.hits();
+    for msn in 1..100 {
+        assert_eq!(edge.get(&segment(msn)).await.body, media(&segment(msn)));
+    }
+    let after = origin.hits();
+    assert!((1..100).all(|msn| before[&segment(msn)] == after[&segment(msn)]), "the origin was asked again");
+    assert_eq!(edge.metric("nearcast_disk_hits_total"), 99.0);
+}

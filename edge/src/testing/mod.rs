@@ -1,6 +1,7 @@
 //! What the tests stand on: a live playlist that is stepped by hand, an HTTP origin that serves it, a started edge
 //! and a client.
 
+pub(crate) mod foreign;
 mod origin;
 mod world;
 
@@ -11,6 +12,7 @@ use nearcast_media::hls::daterange::DateRange;
 use nearcast_media::hls::media::{ByteRange, Hint, Open, Part, Playlist, Segment, ServerControl};
 use nearcast_media::path::File;
 
+pub(crate) use foreign::Foreign;
 pub(crate) use origin::{Fault, Origin, media};
 pub(crate) use world::{Answer, Edge};
 

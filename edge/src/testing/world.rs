@@ -8,7 +8,9 @@ use nearcast_service::client::{self, Http};
 use nearcast_service::daemon::Daemon;
 use nearcast_service::http::Body;
 
+use super::Foreign;
 use crate::config::Config;
+use crate::proxy;
 
 /// An edge that knows the given origins and no control plane.
 pub(crate) struct Edge {
@@ -27,7 +29,15 @@ pub(crate) struct Answer {
 
 impl Edge {
     pub(crate) async fn start(origins: &[String]) -> Self {
-        Self::start_with(origins, |_| ()).await
+        Self::start_with(origins, |_| {}).await
+    }
+
+    /// The same with a route to `origin`.
+    pub(crate) async fn with_route(origin: &Foreign, change: impl FnOnce(&mut proxy::Config)) -> Self {
+        let mut route =
+            proxy::Config { name: "other".into(), upstreams: vec![origin.url()], ..proxy::Config::default() };
+        change(&mut route);
+        Self::start_with(&[origin.url()], |config| config.routes.push(route)).await
     }
 
     /// The same with other settings.
@@ -39,6 +49,7 @@ impl Edge {
         config.control.url = String::new();
         config.control.snapshot = std::path::PathBuf::new();
         config.upstream.origins = origins.to_vec();
+        assert_eq!(nearcast_service::daemon::Config::check(&config), Ok(()));
         let daemon = Daemon::new();
         let addresses = crate::run(config, daemon.clone()).await.unwrap();
         let client = Http::new(&client::Config::default()).unwrap();
@@ -62,11 +73,32 @@ impl Edge {
         path: &str,
         headers: &[(&str, &str)],
     ) -> http::Response<Incoming> {
+        self.send(method, path, headers, Body::empty()).await
+    }
+
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> http::Response<Incoming> {
+        self.try_send(method, path, headers, body).await.unwrap()
+    }
+
+    /// The same, when the edge may break off.
+    pub(crate) async fn try_send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> Result<http::Response<Incoming>, client::RequestError> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        self.client.request(request.body(Body::empty()).unwrap()).await.unwrap()
+        self.client.request(request.body(body).unwrap()).await
     }
 
     /// The value of a metric, summed over its labels.

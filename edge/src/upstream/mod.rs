@@ -368,7 +368,8 @@ const MAX_SHEET: u64 = 4 << 20;
 const MAX_BREAKERS: usize = 1024;
 
 /// What an edge calls itself.
-const AGENT: HeaderValue = HeaderValue::from_static(concat!("nearcast-edge/", env!("CARGO_PKG_VERSION")));
+pub(crate) const AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("nearcast-edge/", env!("CARGO_PKG_VERSION")));
 
 #[cfg(test)]
 mod tests;

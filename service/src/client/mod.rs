@@ -32,6 +32,8 @@ pub struct Config {
     pub connect_timeout_ms: u64,
     /// Seconds an unused connection is kept.
     pub idle_timeout: u64,
+    /// Offer HTTP/2 in TLS.
+    pub http2: bool,
 }
 
 /// A client and its pool. Clones share the pool; make one per daemon.
@@ -42,7 +44,7 @@ pub struct Http {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { ca: PathBuf::new(), connect_timeout_ms: 3000, idle_timeout: 60 }
+        Self { ca: PathBuf::new(), connect_timeout_ms: 3000, idle_timeout: 60, http2: true }
     }
 }
 
@@ -68,7 +70,9 @@ impl Http {
 
     fn build(config: &Config, roots: RootCertStore, opened: Counter) -> Result<Self> {
         let connect = Duration::from_millis(config.connect_timeout_ms);
-        let connector = Connector::new(Arc::new(client_config(roots)?), connect, opened);
+        let mut tls = client_config(roots)?;
+        tls.alpn_protocols.retain(|protocol| config.http2 || protocol != b"h2");
+        let connector = Connector::new(Arc::new(tls), connect, opened);
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
