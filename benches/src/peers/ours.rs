@@ -15,6 +15,7 @@ pub async fn start(site: &Site) -> Result<Server> {
     let config = format!(
         "[http]\nlisten = \"{}\"\nplain_listen = \"{}\"\nidle_timeout = 3600\n\
          [tls]\ncertificate = {:?}\nkey = {:?}\n\
+         [follow]\nidle = 3600\n\
          [upstream]\norigins = [\"http://{}\"]\n\
          [control]\nurl = \"\"\nsnapshot = \"\"\n\
          [ops]\nlisten = \"{ops}\"\n\
