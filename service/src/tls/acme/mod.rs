@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use ::http::Uri;
+use futures_util::FutureExt;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::DnsName;
 use serde::{Deserialize, Serialize};
@@ -190,6 +191,8 @@ impl Keeper {
         let mut first = Some(first);
         loop {
             if self.schedule.wait(SystemTime::now()).is_zero() {
+                // Whoever has asked before now gets this one.
+                while hangup.recv().now_or_never().is_some() {}
                 self.attempt().await;
             }
             drop(first.take());
@@ -245,11 +248,16 @@ impl Keeper {
         let old = || unusable(format!("it expires {expires}, too soon: is the clock of this machine right?"));
         let attempts = attempts.ok_or_else(old)?;
         self.resolver.put(*slot, certified);
-        on_disk(folder, move |folder| {
+        let kept = on_disk(folder, move |folder| {
             folder.keep_certificate(&pem)?;
             folder.keep_attempts(&attempts)
-        })
-        .await?;
+        });
+        if let Err(error) = kept.await {
+            tracing::error!(
+                "the next start will not have the certificate that is in use now: {}",
+                Chain(&error)
+            );
+        }
         Ok(expires)
     }
 }

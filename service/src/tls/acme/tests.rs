@@ -150,7 +150,8 @@ async fn a_start_without_the_acme_server_is_ready_and_the_next_one_does_not_ask_
     let (acme, kept) = Acme::load(&whole.acme, 0).unwrap();
     assert!(kept.is_none());
     let attempts = acme.folder.attempts(&whole.acme.names);
-    assert_eq!(attempts.failures, 1);
+    // Once, or again where another test has sent this process a SIGHUP.
+    assert!(attempts.failures > 0);
     let wait = Schedule::new(attempts, None, 0.0).wait(SystemTime::now());
     assert!(wait > Duration::from_secs(100), "{wait:?}");
 }
