@@ -48,7 +48,7 @@ impl Handler {
         let via = HeaderValue::from_static("1.1 bench");
         let upstream = upstream::Config { origins, ..Default::default() };
         let door = Door {
-            access: Arc::new(Access::new(&config.access, snapshot.clone())?),
+            access: Arc::new(Access::new(&config.access, snapshot.clone(), false)?),
             audience: Arc::new(Audience::new(metrics.audience)),
             pass: None,
             cookie_origins: Vec::new(),
@@ -56,7 +56,7 @@ impl Handler {
             metrics: metrics.access,
         };
         let upstream = Arc::new(Upstream::new(upstream, snapshot, via.clone(), None, metrics.upstream)?);
-        let cache = Cache::new(&config.cache, upstream, None, drain.clone(), metrics.cache);
+        let cache = Cache::new(&config.cache, upstream, Arc::default(), None, drain.clone(), metrics.cache);
         let shares = Shares {
             store: cache.store().clone(),
             log: Arc::clone(cache.purges()),
@@ -70,13 +70,19 @@ impl Handler {
         Ok(Self { edge, runtime, _feeder: feeder, _ports: ports })
     }
 
-    /// Asks until the edge has it.
+    /// Asks until the edge has it. Who has read an answer while it arrived may ask again before it is kept.
     pub fn warm(&self, url: &str) -> Result<()> {
         self.runtime.block_on(async {
-            let response = self.edge.handle(request(url)?).await;
-            anyhow::ensure!(response.status().is_success(), "{url} is answered {}", response.status());
-            response.into_body().collect().await.map_err(anyhow::Error::from_boxed)?;
-            Ok(())
+            loop {
+                let response = self.edge.handle(request(url)?).await;
+                anyhow::ensure!(response.status().is_success(), "{url} is answered {}", response.status());
+                let hit = response.headers().get("cache-status").is_some_and(|status| status == "bench; hit");
+                response.into_body().collect().await.map_err(anyhow::Error::from_boxed)?;
+                if hit {
+                    return Ok(());
+                }
+                tokio::task::yield_now().await;
+            }
         })
     }
 
