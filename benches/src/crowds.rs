@@ -93,9 +93,7 @@ async fn release(site: &Site, server: &Server) -> Result<Sample> {
     let (path, blocking) = site.feeder.waiting(&broadcast);
     crowd.ask(&path).await?;
     let publish = async {
-        while site.feeder.fetched(&blocking).count == 0 {
-            sleep(Duration::from_millis(10)).await;
-        }
+        site.feeder.until_fetched(&blocking).await;
         sleep(SETTLE).await;
         site.feeder.publish(&broadcast)
     };

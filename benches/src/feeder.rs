@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -60,7 +60,7 @@ pub struct Feeder {
 #[derive(Debug)]
 struct Shared {
     objects: HashMap<&'static str, Object>,
-    fetched: Mutex<HashMap<String, Fetched>>,
+    fetched: watch::Sender<HashMap<String, Fetched>>,
     /// How many parts each broadcast has.
     live: Mutex<HashMap<String, watch::Sender<u64>>>,
 }
@@ -84,8 +84,11 @@ impl Feeder {
     /// Serves on `address`.
     pub async fn start(address: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind(address).await.context("binding the origin")?;
-        let shared =
-            Arc::new(Shared { objects: objects(), fetched: Mutex::default(), live: Mutex::default() });
+        let shared = Arc::new(Shared {
+            objects: objects(),
+            fetched: watch::Sender::default(),
+            live: Mutex::default(),
+        });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self { address, shared, _tasks: tasks })
@@ -108,7 +111,14 @@ impl Feeder {
 
     /// What is known of `url`, a path with its query.
     pub fn fetched(&self, url: &str) -> Fetched {
-        self.shared.fetched().get(url).copied().unwrap_or_default()
+        self.shared.fetched.borrow().get(url).copied().unwrap_or_default()
+    }
+
+    /// Returns once somebody has asked for `url`.
+    pub async fn until_fetched(&self, url: &str) {
+        let mut fetched = self.shared.fetched.subscribe();
+        // It cannot end as long as there is a feeder.
+        let _asked = fetched.wait_for(|fetched| fetched.contains_key(url)).await;
     }
 
     /// The name of an object that nobody has yet: a part or a segment, as `ending` says.
@@ -133,8 +143,8 @@ impl Feeder {
 }
 
 impl Shared {
-    fn fetched(&self) -> MutexGuard<'_, HashMap<String, Fetched>> {
-        self.fetched.lock().unwrap_or_else(PoisonError::into_inner)
+    fn note(&self, url: &str, change: impl FnOnce(&mut Fetched)) {
+        self.fetched.send_modify(|fetched| change(fetched.entry(url.into()).or_default()));
     }
 
     fn live(&self, broadcast: &str) -> watch::Sender<u64> {
@@ -145,9 +155,9 @@ impl Shared {
     async fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
         let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
         let url = request.uri().path_and_query().map_or(path, |url| url.as_str());
-        self.fetched().entry(url.into()).or_default().count += 1;
+        self.note(url, |fetched| fetched.count += 1);
         let object = self.object(path, query).await;
-        self.fetched().entry(url.into()).or_default().answered.get_or_insert_with(Instant::now);
+        self.note(url, |fetched| _ = fetched.answered.get_or_insert_with(Instant::now));
         let Some(Object { kind, cache, body }) = object else {
             let mut missing = Response::new(Full::default().boxed_unsync());
             *missing.status_mut() = StatusCode::NOT_FOUND;
