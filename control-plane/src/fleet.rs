@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use nearcast_api::node::{Broadcast, Heartbeat, HeartbeatAck, Spec, Status};
 use nearcast_api::playback::{Key, Revocation};
-use nearcast_api::purge::{Order, Purge, Purges};
+use nearcast_api::purge::Purge;
 use nearcast_api::snapshot::{Channel, Live, Node, Snapshot, Update};
 use nearcast_api::{ChannelId, NodeId};
 use serde::{Deserialize, Serialize};
@@ -78,14 +78,12 @@ pub enum Unheard {
 }
 
 impl Fleet {
-    /// What was known at the last stop. `version` must be at least that of any snapshot handed out before. What was live
-    /// stays so until its origin is heard or has been silent for too long.
+    /// What was known at the last stop. The version of `snapshot`, whose nodes count for nothing, must be greater than that of
+    /// any handed out before. What was live stays so until its origin is heard or has been silent for too long.
     pub fn restore(
         config: Config,
-        zone: String,
-        version: u64,
+        snapshot: Snapshot,
         nodes: impl IntoIterator<Item = Known>,
-        channels: BTreeMap<ChannelId, Channel>,
         now: Instant,
     ) -> Self {
         let mut members: BTreeMap<NodeId, Member> = BTreeMap::new();
@@ -95,7 +93,7 @@ impl Fleet {
             members.insert(member.spec.id.clone(), member);
         }
         for (channel, Live { origin, broadcast, started_at, taken_over_at }) in
-            channels.iter().filter_map(|(id, channel)| Some((id, channel.live.clone()?)))
+            snapshot.channels.iter().filter_map(|(id, channel)| Some((id, channel.live.clone()?)))
         {
             if let Some(member) = members.get_mut(&origin) {
                 let broadcast = Broadcast {
@@ -108,9 +106,8 @@ impl Fleet {
                 member.beat.broadcasts.push(broadcast);
             }
         }
-        let snapshot = Snapshot { version, zone, ..Snapshot::default() };
         let mut fleet = Self { config, members, snapshot: Arc::new(snapshot), history: History::default() };
-        fleet.publish(|snapshot| snapshot.channels = channels);
+        fleet.refresh();
         fleet
     }
 
@@ -248,19 +245,9 @@ impl Fleet {
         self.members.values().filter_map(due).min()
     }
 
-    /// Tells all edges to forget something; returns the purge. Ids are times where that is greater than the last, so that
-    /// they grow even when the store was lost.
-    pub fn purge(&mut self, order: Order, unix_millis: u64) -> Purge {
-        let mut purges = self.snapshot.purges.clone();
-        let purge = Purge { id: unix_millis.max(purges.newest() + 1), order };
-        purges.push(purge.clone());
-        self.set_purges(purges);
-        purge
-    }
-
-    /// The purges that are known from before.
-    pub fn set_purges(&mut self, purges: Purges) {
-        self.publish(|snapshot| snapshot.purges = purges);
+    /// Tells all edges to forget something. Its id is greater than all before.
+    pub fn purge(&mut self, purge: Purge) {
+        self.publish(|snapshot| snapshot.purges.push(purge));
     }
 
     fn refresh(&mut self) {

@@ -47,21 +47,27 @@ pub struct Plane {
 impl Plane {
     /// Brings back what the store knows.
     pub async fn open(config: fleet::Config, zone: String, store: Store) -> Result<Arc<Self>> {
-        let mut restored = BTreeMap::new();
+        let mut channels = BTreeMap::new();
         for stored in store.channels().await? {
-            restored.insert(stored.id.clone(), channels::snapshot(&stored));
+            channels.insert(stored.id.clone(), channels::snapshot(&stored));
         }
         for key in store.keys().await? {
-            if let Some(channel) = restored.get_mut(&key.channel) {
+            if let Some(channel) = channels.get_mut(&key.channel) {
                 channels::admit(channel, key);
             }
         }
         let version = store.version_ceiling().await? + 1;
         store.raise_version_ceiling(version + keeper::RESERVED).await?;
-        let mut fleet = Fleet::restore(config, zone, version, store.nodes().await?, restored, Instant::now());
-        fleet.set_playback_keys(playback::verifying(&playback::keys(&store).await?));
-        fleet.set_revocations(playback::running(&store).await?);
-        fleet.set_purges(store.purges().await?);
+        let snapshot = Snapshot {
+            version,
+            zone,
+            nodes: BTreeMap::new(),
+            channels,
+            playback_keys: playback::verifying(&playback::keys(&store).await?),
+            revocations: playback::running(&store).await?,
+            purges: store.purges().await?,
+        };
+        let fleet = Fleet::restore(config, snapshot, store.nodes().await?, Instant::now());
         Ok(Arc::new(Self {
             snapshot: watch::Sender::new(fleet.snapshot()),
             fleet: Mutex::new(fleet),

@@ -21,7 +21,8 @@ impl World {
     fn restore_live(version: u64, nodes: Vec<Known>, live: Option<Live>) -> Self {
         let now = Instant::now();
         let channels = [("demo".parse().unwrap(), Channel { live, ..Channel::default() })].into();
-        let fleet = Fleet::restore(Config::default(), "nearcast.test".into(), version, nodes, channels, now);
+        let snapshot = Snapshot { version, zone: "nearcast.test".into(), channels, ..Snapshot::default() };
+        let fleet = Fleet::restore(Config::default(), snapshot, nodes, now);
         Self { fleet, now }
     }
 

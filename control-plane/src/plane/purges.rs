@@ -26,10 +26,11 @@ impl Plane {
         check(&order.target)?;
         let _changing = self.changing.lock().await;
         let newest = self.lock().snapshot().purges.newest();
-        let id = unix_millis().max(newest + 1);
-        let purge = Purge { id, order: order.clone() };
+        // Times, so that they grow even when the store was lost.
+        let purge = Purge { id: unix_millis().max(newest + 1), order };
         self.store.add_purge(&purge).await?;
-        Ok(self.change(|fleet| fleet.purge(order, id)))
+        self.change(|fleet| fleet.purge(purge.clone()));
+        Ok(purge)
     }
 
     /// The newest purges, oldest first, and how far they are.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use nearcast_api::purge::Purges;
 use nearcast_api::snapshot::Update;
 use serde_json::{Value, json};
 
@@ -51,11 +52,15 @@ async fn a_purge_is_in_the_next_snapshot_and_done_when_every_edge_says_so() {
     assert_eq!(world.get("/purges").await.json()["purges"].as_array().unwrap().len(), 2);
     assert_eq!(world.get("/purges/5").await.status, StatusCode::NOT_FOUND);
 
+    for _ in 0..Purges::MAX {
+        world.post("/purges?wait=0", json!({ "tag": "more" })).await;
+    }
     let known = snapshot(&world.get("/snapshot").await).purges;
     world.daemon.drain.begin();
     world.daemon.drain.wait(Duration::from_secs(10)).await.unwrap();
     let again = World::start(directory.path()).await;
     assert_eq!(snapshot(&again.get("/snapshot").await).purges, known, "a restart forgets none");
+    assert!(known.floor >= id);
 }
 
 #[tokio::test]
