@@ -91,7 +91,6 @@ pub enum Algorithm {
 /// Viewers who may not watch any more: those that match everything it names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
 pub struct Revocation {
     /// A token's `jti`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -186,6 +185,9 @@ impl fmt::Debug for Country {
         f.write_str(self.as_str())
     }
 }
+
+/// Bytes of a token that edges read.
+pub const LONGEST_TOKEN: usize = 4096;
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,8 @@ mod nodes;
 mod playback;
 mod purges;
 
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::Permissions;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -41,7 +42,10 @@ impl Store {
         // It holds what tokens are signed with; the files beside it take on its mode.
         let mut made = std::fs::OpenOptions::new();
         made.write(true).create(true).truncate(false).mode(0o600);
-        made.open(path).map_err(|source| Error::DataDir { path: path.to_owned(), source })?;
+        made.open(path)
+            // One of an earlier version was made with another.
+            .and_then(|file| file.set_permissions(Permissions::from_mode(0o600)))
+            .map_err(|source| Error::DataDir { path: path.to_owned(), source })?;
         // WAL with full sync: an answered change survives a kill and a power cut; they are too few for it to cost.
         let options = SqliteConnectOptions::new()
             .filename(path)

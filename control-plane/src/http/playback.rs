@@ -10,7 +10,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::StatusCode;
 use http::header::CACHE_CONTROL;
 use ipnet::IpNet;
-use nearcast_api::playback::{Algorithm, Country};
+use nearcast_api::playback::{Algorithm, Country, LONGEST_TOKEN};
 use nearcast_api::{ChannelId, Problem};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -195,13 +195,21 @@ pub(super) async fn issue(
     if sessions == Some(0) {
         return invalid("sessions", "use 1 or more, or leave it out for any number");
     }
-    if networks.as_ref().is_some_and(|list| list.len() > MAX_LIST)
-        || countries.as_ref().is_some_and(|list| list.len() > MAX_LIST)
-    {
-        return invalid("networks", "a token holds at most 64 networks and 64 countries");
+    let lengths =
+        [("networks", networks.as_ref().map(Vec::len)), ("countries", countries.as_ref().map(Vec::len))];
+    for (field, length) in lengths {
+        if length.is_some_and(|length| !(1..=MAX_LIST).contains(&length)) {
+            return invalid(field, "list 1 to 64 of them, or leave it out for any");
+        }
     }
     let new = NewToken { subject, expires_in, networks, countries, sessions };
     let Token { id, token, expires_at } = shared.plane.issue_token(&channel, new).await?;
+    if token.len() > LONGEST_TOKEN {
+        return invalid(
+            "networks",
+            "the token would be longer than 4096 bytes, which no edge takes: list fewer networks",
+        );
+    }
     tracing::info!(actor = "admin", %channel, token = id, "playback token made");
     let path = format!("/~{token}/live/{channel}/index.m3u8");
     let created = CreatedToken { id, token, expires_at: expires_at.saturating_mul(1000), path };

@@ -2,6 +2,7 @@
 
 use nearcast_api::ChannelId;
 use nearcast_api::channel::Settings;
+use nearcast_api::purge::{Order, Target};
 use nearcast_api::snapshot::Channel;
 
 use super::{Plane, unix_millis};
@@ -54,9 +55,12 @@ impl Plane {
 
     /// Removes a channel with its keys. What is live on it ends.
     pub async fn delete_channel(&self, id: &ChannelId) -> Result<()> {
-        let _changing = self.changing.lock().await;
+        let changing = self.changing.lock().await;
         self.store.delete_channel(id).await?;
         self.change(|fleet| fleet.remove_channel(id));
+        drop(changing);
+        // Nor is it to be had from a cache.
+        self.purge(Order { target: Target::Channel(id.clone()), soft: false }).await?;
         Ok(())
     }
 
