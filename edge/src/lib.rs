@@ -44,6 +44,7 @@ use follow::Followers;
 use metrics::Metrics;
 use proxy::{Proxy, Shares};
 use purge::Purger;
+use purge::log::Log;
 use serve::{Door, Edge, respond};
 use upstream::Upstream;
 
@@ -66,6 +67,7 @@ pub async fn run(config: Config, daemon: Daemon) -> Result<Addresses> {
     // The heartbeats begin before there is something to report.
     let load = Arc::new(OnceLock::<Load>::new());
     let beat = fleet::heartbeat(Arc::clone(&load));
+    let is_told = !config.control.url.is_empty();
     let control = control::Client::start(&config.control, config.node.spec(), beat, &daemon)?;
 
     let node = config.node.id.as_str();
@@ -73,19 +75,21 @@ pub async fn run(config: Config, daemon: Daemon) -> Result<Addresses> {
     let pass = Pass::new(&config.control.token);
     let upstream =
         Arc::new(Upstream::new(config.upstream, control.watch(), via, pass.clone(), metrics.upstream)?);
-    let disk = config.cache.open_disk(&config.node.id, &daemon.drain, metrics.disk)?;
-    let cache = Cache::new(&config.cache, upstream, disk, daemon.drain.clone(), metrics.cache);
+    let log = Arc::<Log>::default();
+    let disk = config.cache.open_disk(&config.node.id, &log, &daemon.drain, metrics.disk)?;
+    let drain = daemon.drain.clone();
+    let cache = Cache::new(&config.cache, upstream, Arc::clone(&log), disk, drain, metrics.cache);
     let followers = Followers::new(config.follow, Arc::clone(&cache), daemon.drain.clone(), metrics.follow);
     let purges = Purger::new(Arc::clone(&cache), &control.current(), metrics.purges);
     let shares = Shares {
         store: cache.store().clone(),
-        log: Arc::clone(purges.log()),
+        log,
         cache: config.cache,
         drain: daemon.drain.clone(),
         metrics: metrics.proxy,
     };
     let proxy = Proxy::new(&config.routes, node, respond::via(node), shares)?;
-    let access = Arc::new(Access::new(&config.access, control.watch())?);
+    let access = Arc::new(Access::new(&config.access, control.watch(), is_told)?);
     let following = Arc::clone(&access).follow(daemon.drain.clone());
     daemon.drain.spawn("access rules", following);
     let audience = Arc::new(Audience::new(metrics.audience));

@@ -3,16 +3,15 @@
 //! A kept-up crate for this (foyer) brings a block store, its own runtime and some sixty crates; what is asked for here is one
 //! file per segment, an index that bounds their bytes, and a checksum, so that a torn file is a miss.
 
-use std::fs;
-use std::io::{self, Read as _, Write as _};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+pub mod file;
 
-use aws_lc_rs::digest::{Context, Digest, SHA256};
-use bytes::Bytes;
-use http::HeaderValue;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::UNIX_EPOCH;
+use std::{fs, io};
+
+use aws_lc_rs::digest::SHA256;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use nearcast_media::path::Resource;
@@ -22,6 +21,7 @@ use tokio::sync::mpsc;
 
 use super::object::Object;
 use crate::metrics;
+use crate::purge::log::Log;
 
 /// Segments on disk. Clones are the same.
 #[derive(Debug, Clone)]
@@ -32,30 +32,46 @@ struct Inner {
     folder: PathBuf,
     /// Bytes of each file by the segment's path; what leaves it is deleted.
     index: Cache<Arc<str>, u32>,
-    work: mpsc::Sender<Work>,
-    /// Bytes that wait to be written.
-    queued: AtomicUsize,
+    work: mpsc::UnboundedSender<Work>,
+    waiting: Mutex<Waiting>,
+    purges: Arc<Log>,
     metrics: metrics::Disk,
+}
+
+/// Segments that are yet to be written. A purge takes them out, also while it happens.
+#[derive(Debug, Default)]
+struct Waiting {
+    segments: HashMap<Arc<str>, Arc<Object>>,
+    bytes: usize,
 }
 
 /// What the one writing task does.
 #[derive(Debug)]
 enum Work {
-    Write(Arc<str>, Arc<Object>),
+    Write(Arc<str>),
     Delete(Arc<str>),
+    #[cfg(test)]
+    Tell(tokio::sync::oneshot::Sender<()>),
 }
 
 impl Disk {
-    /// Keeps up to `budget` bytes in `folder`, which is made if it is not there. What it has from before is found by and by.
+    /// Keeps up to `budget` bytes in `folder`, which is made if it is not there. What it has from before is found by and by;
+    /// what `purges` says until then is purged from it as well.
     ///
     /// # Errors
     /// The folder cannot be made or written.
-    pub fn open(folder: &Path, budget: u64, drain: &Drain, metrics: metrics::Disk) -> io::Result<Self> {
+    pub fn open(
+        folder: &Path,
+        budget: u64,
+        purges: Arc<Log>,
+        drain: &Drain,
+        metrics: metrics::Disk,
+    ) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let probe = folder.join("probe.new");
         fs::write(&probe, b"")?;
         fs::remove_file(probe)?;
-        let (work, todo) = mpsc::channel(QUEUE);
+        let (work, todo) = mpsc::unbounded_channel();
         let (deletions, bytes) = (work.clone(), metrics.bytes.clone());
         let index = Cache::<Arc<str>, u32>::builder()
             .max_capacity(budget)
@@ -63,36 +79,34 @@ impl Disk {
             .weigher(|_, bytes| *bytes)
             .eviction_listener(move |path, size, _cause| {
                 bytes.dec_by(size.into());
-                // One that cannot be deleted now is over the budget until the next start finds it.
-                let _full = deletions.try_send(Work::Delete(Arc::clone(&path)));
+                // At its end the process has nobody for it, and the next finds it.
+                let _ended = deletions.send(Work::Delete(Arc::clone(&path)));
             })
             .build();
-        let (folder, queued) = (folder.to_owned(), AtomicUsize::new(0));
-        let disk = Self(Arc::new(Inner { folder, index, work, queued, metrics }));
-        let worker = disk.clone();
-        let draining = drain.draining();
-        drain.spawn("disk", async move {
-            let finding = worker.clone();
-            let found = tokio::task::spawn_blocking(move || finding.find());
-            worker.work(todo, draining).await;
-            // Nobody needs it any more.
-            found.abort();
-        });
+        let (folder, waiting) = (folder.to_owned(), Mutex::default());
+        let disk = Self(Arc::new(Inner { folder, index, work, waiting, purges, metrics }));
+        drain.spawn("disk", disk.clone().work(todo, drain.clone()));
         Ok(disk)
     }
 
     /// Memory has no room for this any more. Only segments are kept: parts are of no use once their segment is whole. When
-    /// the disk is slower than memory turns over, what there is no room for in the queue is not kept.
+    /// the disk is slower than memory turns over, what there is no room for among those that wait is not kept.
     pub fn offer(&self, path: &str, object: &Arc<Object>) {
         let is_segment = matches!(Resource::parse(path), Ok(Resource::Segment { .. }));
         if !is_segment || self.0.index.contains_key(path) {
             return;
         }
-        let length = object.body.len();
-        let queued = self.0.queued.fetch_add(length, Ordering::Relaxed);
-        let work = Work::Write(path.into(), Arc::clone(object));
-        if queued + length > MAX_QUEUED || self.0.work.try_send(work).is_err() {
-            self.0.queued.fetch_sub(length, Ordering::Relaxed);
+        let mut waiting = self.waiting();
+        if waiting.segments.contains_key(path) {
+            return;
+        }
+        let path = Arc::<str>::from(path);
+        let bytes = waiting.bytes + object.body.len();
+        let fits = bytes <= MAX_WAITING_BYTES && waiting.segments.len() < MAX_WAITING;
+        if fits && self.0.work.send(Work::Write(Arc::clone(&path))).is_ok() {
+            waiting.bytes = bytes;
+            waiting.segments.insert(path, Arc::clone(object));
+        } else {
             self.0.metrics.dropped.inc();
         }
     }
@@ -103,7 +117,7 @@ impl Disk {
         let (disk, name): (_, Arc<str>) = (self.clone(), path.into());
         let read = tokio::task::spawn_blocking(move || {
             let file = disk.file(&name);
-            read(&file).and_then(|(path, object)| {
+            file::read(&file).and_then(|(path, object)| {
                 if *path == *name { Ok(object) } else { Err(io::Error::other("another segment's name")) }
             })
         });
@@ -127,19 +141,39 @@ impl Disk {
 
     /// Deletes what `purged` says of a path. Returns how much that was.
     pub fn purge(&self, purged: impl Fn(&str) -> bool) -> usize {
+        // First those that wait: what is written meanwhile is in the index by then, or not wanted any more.
+        let waiting: Vec<_> = self.waiting().segments.keys().filter(|path| purged(path)).cloned().collect();
+        let waiting = waiting.iter().filter(|path| self.waiting().take(path)).count();
         let gone = self.0.index.iter().filter(|(path, _)| purged(path));
-        gone.map(|(path, _)| self.0.index.invalidate(&**path)).count()
+        waiting + gone.map(|(path, _)| self.0.index.invalidate(&**path)).count()
     }
 
-    async fn work(&self, mut todo: mpsc::Receiver<Work>, draining: impl Future<Output = ()>) {
-        let mut draining = std::pin::pin!(draining);
+    /// The same of one path; true when it was here.
+    pub fn forget(&self, path: &str) -> bool {
+        let waited = self.waiting().take(path);
+        self.0.index.remove(path).is_some() || waited
+    }
+
+    /// The newest purge that this folder has heard of; `None` when it has heard of none.
+    pub fn purged(&self) -> Option<u64> {
+        fs::read_to_string(self.0.folder.join(PURGED)).ok()?.trim().parse().ok()
+    }
+
+    /// Remembers for the next process which purge was the last.
+    pub fn set_purged(&self, id: u64) {
+        let file = self.0.folder.join(PURGED);
+        let new = file.with_extension("new");
+        if let Err(error) = fs::write(&new, format!("{id}\n")).and_then(|()| fs::rename(&new, &file)) {
+            tracing::warn!("the last purge is not noted and will be carried out again: {}", Chain(&error));
+        }
+    }
+
+    async fn work(self, mut todo: mpsc::UnboundedReceiver<Work>, drain: Drain) {
+        let finding = self.clone();
+        let found = tokio::task::spawn_blocking(move || finding.find());
+        let _ends = drain.unless_draining(found).await;
         let mut failing = false;
-        loop {
-            let next = tokio::select! {
-                next = todo.recv() => next,
-                () = &mut draining => return,
-            };
-            let Some(next) = next else { return };
+        while let Some(Some(next)) = drain.unless_draining(todo.recv()).await {
             let disk = self.clone();
             let done = tokio::task::spawn_blocking(move || disk.perform(next)).await;
             match done {
@@ -151,17 +185,32 @@ impl Disk {
                 _ => {}
             }
         }
+        // What is to be deleted must not be found by the next process; what is to be written can be fetched again.
+        todo.close();
+        while let Some(next) = todo.recv().await {
+            if matches!(next, Work::Delete(_)) {
+                let disk = self.clone();
+                let _logged_before = tokio::task::spawn_blocking(move || disk.perform(next)).await;
+            }
+        }
     }
 
     fn perform(&self, work: Work) -> io::Result<()> {
         match work {
-            Work::Write(path, object) => {
-                let written = write(&self.file(&path), &path, &object);
-                self.0.queued.fetch_sub(object.body.len(), Ordering::Relaxed);
+            Work::Write(path) => {
+                let Some(object) = self.waiting().segments.get(&path).cloned() else { return Ok(()) };
+                let file = self.file(&path);
+                let written = file::write(&file, &path, &object);
+                let mut waiting = self.waiting();
+                let wanted = waiting.take(&path);
                 let size = written?;
-                self.add(path, size);
                 self.0.metrics.written.inc_by(size.into());
-                Ok(())
+                if wanted {
+                    self.add(path, size);
+                    return Ok(());
+                }
+                drop(waiting);
+                fs::remove_file(file)
             }
             // It may have come back since.
             Work::Delete(path) if self.0.index.contains_key(&path) => Ok(()),
@@ -169,7 +218,16 @@ impl Disk {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
                 _ => Ok(()),
             },
+            #[cfg(test)]
+            Work::Tell(whom) => {
+                let _gone = whom.send(());
+                Ok(())
+            }
         }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn add(&self, path: Arc<str>, size: u32) {
@@ -188,10 +246,15 @@ impl Disk {
         }
         files.sort();
         for (_, file) in files {
-            match head_of(&file) {
+            if self.0.work.is_closed() {
+                return;
+            }
+            match file::head_of(&file) {
                 Ok((path, size)) if self.file(&path) == file => {
-                    if !self.0.index.contains_key(&*path) {
-                        self.add(path.into(), size);
+                    self.add(path.as_str().into(), size);
+                    // Looked at after it is in the index: a purge that comes now finds it there.
+                    if self.0.purges.purged_since(0, &path, &[]) {
+                        self.0.index.invalidate(path.as_str());
                     }
                 }
                 _ => drop(fs::remove_file(&file)),
@@ -208,132 +271,20 @@ impl Disk {
     }
 }
 
-/// Writes a file under another name first, so that one with the right name is whole, or the machine has crashed.
-fn write(file: &Path, path: &str, object: &Object) -> io::Result<u32> {
-    let (kind, body) = (object.content_type.as_bytes(), &object.body);
-    let age = Instant::now().saturating_duration_since(object.produced);
-    let produced = now_ms().saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
-    let too_long = |_| io::Error::from(io::ErrorKind::FileTooLarge);
-    let mut head = MAGIC.to_vec();
-    head.extend(u16::try_from(path.len()).map_err(too_long)?.to_be_bytes());
-    head.extend(u16::try_from(kind.len()).map_err(too_long)?.to_be_bytes());
-    head.extend(u32::try_from(body.len()).map_err(too_long)?.to_be_bytes());
-    head.extend(produced.to_be_bytes());
-    head.extend_from_slice(path.as_bytes());
-    head.extend_from_slice(kind);
-    let size = u32::try_from(head.len() + body.len() + SUM).map_err(too_long)?;
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let new = file.with_extension("new");
-    let written = fs::File::create(&new).and_then(|mut out| {
-        out.write_all(&head)?;
-        out.write_all(body)?;
-        out.write_all(checksum(&head, body).as_ref())
-    });
-    written.and_then(|()| fs::rename(&new, file)).inspect_err(|_| drop(fs::remove_file(&new)))?;
-    Ok(size)
-}
-
-/// Reads a file; anything that is not as [`write()`] left it is an error.
-fn read(file: &Path) -> io::Result<(String, Object)> {
-    parse(Bytes::from(fs::read(file)?)).ok_or_else(|| io::ErrorKind::InvalidData.into())
-}
-
-fn parse(bytes: Bytes) -> Option<(String, Object)> {
-    let head = Head::parse(&bytes)?;
-    let body = head.end..head.end + head.body;
-    if bytes.len() != body.end + SUM
-        || checksum(&bytes[..head.end], &bytes[body.clone()]).as_ref() != &bytes[body.end..]
-    {
-        return None;
-    }
-    let age = Duration::from_millis(now_ms().saturating_sub(head.produced));
-    let produced = Instant::now().checked_sub(age).unwrap_or_else(first_instant);
-    let object =
-        Object { body: bytes.slice(body), content_type: head.kind, produced, max_age: Duration::ZERO };
-    Some((head.path, object))
-}
-
-/// A file's path and size, by its beginning.
-fn head_of(file: &Path) -> io::Result<(String, u32)> {
-    let mut begin = Vec::with_capacity(LONGEST_HEAD);
-    let open = fs::File::open(file)?;
-    let length = open.metadata()?.len();
-    open.take(LONGEST_HEAD as u64).read_to_end(&mut begin)?;
-    let head = Head::parse(&begin).ok_or(io::ErrorKind::InvalidData)?;
-    let size = u32::try_from(head.end + head.body + SUM).map_err(io::Error::other)?;
-    if u64::from(size) == length { Ok((head.path, size)) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
-}
-
-/// What stands before a body.
-struct Head {
-    path: String,
-    kind: HeaderValue,
-    /// Bytes of the body.
-    body: usize,
-    /// Milliseconds since the Unix epoch.
-    produced: u64,
-    /// Where the body begins.
-    end: usize,
-}
-
-impl Head {
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let rest = bytes.strip_prefix(MAGIC)?;
-        let (path, rest) = rest.split_first_chunk()?;
-        let (kind, rest) = rest.split_first_chunk()?;
-        let (body, rest) = rest.split_first_chunk()?;
-        let (produced, rest) = rest.split_first_chunk()?;
-        let path = rest.get(..usize::from(u16::from_be_bytes(*path)))?;
-        let kind = rest.get(path.len()..path.len() + usize::from(u16::from_be_bytes(*kind)))?;
-        Some(Self {
-            end: bytes.len() - rest.len() + path.len() + kind.len(),
-            path: String::from_utf8(path.to_vec()).ok()?,
-            kind: HeaderValue::from_bytes(kind).ok()?,
-            body: usize::try_from(u32::from_be_bytes(*body)).ok()?,
-            produced: u64::from_be_bytes(*produced),
-        })
+impl Waiting {
+    /// True when it was still there.
+    fn take(&mut self, path: &str) -> bool {
+        let taken = self.segments.remove(path);
+        self.bytes -= taken.as_ref().map_or(0, |object| object.body.len());
+        taken.is_some()
     }
 }
 
-fn checksum(head: &[u8], body: &[u8]) -> Digest {
-    let mut context = Context::new(&SHA256);
-    context.update(head);
-    context.update(body);
-    context.finish()
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// For what is older than the machine has been running.
-fn first_instant() -> Instant {
-    static FIRST: OnceLock<Instant> = OnceLock::new();
-    *FIRST.get_or_init(Instant::now)
-}
-
-/// Any bytes as a file.
-pub fn fuzz(data: &[u8]) {
-    if let Some((path, object)) = parse(Bytes::copy_from_slice(data)) {
-        assert!(path.len() + object.body.len() < data.len(), "a file has grown");
-    }
-    if let Some(head) = Head::parse(data) {
-        assert!(head.end <= data.len());
-    }
-}
-
-/// The format's version.
-const MAGIC: &[u8] = b"nearcast segment 1\n";
-/// Bytes of the checksum at the end.
-const SUM: usize = 32;
-/// Paths are below 300 bytes, types below 100.
-const LONGEST_HEAD: usize = 1024;
-/// Segments that wait to be written, and their bytes.
-const QUEUE: usize = 256;
-const MAX_QUEUED: usize = 32 << 20;
+/// Where the last purge is noted.
+const PURGED: &str = "purged";
+/// Segments that may wait to be written, and their bytes.
+const MAX_WAITING: usize = 1024;
+const MAX_WAITING_BYTES: usize = 32 << 20;
 
 #[cfg(test)]
 mod tests;

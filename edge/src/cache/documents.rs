@@ -50,20 +50,15 @@ impl Documents {
 
     /// Forgets what `verdict` says, or makes it stale; returns how much that was.
     pub fn purge(&self, verdict: impl Fn(&str) -> Purge) -> usize {
-        let (mut map, now) = (self.map(), Instant::now());
+        let mut map = self.map();
         let verdicts = map.objects.keys().map(|path| (path.clone(), verdict(path)));
-        let purged: Vec<_> = verdicts.filter(|(_, verdict)| *verdict != Purge::No).collect();
-        for (path, verdict) in &purged {
-            match map.objects.get_mut(path) {
-                Some(object) if *verdict == Purge::Soft => {
-                    let age = now.saturating_duration_since(object.produced);
-                    let max_age = object.max_age.min(age);
-                    *object = Arc::new(Object { max_age, ..Object::clone(object) });
-                }
-                _ => map.remove(path),
-            }
-        }
-        purged.len()
+        let verdicts: Vec<_> = verdicts.collect();
+        verdicts.into_iter().filter(|(path, verdict)| map.purge(path, *verdict)).count()
+    }
+
+    /// The same of one path; true when it was here.
+    pub fn purge_name(&self, path: &str, verdict: Purge) -> bool {
+        self.map().purge(path, verdict)
     }
 
     fn map(&self) -> MutexGuard<'_, Map> {
@@ -72,6 +67,18 @@ impl Documents {
 }
 
 impl Map {
+    fn purge(&mut self, path: &str, verdict: Purge) -> bool {
+        let Some(object) = self.objects.get_mut(path).filter(|_| verdict != Purge::No) else { return false };
+        if verdict == Purge::Soft {
+            let age = Instant::now().saturating_duration_since(object.produced);
+            let max_age = object.max_age.min(age);
+            *object = Arc::new(Object { max_age, ..Object::clone(object) });
+        } else {
+            self.remove(path);
+        }
+        true
+    }
+
     fn remove(&mut self, key: &str) {
         if let Some(object) = self.objects.remove(key) {
             self.bytes -= object.body.len();

@@ -110,7 +110,13 @@ impl Config {
     ///
     /// # Errors
     /// Its folder cannot be written.
-    pub fn open_disk(&self, node: &NodeId, drain: &Drain, metrics: metrics::Disk) -> Result<Option<Disk>> {
+    pub fn open_disk(
+        &self,
+        node: &NodeId,
+        purges: &Arc<Log>,
+        drain: &Drain,
+        metrics: metrics::Disk,
+    ) -> Result<Option<Disk>> {
         if self.disk.as_os_str().is_empty() {
             return Ok(None);
         }
@@ -119,16 +125,17 @@ impl Config {
             Some(path) => path.replace("{node.id}", node.as_str()).into(),
             None => self.disk.clone(),
         };
-        let opened = Disk::open(&folder, self.disk_size.0, drain, metrics);
+        let opened = Disk::open(&folder, self.disk_size.0, Arc::clone(purges), drain, metrics);
         opened.map(Some).map_err(|source| Error::Disk { folder: folder.into(), source: Arc::new(source) })
     }
 }
 
 impl Cache {
-    /// An empty cache in front of `upstream`.
+    /// An empty cache in front of `upstream`. `purges` says what was purged lately.
     pub fn new(
         config: &Config,
         upstream: Arc<Upstream>,
+        purges: Arc<Log>,
         disk: Option<Disk>,
         drain: Drain,
         metrics: metrics::Cache,
@@ -141,7 +148,7 @@ impl Cache {
             flights: Mutex::default(),
             upstream,
             max_fills: config.max_fills,
-            purges: Arc::default(),
+            purges,
             drain,
             metrics,
         })
@@ -182,7 +189,8 @@ impl Cache {
             }
             if let Some(error) = self.negative.get(path, now) {
                 self.metrics.negative_hits.inc();
-                return self.or_stale(resource, path, error, now);
+                // A parent that failed a moment ago was not asked for this.
+                return self.or_stale(resource, path, error, now).map(|(got, _)| (got, Source::Hit));
             }
             let (waiter, told) = oneshot::channel();
             let Some(join) = self.join(resource, path, waiter)? else { continue };
@@ -234,9 +242,9 @@ impl Cache {
         }
     }
 
-    /// Whether what it holds may be from before this process.
-    pub fn outlives_the_process(&self) -> bool {
-        self.disk.is_some()
+    /// Its second tier.
+    pub fn disk(&self) -> Option<&Disk> {
+        self.disk.as_ref()
     }
 
     /// What was purged lately: what was asked for before is not kept after.
@@ -246,15 +254,13 @@ impl Cache {
 
     /// Forgets what has one of these names, or makes it stale; returns how much that was.
     pub fn purge_names(&self, names: &[String], soft: bool) -> usize {
-        names.iter().for_each(|name| self.negative.remove(name));
-        let documents = self.documents.purge(|path| match names.iter().any(|name| name == path) {
-            true if soft => Purge::Soft,
-            true => Purge::Hard,
-            false => Purge::No,
-        });
-        let memory = documents + self.store.purge_names(names.iter().map(String::as_str), soft);
+        let names = || names.iter().map(String::as_str);
+        names().for_each(|name| self.negative.remove(name));
+        let verdict = if soft { Purge::Soft } else { Purge::Hard };
+        let documents = names().filter(|name| self.documents.purge_name(name, verdict)).count();
+        let memory = documents + self.store.purge_names(names(), soft);
         // Behind memory, from which it is filled.
-        memory + self.disk.as_ref().map_or(0, |disk| disk.purge(|path| names.iter().any(|name| name == path)))
+        memory + self.disk.as_ref().map_or(0, |disk| names().filter(|name| disk.forget(name)).count())
     }
 
     /// Forgets what `verdict` says of names and tags, or makes it stale; returns how much that was.

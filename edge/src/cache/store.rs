@@ -139,6 +139,7 @@ impl Store {
                 }
             }
         }
+        self.settle();
         purged
     }
 
@@ -158,7 +159,13 @@ impl Store {
                 (Purge::Soft | Purge::Hard, _) => self.objects.invalidate(&**key),
             }
         }
+        self.settle();
         purged
+    }
+
+    /// What was leaving when a purge came has been offered to the disk when this returns, so that the disk's purge finds it.
+    fn settle(&self) {
+        self.objects.run_pending_tasks();
     }
 
     fn put(&self, key: Box<str>, item: Item) {

@@ -15,7 +15,7 @@ fn cache(origin: &Origin, drain: &Drain) -> Arc<Cache> {
     let (_, snapshot) = watch::channel(Arc::new(Snapshot::default()));
     let via = http::HeaderValue::from_static("1.1 edge");
     let upstream = Upstream::new(config, snapshot, via, None, metrics.upstream).unwrap();
-    Cache::new(&Config::default(), Arc::new(upstream), None, drain.clone(), metrics.cache)
+    Cache::new(&Config::default(), Arc::new(upstream), Arc::default(), None, drain.clone(), metrics.cache)
 }
 
 async fn body(cache: &Arc<Cache>, path: &str) -> Result<bytes::Bytes> {

@@ -50,12 +50,13 @@ impl Routes {
     }
 
     /// Beginnings that all names under a URL have, and no other.
-    pub fn prefixes_of(&self, host: Option<&str>, path: &str) -> Vec<String> {
+    pub fn prefixes_of(&self, host: Option<&str>, begin: &str) -> Vec<String> {
+        let path = begin.split('?').next().unwrap_or_default();
         let there = self.0.iter().filter(|route| host.is_none_or(|host| route.has_host(host)));
         // What is purged may lie under the route's path or above it.
         let there =
-            there.filter(|route| route.config.path.starts_with(path) || covers(&route.config.path, path));
-        there.map(|route| route.name(path)).collect()
+            there.filter(|route| route.config.path.starts_with(begin) || covers(&route.config.path, path));
+        there.map(|route| route.name(begin)).collect()
     }
 }
 
@@ -109,12 +110,21 @@ fn is_ours(path: &str) -> bool {
     ["/live", "/whep", "/whip"].iter().any(|prefix| covers(prefix, path)) || path.starts_with("/~")
 }
 
-/// Runs over any bytes: what is found lies under its route, and never under `/live/`.
+/// Runs over any bytes: what is found lies under its route, and what has a host of its own alone under `/live/`.
 pub fn fuzz(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let _ = (without_port(text), has_dots(text));
-    if covers("/live", text) {
-        assert!(is_ours(text));
+    let route = |host: Option<&str>, path: &str| {
+        let (hosts, path) = (host.into_iter().map(str::to_owned).collect(), path.to_owned());
+        Route::new(super::Config { hosts, path, ..super::Config::default() })
+    };
+    let routes = [route(None, "/"), route(None, "/a/"), route(Some("own"), "/a")];
+    let routes = Routes::new(routes.into_iter().flatten().collect());
+    let (host, path) = text.split_at(text.find('/').unwrap_or(text.len()));
+    if let Some(found) = routes.find(host, path) {
+        let named = !found.config.hosts.is_empty();
+        assert!(path.starts_with(&found.config.path) && (!named || host.eq_ignore_ascii_case("own")));
+        assert!(named || !path.starts_with("/live/"));
     }
 }
 
@@ -174,6 +184,8 @@ mod tests {
         assert_eq!(routes.prefixes_of(None, "/"), ["0:/", "1:/"]);
         assert_eq!(routes.prefixes_of(Some("eu-1"), "/a/"), ["1:/a/"]);
         assert_eq!(routes.prefixes_of(Some("www.example.net"), "/z/"), ["1:/z/"]);
+        assert_eq!(routes.prefixes_of(Some("www.example.net"), "/a?b"), ["1:/a?b"]);
+        assert_eq!(routes.prefixes_of(Some("www.example.net"), "/a/?b"), ["0:/a/?b", "1:/a/?b"]);
     }
 
     #[test]

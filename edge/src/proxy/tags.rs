@@ -3,16 +3,22 @@
 
 use http::{HeaderMap, HeaderName};
 
-/// Both headers' tags, the first [`MAX_TAGS`] of them; longer ones than [`MAX_TAG`] bytes and such as are no text are left out.
+use crate::purge::log::MORE_TAGS;
+
+/// Both headers' tags, the first [`MAX_TAGS`] of them; [`MORE_TAGS`] stands for the others, for longer ones than [`MAX_TAG`]
+/// bytes and for such as are no text.
 pub fn of(headers: &HeaderMap) -> Box<[Box<str>]> {
     let lines = |name, ends: &'static [u8]| {
         let lines = headers.get_all(name).iter();
         lines.flat_map(move |line| line.as_bytes().split(move |byte| ends.contains(byte)))
     };
     let all = lines(SURROGATE_KEY, b" \t").chain(lines(CACHE_TAG, b","));
-    let texts = all.filter_map(|tag| std::str::from_utf8(tag.trim_ascii()).ok());
-    let mut tags: Vec<Box<str>> =
-        texts.filter(|tag| !tag.is_empty() && tag.len() <= MAX_TAG).take(MAX_TAGS).map(Into::into).collect();
+    let some = all.map(<[u8]>::trim_ascii).filter(|tag| !tag.is_empty());
+    let noted = some.enumerate().map(|(index, tag)| match std::str::from_utf8(tag) {
+        Ok(tag) if index < MAX_TAGS && tag.len() <= MAX_TAG => tag.into(),
+        _ => MORE_TAGS.into(),
+    });
+    let mut tags: Vec<Box<str>> = noted.take(MAX_TAGS + 1).collect();
     tags.sort_unstable();
     tags.dedup();
     tags.into()
@@ -28,7 +34,7 @@ pub fn fuzz(data: &[u8]) {
     let Ok(value) = http::HeaderValue::from_bytes(data) else { return };
     for name in [SURROGATE_KEY, CACHE_TAG] {
         let tags = of(&HeaderMap::from_iter([(name, value.clone())]));
-        assert!(tags.len() <= MAX_TAGS && tags.iter().all(|tag| (1..=MAX_TAG).contains(&tag.len())));
+        assert!(tags.len() <= MAX_TAGS + 1 && tags.iter().all(|tag| tag.len() <= MAX_TAG));
     }
 }
 
@@ -50,7 +56,12 @@ mod tests {
             ["match-7".into(), "season,2026".into(), "the final".into()] as [Box<str>; 3]
         );
         headers.insert(CACHE_TAG, HeaderValue::try_from("t,".repeat(9_000)).unwrap());
-        assert!(of(&headers).len() <= 3);
+        assert!(of(&headers).len() <= 4);
+        let many: Vec<_> = (0..300).map(|number| number.to_string()).collect();
+        headers.insert(CACHE_TAG, HeaderValue::try_from(many.join(",")).unwrap());
+        assert!(of(&headers).contains(&MORE_TAGS.into()));
+        headers.insert(CACHE_TAG, HeaderValue::try_from("t".repeat(MAX_TAG + 1)).unwrap());
+        assert!(of(&headers).contains(&MORE_TAGS.into()));
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! What was purged lately, so that an answer that was asked for before a purge is not kept after it. No IO and no clock.
 
 use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What a purge takes away: names in memory, beginnings of names, and tags.
@@ -14,21 +15,30 @@ pub struct Concern {
     pub soft: bool,
 }
 
-/// The newest purges in their order.
+/// The newest purges in their order, and what requests have changed at origins.
 #[derive(Debug, Default)]
 pub struct Log(Mutex<Inner>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
-    /// How many there have been.
+    /// How many there have been of both.
     count: u64,
-    recent: VecDeque<Concern>,
+    /// Purges with their numbers.
+    recent: VecDeque<(u64, Concern)>,
+    /// The number of the newest that is no longer among them.
+    forgotten: u64,
+    /// The number of the last change, by the name's hash: viewers may change as much as they like and push no purge out. Two
+    /// names of one hash only make an answer be asked for again.
+    changes: Box<[u64]>,
+    hasher: RandomState,
 }
 
 impl Concern {
     /// Whether the purge takes away what has this name and these tags.
     pub fn concerns(&self, name: &str, tags: &[Box<str>]) -> bool {
-        self.concerns_name(name) || self.tag.as_ref().is_some_and(|tag| tags.contains(tag))
+        // Whose tags were too many to be noted may have this one.
+        let has = |tag| tags.contains(tag) || tags.iter().any(|tag| &**tag == MORE_TAGS);
+        self.concerns_name(name) || self.tag.as_ref().is_some_and(has)
     }
 
     /// True when it is carried out by looking at names alone.
@@ -53,29 +63,39 @@ impl Log {
     /// comes meanwhile is found in one of the two.
     pub fn push(&self, concern: Concern) {
         let mut inner = self.inner();
-        inner.count += 1;
-        if inner.recent.len() == KEPT {
-            inner.recent.pop_front();
+        let number = inner.next();
+        if inner.recent.len() == KEPT
+            && let Some((oldest, _)) = inner.recent.pop_front()
+        {
+            inner.forgotten = oldest;
         }
-        inner.recent.push_back(concern);
+        inner.recent.push_back((number, concern));
+    }
+
+    /// Something was changed at an origin by a request.
+    pub fn changed(&self, name: &str) {
+        let mut inner = self.inner();
+        let (number, slot) = (inner.next(), inner.slot(name));
+        inner.changes[slot] = number;
     }
 
     /// Whether anything since `began` concerns what has this name and these tags. What began longer ago than this log
     /// reaches back is taken to be purged.
     pub fn purged_since(&self, began: u64, name: &str, tags: &[Box<str>]) -> bool {
         let inner = self.inner();
-        let new = usize::try_from(inner.count - began.min(inner.count)).unwrap_or(usize::MAX);
-        let Some(first) = inner.recent.len().checked_sub(new) else { return true };
-        inner.recent.range(first..).any(|concern| concern.concerns(name, tags))
+        let new = inner.recent.iter().rev().take_while(|(number, _)| *number > began);
+        began < inner.forgotten
+            || inner.change_of(name) > began
+            || new.into_iter().any(|(_, concern)| concern.concerns(name, tags))
     }
 
     /// The number of the newest purge that may concern an answer of this name, whose tags are not known yet; 0 for none.
     /// Fetches of two sides of it are not the same.
     pub fn newest_of(&self, name: &str) -> u64 {
         let inner = self.inner();
-        let may = |concern: &&Concern| concern.tag.is_some() || concern.concerns_name(name);
-        let back = inner.recent.iter().rev().position(|concern| may(&concern));
-        back.map_or(0, |back| inner.count - back as u64)
+        let may = |(_, concern): &&(u64, Concern)| concern.tag.is_some() || concern.concerns_name(name);
+        let purged = inner.recent.iter().rev().find(may).map_or(0, |(number, _)| *number);
+        purged.max(inner.change_of(name))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -83,8 +103,34 @@ impl Log {
     }
 }
 
+impl Inner {
+    fn next(&mut self) -> u64 {
+        self.count += 1;
+        self.count
+    }
+
+    fn slot(&self, name: &str) -> usize {
+        (self.hasher.hash_one(name) % SLOTS as u64) as usize
+    }
+
+    fn change_of(&self, name: &str) -> u64 {
+        // Our own media is changed by nobody.
+        if name.starts_with('/') { 0 } else { self.changes[self.slot(name)] }
+    }
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        let (recent, changes) = (VecDeque::new(), vec![0; SLOTS].into());
+        Self { count: 0, recent, forgotten: 0, changes, hasher: RandomState::new() }
+    }
+}
+
+/// Stands among the tags of what has more of them than are noted.
+pub const MORE_TAGS: &str = "";
 /// A fetch that outlasts this many purges is not kept.
 const KEPT: usize = 1024;
+const SLOTS: usize = 16_384;
 
 #[cfg(test)]
 mod tests {
@@ -129,6 +175,26 @@ mod tests {
         assert_eq!((log.newest_of("a"), log.newest_of("b"), log.newest_of("c")), (1, 2, 0));
         log.push(tag("t"));
         assert_eq!(log.newest_of("c"), 3, "its tags are not known before it is there");
+    }
+
+    #[test]
+    fn what_requests_change_pushes_no_purge_out() {
+        let log = Log::default();
+        let began = log.now();
+        log.changed("0:/a");
+        assert!(log.purged_since(began, "0:/a", &[]) && !log.purged_since(log.now(), "0:/a", &[]));
+        assert_eq!(log.newest_of("0:/a"), 1);
+        (0..3 * KEPT).for_each(|_| log.changed("0:/a"));
+        log.push(name("0:/c"));
+        (0..3 * KEPT).for_each(|_| log.changed("0:/a"));
+        assert!(!log.purged_since(began, "/live/demo/b1/source/1.m4s", &[]));
+        assert!(log.purged_since(began, "0:/c", &[]));
+    }
+
+    #[test]
+    fn a_tag_may_be_among_those_that_were_not_noted() {
+        let more = [MORE_TAGS.into(), "a".into()];
+        assert!(tag("z").concerns("0:/a", &more) && !name("b").concerns("0:/a", &more));
     }
 
     #[test]

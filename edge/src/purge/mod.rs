@@ -16,6 +16,7 @@ use nearcast_service::control;
 use nearcast_service::drain::Drain;
 
 use self::log::{Concern, Log};
+use crate::access::token;
 use crate::cache::{Cache, store};
 use crate::metrics;
 use crate::proxy::names::{Routes, without_port};
@@ -31,18 +32,12 @@ pub struct Purger {
 }
 
 impl Purger {
-    /// For a cache in whose memory there is nothing yet, so that it needs no purge of `now`'s. One that has a disk may not have
-    /// carried out the last of them, and does it again.
+    /// For a cache in whose memory there is nothing yet, so that it needs no purge of `now`'s, but for what is on disk.
     pub fn new(cache: Arc<Cache>, now: &Snapshot, metrics: metrics::Purges) -> Arc<Self> {
-        let done = if cache.outlives_the_process() { now.purges.floor } else { now.purges.newest() };
-        let applied = AtomicU64::new(done);
+        let done = cache.disk().map(|disk| disk.purged().unwrap_or(now.purges.floor));
+        let applied = AtomicU64::new(done.unwrap_or(now.purges.newest()));
         let log = Arc::clone(cache.purges());
         Arc::new(Self { cache, log, applied, metrics })
-    }
-
-    /// What was purged lately.
-    pub fn log(&self) -> &Arc<Log> {
-        &self.log
     }
 
     /// The newest purge that has been carried out, with all before it; 0 for none.
@@ -53,7 +48,8 @@ impl Purger {
     /// Carries out what is new in a snapshot. True when there was something.
     pub fn apply(&self, snapshot: &Snapshot, routes: &Routes) -> bool {
         let (applied, newest) = (self.applied(), snapshot.purges.newest());
-        if applied == newest {
+        // Before the first snapshot nothing is known of purges.
+        if applied == newest || snapshot.version == 0 {
             return false;
         }
         let concerns = match snapshot.purges.since(applied) {
@@ -69,6 +65,9 @@ impl Purger {
         self.metrics.applied.inc_by(count as u64);
         self.metrics.objects.inc_by(objects as u64);
         tracing::info!(purge = newest, purges = count, objects, "purged");
+        if let Some(disk) = self.cache.disk() {
+            disk.set_purged(newest);
+        }
         self.applied.store(newest, Ordering::Release);
         true
     }
@@ -126,15 +125,16 @@ fn concern(Order { target, soft }: &Order, routes: &Routes) -> Concern {
             let (host, path) = parts(url);
             concern.names = routes.names_of(host.as_deref(), &path);
             if has_ours(host.as_deref(), routes) {
-                // Our own media has no query.
-                concern.names.push(path.split('?').next().unwrap_or_default().to_owned());
+                // Our own media has no query, and the same name whoever may see it.
+                let path = path.split('?').next().unwrap_or_default();
+                concern.names.push(token::split(path).1.to_owned());
             }
         }
         Target::Prefix(url) => {
             let (host, path) = parts(url);
             concern.prefixes = routes.prefixes_of(host.as_deref(), &path);
             if has_ours(host.as_deref(), routes) {
-                concern.prefixes.push(path);
+                concern.prefixes.push(token::split(&path).1.to_owned());
             }
         }
         Target::Tag(tag) => concern.tag = Some(tag.as_str().into()),
