@@ -131,6 +131,8 @@ nearcast_service::metrics! {
         pub upstream_bytes: Counter,
         /// Answers that broke off, stalled or were too long while they were read.
         pub broken_answers: Counter,
+        /// Requests that wait for an origin's answer to one of them.
+        pub waiting_requests: Gauge,
     }
 }
 

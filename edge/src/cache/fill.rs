@@ -137,6 +137,7 @@ impl Drop for Unfinished<'_> {
 fn negative_life(error: &Error) -> Duration {
     match error {
         Error::NotFound => Duration::from_secs(1),
-        _ => Duration::from_millis(500),
+        // Less than players wait before they ask once more.
+        _ => Duration::from_millis(250),
     }
 }

@@ -13,6 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::object::Object;
 use crate::error::Error;
+use crate::proxy::room::Reservation;
 
 /// The shared body. One task appends, any number of [`Reader`]s follow at their own pace.
 #[derive(Debug)]
@@ -37,7 +38,11 @@ pub struct Reader {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Empty when all is here.
     chunks: Vec<Bytes>,
+    arrived: u64,
+    /// Its share of what may be arriving, as long as there are chunks.
+    _room: Option<Arc<Reservation>>,
     end: Option<Result<Arc<Object>, Error>>,
     wakers: BTreeMap<u64, Waker>,
     readers: u64,
@@ -49,14 +54,23 @@ impl Growing {
         Self { length, content_type, produced, state: Mutex::default() }
     }
 
+    /// The same, with its share of what may be arriving.
+    pub(crate) fn holding(self, room: Arc<Reservation>) -> Self {
+        self.state()._room = Some(room);
+        self
+    }
+
     /// Adds what has arrived.
     pub fn push(&self, chunk: Bytes) {
-        self.change(|state| state.chunks.push(chunk));
+        self.change(|state| {
+            state.arrived += chunk.len() as u64;
+            state.chunks.push(chunk);
+        });
     }
 
     /// Bytes that have arrived.
     pub fn arrived(&self) -> u64 {
-        self.state().chunks.iter().map(|chunk| chunk.len() as u64).sum()
+        self.state().arrived
     }
 
     /// All chunks as one piece of memory of exactly their size. Chunks are slices of larger read buffers, which
@@ -71,7 +85,10 @@ impl Growing {
     /// Nothing more will come: everything is here, or the readers' responses are cut.
     pub fn finish(&self, end: Result<Arc<Object>, Error>) {
         self.change(|state| {
-            state.end.get_or_insert(end);
+            // Who is still reading goes on in the joined body.
+            if state.end.get_or_insert(end).is_ok() {
+                (state.chunks, state._room) = (Vec::new(), None);
+            }
         });
     }
 
@@ -125,7 +142,12 @@ impl Body for Reader {
             return Poll::Ready(Some(Ok(Frame::data(chunk.clone()))));
         }
         match &state.end {
-            Some(Ok(_)) => Poll::Ready(None),
+            Some(Ok(whole)) => {
+                // Below the length of what is in memory.
+                let rest = whole.body.slice(this.read as usize..);
+                this.read += rest.len() as u64;
+                Poll::Ready((!rest.is_empty()).then_some(Ok(Frame::data(rest))))
+            }
             Some(Err(error)) => Poll::Ready(Some(Err(error.clone()))),
             None => {
                 state.wakers.insert(this.id, cx.waker().clone());

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use http::uri::Scheme;
-use http::{HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderName, Method, Uri};
 use nearcast_service::client;
 use serde::{Deserialize, Serialize};
 
@@ -171,11 +171,22 @@ fn is_base(url: &str) -> bool {
 }
 
 fn is_forwardable(name: &str) -> bool {
-    let own = ["host", "range", "cookie", "authorization", "via", "content-length", "cache-control"];
-    let plain = HeaderName::try_from(name).is_ok_and(|name| {
+    // These are this edge's to write, or are passed on as it is.
+    let own = [
+        "accept",
+        "accept-encoding",
+        "authorization",
+        "cache-control",
+        "content-length",
+        "cookie",
+        "host",
+        "range",
+        "user-agent",
+        "via",
+    ];
+    HeaderName::try_from(name).is_ok_and(|name| {
         !own.contains(&name.as_str()) && !name.as_str().starts_with("if-") && !super::hygiene::is_hop(&name)
-    });
-    plain && HeaderValue::from_str(name).is_ok()
+    })
 }
 
 fn is_method(method: &str) -> bool {

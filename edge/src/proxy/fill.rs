@@ -16,7 +16,7 @@ use super::policy::{State, Times, Verdict};
 use super::room::Reservation;
 use super::route::{Question, Route};
 use super::stored::{Head, Stored};
-use super::{Proxy, keeping};
+use super::{Own, Proxy, keeping};
 use crate::cache::flight::Permit;
 use crate::cache::growing::Growing;
 use crate::cache::object::Object;
@@ -137,10 +137,13 @@ impl Fill {
         let fits = answer.body.bounded && answer.body.length.is_none_or(|length| length <= limit);
         let shared = verdict.is_shared();
         let Some(vary) = verdict.vary.filter(|_| fits) else {
-            return self.give_back(answer);
+            return self.hand_out(answer, Some(if fits { Own::Asker } else { Own::Large }));
         };
-        let room = self.proxy.room.reserve(answer.body.length.unwrap_or(0));
-        let Some(room) = room else { return self.give_back(answer) };
+        let Proxy { room, store, .. } = &*self.proxy;
+        let reserve = || room.reserve(answer.body.length.unwrap_or(0));
+        // What the cache has too much of goes in passing, or now.
+        let room = reserve().or_else(|| store.enforce().then(reserve)?);
+        let Some(room) = room.map(Arc::new) else { return self.hand_out(answer, None) };
         let Answer { head, body, times: Times { wall, .. } } = answer;
         let status = head.status.as_u16();
         let head = Arc::new(keeping::head(&self.ask, &head, vary, verdict.freshness, wall));
@@ -157,7 +160,8 @@ impl Fill {
             let late = |_| Err(Error::Timeout { origin, waited: time });
             match (collected.unwrap_or_else(late), spare) {
                 (Ok(true), _) => {
-                    let stored = self.proxy.keep(&head, chunks.concat().into(), self.ask.began);
+                    let stored =
+                        self.proxy.keep(&head, self.proxy.room.count(chunks.concat().into()), self.ask.began);
                     return self.settle(&stored, How::Fetched(status), shared);
                 }
                 (Ok(false), _) => {}
@@ -171,7 +175,9 @@ impl Fill {
     /// Lets an answer be read while it arrives, and keeps it if it arrives whole.
     async fn stream(&mut self, head: Arc<Head>, mut from: Growth, chunks: Vec<Bytes>, shared: bool) {
         let content_type = head.headers.get(CONTENT_TYPE).cloned().unwrap_or(HeaderValue::from_static(""));
-        let growing = Arc::new(Growing::new(from.body.length, content_type.clone(), head.freshness.received));
+        let growing = Growing::new(from.body.length, content_type.clone(), head.freshness.received);
+        // Whoever reads slowly holds all of it, until it is whole and counted as such.
+        let growing = Arc::new(growing.holding(Arc::clone(&from.room)));
         let arriving = Arc::new(Arriving { head: Arc::clone(&head), body: Arc::clone(&growing) });
         if shared {
             if let Some(permit) = &self.permit {
@@ -179,6 +185,7 @@ impl Fill {
                 waiters.into_iter().for_each(|waiter| tell(waiter, Outcome::Arriving(Arc::clone(&arriving))));
             }
         } else {
+            self.proxy.pass_from_now_on(&self.ask, Own::Asker);
             self.each(|fill, waiter| match waiter.id == fill.of {
                 true => Outcome::Arriving(Arc::clone(&arriving)),
                 false => Outcome::Alone,
@@ -192,24 +199,25 @@ impl Fill {
             while let Some(chunk) = from.chunk().await? {
                 growing.push(chunk);
             }
-            Ok(growing.joined())
+            Ok(self.proxy.room.count(growing.joined()))
         };
         let late = |_| Err(Error::Timeout { origin, waited: time });
         let end: Result<Bytes> = tokio::time::timeout(time, grow).await.unwrap_or_else(late);
-        if let Err(Error::TooLarge { .. }) = &end {
-            self.proxy.pass_from_now_on(&self.ask);
+        // The next one gets all of it, as it comes.
+        match &end {
+            Err(Error::TooLarge { .. }) => self.proxy.pass_from_now_on(&self.ask, Own::Large),
+            Err(Error::Timeout { .. } | Error::Overloaded { .. }) => {
+                self.proxy.pass_from_now_on(&self.ask, Own::Asker);
+            }
+            _ => {}
         }
         if end.is_err() {
             self.proxy.metrics.broken_answers.inc();
         }
         let kept = end.map(|body| {
-            let object = Object {
-                body: body.clone(),
-                content_type,
-                produced: head.freshness.received,
-                max_age: Duration::ZERO,
-            };
-            self.proxy.keep(&head, body, self.ask.began);
+            let object =
+                Object { body, content_type, produced: head.freshness.received, max_age: Duration::ZERO };
+            self.proxy.keep(&head, object.body.clone(), self.ask.began);
             Arc::new(object)
         });
         growing.finish(kept);
@@ -232,14 +240,14 @@ impl Fill {
         }
     }
 
-    /// The answer may not be kept: it is for whose request it was.
-    fn give_back(&mut self, answer: Answer) {
+    /// The answer is not kept: it is for whose request it was. `why` says when that is so for the next as well.
+    fn hand_out(&mut self, answer: Answer, why: Option<Own>) {
         let status = answer.head.status;
         // Everybody gets the failure that was found; a crowd at a failing origin would not help it.
         let failed = status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED;
         let error = Error::Status { origin: Arc::clone(&answer.body.origin), status: status.as_u16() };
-        if !failed {
-            self.proxy.pass_from_now_on(&self.ask);
+        if let Some(why) = why.filter(|_| !failed) {
+            self.proxy.pass_from_now_on(&self.ask, why);
         }
         let mut own = Some(Box::new(answer));
         self.each(|fill, waiter| match own.take_if(|_| waiter.id == fill.of) {
@@ -251,7 +259,7 @@ impl Fill {
 
     fn settle(&mut self, stored: &Arc<Stored>, how: How, shared: bool) {
         if !shared {
-            self.proxy.pass_from_now_on(&self.ask);
+            self.proxy.pass_from_now_on(&self.ask, Own::Asker);
         }
         self.each(|fill, waiter| match shared || waiter.id == fill.of {
             true => Outcome::Whole(Arc::clone(stored), how),
@@ -261,7 +269,7 @@ impl Fill {
 
     fn fall_back(&mut self, spare: &Arc<Stored>, status: Option<StatusCode>) {
         let status = status.map(|status| status.as_u16());
-        self.proxy.failed(&self.ask, status);
+        self.proxy.failed(&self.ask);
         self.each(|_, _| Outcome::Whole(Arc::clone(spare), How::Stale(status)));
     }
 
@@ -295,7 +303,7 @@ impl Drop for Fill {
 /// A body on its way into memory.
 struct Growth {
     body: Delivery,
-    room: Reservation,
+    room: Arc<Reservation>,
     got: u64,
     limit: u64,
 }
@@ -307,8 +315,9 @@ impl Growth {
         if self.got > self.limit {
             return Err(Error::TooLarge { origin: Arc::clone(&self.body.origin), limit: self.limit });
         }
-        // Room for a length that was told is taken already.
-        if self.body.length.is_none() && !self.room.grow(chunk.len() as u64) {
+        // Room for a length that was told is taken already, but not for what a piece costs beside its bytes.
+        let more = PIECE + if self.body.length.is_none() { chunk.len() as u64 } else { 0 };
+        if !self.room.grow(more) {
             return Err(Error::Overloaded { what: "bytes of answers that arrive" });
         }
         Ok(Some(chunk))
@@ -348,5 +357,7 @@ impl Drop for Unfinished<'_> {
 
 /// Playlists and manifests; they come in a few packets.
 const MAX_COLLECTED: u64 = 256 << 10;
+/// What a piece of a body costs in memory beside its bytes.
+const PIECE: u64 = 64;
 /// A segment.
 const MAX_COLLECTED_WITH_SPARE: u64 = 4 << 20;

@@ -96,13 +96,14 @@ impl Form {
         open: bool,
     ) -> Option<Response> {
         let Arriving { head, body } = arriving;
-        if conditional::has_copy(&head.headers, viewer) {
+        let plain = head.status == StatusCode::OK;
+        if plain && conditional::has_copy(&head.headers, viewer) {
             let mut response = self.respond(StatusCode::NOT_MODIFIED, head, Body::empty(), told, open);
             response.headers_mut().remove(CONTENT_TYPE);
             return Some(response);
         }
         // Without its length, what part is meant cannot be said; §14.2 lets a server send the whole.
-        let Some(length) = body.length else {
+        let Some(length) = body.length.filter(|_| plain) else {
             return Some(self.respond(head.status, head, Body::wrap(body.reader()), told, open));
         };
         let (status, sent, reader, content_range) =

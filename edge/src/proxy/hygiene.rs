@@ -110,6 +110,18 @@ pub fn fuzz(data: &[u8]) {
     );
 }
 
+/// A viewer's headers as far as they ask for a part, or for nothing new.
+pub(super) fn own_conditions(viewer: &HeaderMap) -> HeaderMap {
+    let names = ["range", "if-range", "if-none-match", "if-modified-since"];
+    let mut headers = HeaderMap::new();
+    for name in names {
+        for value in viewer.get_all(name) {
+            headers.append(name, value.clone());
+        }
+    }
+    headers
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -24,7 +24,7 @@ mod fill;
 mod form;
 mod keeping;
 mod pass;
-mod room;
+pub(crate) mod room;
 mod route;
 mod window;
 
@@ -39,7 +39,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::RANGE;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderValue, Method};
 use nearcast_service::drain::Drain;
 use nearcast_service::http::{RequestBody, Response};
 use tokio::sync::oneshot;
@@ -68,15 +68,24 @@ pub struct Proxy {
     flights: Mutex<Table<Arc<Arriving>, Waiter>>,
     next: AtomicU64,
     /// What was lately found to be its asker's own, or too large: not waited for.
-    own: Negative<()>,
-    /// What an origin lately failed to say again, and with which status.
-    failures: Negative<Option<u16>>,
+    own: Negative<Own>,
+    /// What an origin lately failed to say again.
+    failures: Negative<()>,
     log: Arc<Log>,
     room: Room,
     max_fills: usize,
     form: Form,
     drain: Drain,
     metrics: metrics::Proxy,
+}
+
+/// Why an answer is not for everybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Own {
+    /// It says so, or its like has.
+    Asker,
+    /// It is more than may be kept.
+    Large,
 }
 
 /// What a proxy shares with the rest of its edge.
@@ -105,7 +114,7 @@ impl Proxy {
             own: Negative::new(cache.negative_entries),
             failures: Negative::new(cache.negative_entries),
             log,
-            room: Room::new(cache.memory.0 / 4),
+            room: Room::new(cache.memory.0),
             max_fills: cache.max_fills,
             form: Form::new(node, via),
             drain,
@@ -161,7 +170,8 @@ impl Proxy {
                         return Ok(self.form.stored(&stored, &viewer.headers, told, open));
                     }
                     State::IfError => match self.failures.get(&self.spelled(&ask), now) {
-                        Some(status) => return Ok(self.stale(&ask, &stored, viewer, status)),
+                        // Not asked now.
+                        Some(()) => return Ok(self.stale(&ask, &stored, viewer, Told::default())),
                         None => (Some(stored), "stale"),
                     },
                     State::Expired => (Some(stored), "stale"),
@@ -189,7 +199,7 @@ impl Proxy {
                             let told = Told { status: Some(status), stored: true, ..told };
                             self.form.stored(&stored, &viewer.headers, told, open)
                         }
-                        How::Stale(status) => self.stale(&ask, &stored, viewer, status),
+                        How::Stale(status) => self.stale(&ask, &stored, viewer, Told { status, ..told }),
                     });
                 }
                 Outcome::Arriving(arriving) if arriving.head.vary.matches(&ask.headers) => {
@@ -255,6 +265,7 @@ impl Proxy {
                 ticket
             }
         };
+        self.metrics.waiting_requests.inc();
         let _leave = Leave { proxy: self, ticket };
         match told.await {
             Ok(Outcome::Elected(mut fill)) => {
@@ -315,20 +326,21 @@ impl Proxy {
         stored
     }
 
-    fn stale(&self, ask: &Ask, stored: &Stored, viewer: &Parts, status: Option<u16>) -> Response {
+    fn stale(&self, ask: &Ask, stored: &Stored, viewer: &Parts, told: Told) -> Response {
         self.count(ask, "stale");
-        let told = Told { detail: Some("stale-if-error"), ..Told::forwarded("stale", status) };
+        let told = Told { detail: Some("stale-if-error"), ..told };
         self.form.stored(stored, &viewer.headers, told, !ask.route.config.credentials)
     }
 
     /// The next requests like this do not wait for each other.
-    fn pass_from_now_on(&self, ask: &Ask) {
-        self.own.insert(&self.spelled(ask), (), HIT_FOR_MISS, Instant::now());
+    fn pass_from_now_on(&self, ask: &Ask, why: Own) {
+        let time = if why == Own::Large { LARGE_FOR } else { HIT_FOR_MISS };
+        self.own.insert(&self.spelled(ask), why, time, Instant::now());
     }
 
     /// The origin failed to say what is right now: it is not asked again at once.
-    fn failed(&self, ask: &Ask, status: Option<u16>) {
-        self.failures.insert(&self.spelled(ask), status, ASK_AGAIN, Instant::now());
+    fn failed(&self, ask: &Ask) {
+        self.failures.insert(&self.spelled(ask), (), ASK_AGAIN, Instant::now());
     }
 
     /// The name of an answer and what tells it from others of that name, as far as that is known.
@@ -360,20 +372,9 @@ struct Leave<'a> {
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
+        self.proxy.metrics.waiting_requests.dec();
         self.proxy.flights().leave(&self.ticket);
     }
-}
-
-/// A viewer's headers as far as they ask for a part, or for nothing new.
-fn own_conditions(viewer: &HeaderMap) -> HeaderMap {
-    let names = ["range", "if-range", "if-none-match", "if-modified-since"];
-    let mut headers = HeaderMap::new();
-    for name in names {
-        for value in viewer.get_all(name) {
-            headers.append(name, value.clone());
-        }
-    }
-    headers
 }
 
 /// Names are kept in memory with the answers.
@@ -381,6 +382,8 @@ const MAX_PATH: usize = 8192;
 const MAX_ROUNDS: usize = 4;
 /// Long enough that a crowd passes, short enough that an origin that changes its mind is heard.
 const HIT_FOR_MISS: Duration = Duration::from_secs(10);
+/// What was too large to be kept is cut for whoever finds that out, so it is remembered for longer.
+const LARGE_FOR: Duration = Duration::from_secs(60 * 60);
 /// How long a failing origin is not asked for what can be sent stale.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// How often a draining edge looks whether a fetch is still waited for.

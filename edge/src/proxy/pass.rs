@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -14,7 +14,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use http_body::{Body as _, Frame, SizeHint};
 use nearcast_service::http::{Body, RequestBody, Response};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 use super::conditional::{is_about, validators};
 use super::fill::{Ask, serves_on_error};
@@ -22,9 +22,8 @@ use super::form::Told;
 use super::policy::Verdict;
 use super::route::Question;
 use super::stored::Stored;
-use super::{Proxy, hygiene, keeping, names, own_conditions};
+use super::{Own, Proxy, hygiene, keeping, names};
 use crate::error::{Error, Result};
-use crate::purge::log::Concern;
 
 impl Proxy {
     /// Asks for one viewer alone. `old` is what is kept, and must be asked about.
@@ -37,7 +36,7 @@ impl Proxy {
     ) -> Result<Response> {
         self.count(ask, "pass");
         let open = !ask.route.config.credentials;
-        let mut own = own_conditions(&viewer.headers);
+        let mut own = hygiene::own_conditions(&viewer.headers);
         // A part is asked for as it is; else our own copy is asked about, and the viewer's then compared with it.
         let old = old.filter(|_| !own.contains_key(RANGE));
         if let Some(old) = &old {
@@ -55,7 +54,8 @@ impl Proxy {
         let status = answer.as_ref().ok().map(|answer| answer.head.status);
         let failed = status.is_none_or(|status| matches!(status.as_u16(), 500 | 502..=504));
         if let Some(old) = old.as_ref().filter(|old| failed && serves_on_error(old)) {
-            return Ok(self.stale(ask, old, viewer, status.map(|status| status.as_u16())));
+            let told = Told::forwarded("stale", status.map(|status| status.as_u16()));
+            return Ok(self.stale(ask, old, viewer, told));
         }
         let answer = answer.inspect_err(|_| self.count(ask, "failed"))?;
         let told = Told { status: status.map(|status| status.as_u16()), ..told };
@@ -70,7 +70,10 @@ impl Proxy {
                         }
                         self.keep(&head, old.body.clone(), ask.began)
                     }
-                    None => old,
+                    None => {
+                        self.store.forget(&old);
+                        old
+                    }
                 };
                 return Ok(self.form.stored(&stored, &viewer.headers, told, open));
             }
@@ -81,8 +84,12 @@ impl Proxy {
         if viewer.method == Method::GET && status == Some(StatusCode::OK) {
             let defaults = ask.route.config.defaults();
             let verdict = Verdict::of(&answer.head, &ask.headers, answer.times, defaults);
-            let small = answer.body.length.is_some_and(|length| length <= ask.route.config.max_object.0);
-            if verdict.is_shared() && small {
+            let fits = match answer.body.length {
+                Some(length) => length <= ask.route.config.max_object.0,
+                // Only its end would say whether it is shorter this time.
+                None => self.own.get(&self.spelled(ask), Instant::now()) != Some(Own::Large),
+            };
+            if verdict.is_shared() && fits {
                 // It may be kept after all: the next one asks for everybody.
                 self.own.remove(&self.spelled(ask));
             }
@@ -108,8 +115,7 @@ impl Proxy {
             if let Some(length) = length {
                 headers.insert(CONTENT_LENGTH, length.into());
             }
-            let idle_until = Box::pin(tokio::time::sleep(idle));
-            Body::wrap(Upload { body, left: max, length, idle, idle_until, fault: Arc::clone(&fault) })
+            Body::wrap(Upload { body, left: max, length, idle, waiting: None, fault: Arc::clone(&fault) })
         };
         let question = Question {
             method: &viewer.method,
@@ -117,12 +123,12 @@ impl Proxy {
             headers,
             via: self.form.via(),
         };
-        let answer = ask.route.send(&question, body, &self.metrics).await;
-        let answer = answer.map_err(|error| match fault.0.load(Ordering::Relaxed) {
-            TOO_LARGE => Error::LargeRequest { max },
-            TOO_SLOW => Error::SlowRequest,
-            _ => error,
-        });
+        let viewers = || match fault.0.load(Ordering::Relaxed) {
+            TOO_LARGE => Some(Error::LargeRequest { max }),
+            TOO_SLOW => Some(Error::SlowRequest),
+            _ => None,
+        };
+        let answer = ask.route.send(&question, body, &self.metrics, &viewers).await;
         let answer = answer.inspect_err(|_| self.count(ask, "failed"))?;
         if !viewer.method.is_safe()
             && (answer.head.status.is_success() || answer.head.status.is_redirection())
@@ -140,9 +146,8 @@ impl Proxy {
         let also = also.filter_map(|value| beside(value, host, &ask.path_and_query));
         let names: Vec<String> =
             also.flat_map(|path| self.routes.names_of(Some(host), &path)).chain([ask.name.clone()]).collect();
-        let purged = names.clone();
-        self.log.push(Concern { names, ..Concern::default() });
-        self.store.purge_names(purged.iter().map(String::as_str), false);
+        names.iter().for_each(|name| self.log.changed(name));
+        self.store.purge_names(names.iter().map(String::as_str), false);
     }
 }
 
@@ -170,7 +175,8 @@ struct Upload {
     left: u64,
     length: Option<u64>,
     idle: Duration,
-    idle_until: Pin<Box<Sleep>>,
+    /// How long the viewer may still take for the next piece; `None` while it is the origin that does not read.
+    waiting: Option<Pin<Box<Sleep>>>,
     fault: Arc<Fault>,
 }
 
@@ -195,11 +201,19 @@ impl http_body::Body for Upload {
             Poll::Ready(Some(Err(error)))
         };
         loop {
-            if let Poll::Ready(()) = self.idle_until.poll_unpin(cx) {
+            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+                let idle = self.idle;
+                let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
+                ready!(waiting.poll_unpin(cx));
                 return fail(TOO_SLOW, Error::SlowRequest);
-            }
-            let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else {
-                return Poll::Ready(None);
+            };
+            self.waiting = None;
+            let Some(frame) = frame else {
+                // Less than was announced: the origin would wait for the rest.
+                return match self.length {
+                    Some(1..) => fail(TOO_SLOW, Error::SlowRequest),
+                    _ => Poll::Ready(None),
+                };
             };
             let Ok(frame) = frame else { return fail(TOO_SLOW, Error::SlowRequest) };
             let Ok(data) = frame.into_data() else { continue };
@@ -208,8 +222,6 @@ impl http_body::Body for Upload {
             };
             self.left = left;
             self.length = self.length.map(|length| length.saturating_sub(data.len() as u64));
-            let until = Instant::now() + self.idle;
-            self.idle_until.as_mut().reset(until);
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
     }

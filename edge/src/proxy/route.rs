@@ -7,7 +7,7 @@ use http::header::{HOST, USER_AGENT, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use nearcast_service::client::Http;
 use nearcast_service::http::Body;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::{Answer, Delivery};
 use super::config::Config;
@@ -37,7 +37,7 @@ struct Url {
     breaker: Mutex<Breaker>,
 }
 
-/// One request to an origin. The body is there once, so a request with one is never sent again.
+/// One request to an origin.
 #[derive(Debug)]
 pub struct Question<'a> {
     pub method: &'a Method,
@@ -66,7 +66,7 @@ impl Route {
     /// Asks the origin; retries what may be sent twice, once, at the next URL where there is one.
     pub async fn ask(&self, question: &Question<'_>, metrics: &metrics::Proxy) -> Result<Answer> {
         self.budget.deposit();
-        let first = match self.once(question, Body::empty(), metrics, None).await {
+        let first = match self.once(question, Body::empty(), metrics, None, &|| None).await {
             Ok(answer) if self.urls.len() == 1 || !is_gateways(&answer) => return Ok(answer),
             Ok(answer) => Ok(answer),
             Err(error @ (Error::Connect { .. } | Error::BrokeOff { .. })) => Err(error),
@@ -80,17 +80,18 @@ impl Route {
             Err(Error::Connect { origin, .. } | Error::BrokeOff { origin, .. }) => Arc::clone(origin),
             Err(_) => return first,
         };
-        self.once(question, Body::empty(), metrics, Some(&failed)).await.or(first)
+        self.once(question, Body::empty(), metrics, Some(&failed), &|| None).await.or(first)
     }
 
-    /// Sends a request with a body, once.
+    /// Sends a request with a body, once. `fault` says whether it was the viewer's that it failed.
     pub async fn send(
         &self,
         question: &Question<'_>,
         body: Body,
         metrics: &metrics::Proxy,
+        fault: &(dyn Fn() -> Option<Error> + Sync),
     ) -> Result<Answer> {
-        self.once(question, body, metrics, None).await
+        self.once(question, body, metrics, None, fault).await
     }
 
     async fn once(
@@ -99,7 +100,11 @@ impl Route {
         body: Body,
         metrics: &metrics::Proxy,
         not: Option<&str>,
+        fault: &(dyn Fn() -> Option<Error> + Sync),
     ) -> Result<Answer> {
+        // Before anything that says how the origin is: it has not been asked.
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        let place = place.map_err(|_| Error::Overloaded { what: "requests at this origin" })?;
         let now = Instant::now();
         let others = || self.urls.iter().filter(|url| not != Some(&*url.base));
         let admitted = others().find(|url| url.breaker(|breaker| breaker.admit(now)));
@@ -113,7 +118,10 @@ impl Route {
             return Err(Error::Broken { origin });
         };
         let _admitted = Admitted(url);
-        let answer = self.at(url, question, body, metrics).await;
+        let answer = self.at(url, question, body, metrics, place).await;
+        if let (Err(_), Some(error)) = (&answer, fault()) {
+            return Err(error);
+        }
         metrics.count_upstream(&self.config.name, &answer);
         let failed = match &answer {
             Ok(answer) => is_gateways(answer),
@@ -133,10 +141,9 @@ impl Route {
         question: &Question<'_>,
         body: Body,
         metrics: &metrics::Proxy,
+        place: OwnedSemaphorePermit,
     ) -> Result<Answer> {
         let origin = || Arc::clone(&url.base);
-        let place = Arc::clone(&self.places).try_acquire_owned();
-        let place = place.map_err(|_| Error::Overloaded { what: "requests at this origin" })?;
         let unusable = |error: http::Error| Error::Connect { origin: origin(), source: Arc::new(error) };
         let path = self.path_at_origin(question.path_and_query);
         let request = Request::builder().method(question.method).uri(format!("{}{path}", url.base));

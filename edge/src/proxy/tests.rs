@@ -1,6 +1,7 @@
 //! The edge in front of an HTTP origin that is not ours, and that does not always behave.
 
 mod faults;
+mod limits;
 mod purges;
 
 use futures_util::future::join_all;

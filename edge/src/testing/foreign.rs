@@ -1,20 +1,19 @@
 //! An HTTP origin that is not ours: it says byte by byte what a test has it say, and knows what it was asked.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 /// A running origin. Dropping it closes its connections.
 pub(crate) struct Foreign {
     pub(crate) address: SocketAddr,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: watch::Sender<Vec<Asked>>,
     gate: Arc<Semaphore>,
     _tasks: JoinSet<()>,
 }
@@ -36,6 +35,7 @@ pub(crate) enum Step {
     Send(Bytes),
     /// Until [`Foreign::open_gate`].
     Gate,
+    /// Never goes on.
     Stall,
     Close,
     /// Until the other side goes away.
@@ -46,14 +46,14 @@ impl Foreign {
     pub(crate) async fn start(script: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (asked, gate) = (Arc::<Mutex<Vec<Asked>>>::default(), Arc::new(Semaphore::new(0)));
+        let (asked, gate) = (watch::Sender::default(), Arc::new(Semaphore::new(0)));
         let script = Arc::new(script);
         let mut tasks = JoinSet::new();
-        let (log, gates) = (Arc::clone(&asked), Arc::clone(&gate));
+        let (log, gates) = (asked.clone(), Arc::clone(&gate));
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let (script, log, gates) = (Arc::clone(&script), Arc::clone(&log), Arc::clone(&gates));
+                let (script, log, gates) = (Arc::clone(&script), log.clone(), Arc::clone(&gates));
                 connections.spawn(async move {
                     let _gone = converse(stream, &*script, &log, &gates).await;
                 });
@@ -67,11 +67,16 @@ impl Foreign {
     }
 
     pub(crate) fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
+        self.asked.borrow().clone()
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.asked.lock().unwrap().len()
+        self.asked.borrow().len()
+    }
+
+    /// Returns once it was asked so often.
+    pub(crate) async fn until_asked(&self, count: usize) {
+        self.asked.subscribe().wait_for(|asked| asked.len() >= count).await.unwrap();
     }
 
     pub(crate) fn open_gate(&self) {
@@ -106,21 +111,20 @@ pub(crate) fn head(status: u16, headers: &[(&str, &str)], length: Option<usize>)
 async fn converse(
     mut stream: TcpStream,
     script: &(dyn Fn(&Asked) -> Vec<Step> + Send + Sync),
-    log: &Mutex<Vec<Asked>>,
+    log: &watch::Sender<Vec<Asked>>,
     gate: &Semaphore,
 ) -> std::io::Result<()> {
     loop {
         let Some(mut asked) = read(&mut stream).await? else { return Ok(()) };
-        {
-            let mut log = log.lock().unwrap();
+        log.send_modify(|log| {
             asked.count = log.len();
             log.push(asked.clone());
-        }
+        });
         for step in script(&asked) {
             match step {
                 Step::Send(bytes) => stream.write_all(&bytes).await?,
                 Step::Gate => gate.acquire().await.unwrap().forget(),
-                Step::Stall => tokio::time::sleep(Duration::from_secs(60)).await,
+                Step::Stall => std::future::pending().await,
                 Step::Close => return Ok(()),
                 Step::Endless => loop {
                     stream.write_all(b"4000\r\n").await?;

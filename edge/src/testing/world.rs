@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use nearcast_service::client::{self, Http};
 use nearcast_service::daemon::Daemon;
@@ -62,7 +62,8 @@ impl Edge {
 
     pub(crate) async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
         let (head, body) = self.open(method, path, headers).await.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
+        // Nothing that a test asks for is longer.
+        let body = Limited::new(body, 64 << 20).collect().await.unwrap().to_bytes();
         Answer { status: head.status, headers: head.headers, body }
     }
 
@@ -108,6 +109,13 @@ impl Edge {
             .lines()
             .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])));
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// Returns once a metric is as wanted. Nobody is told of metrics, so that it is looked at again and again.
+    pub(crate) async fn until(&self, name: &str, wanted: impl Fn(f64) -> bool) {
+        while !wanted(self.metric(name)) {
+            tokio::task::yield_now().await;
+        }
     }
 
     pub(crate) fn daemon(&self) -> &Daemon {

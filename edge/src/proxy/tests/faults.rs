@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use http::{Method, StatusCode};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Limited};
 
 use super::status;
 use crate::testing::Edge;
@@ -53,19 +53,18 @@ async fn a_lie_is_an_error_once_and_never_kept() {
             route.max_object = "4MiB".parse().unwrap();
         })
         .await;
-        // Who comes after such an answer was found to be too long to keep is sent it for as long as they want it.
-        let crowd = if *name == "never ends" { 1 } else { 5 };
-        let crowd = join_all((0..crowd).map(|_| async {
+        let crowd = join_all((0..5).map(|_| async {
             let response = edge.try_send(Method::GET, "/a", &[], "".into()).await.ok()?;
             let status = response.status();
-            response.into_body().collect().await.ok().map(|_| status)
+            // Who comes after an answer was found to be too long to keep is sent it for as long as they want it.
+            Limited::new(response.into_body(), 8 << 20).collect().await.ok().map(|_| status)
         }));
         // Cut short is fine, for a client notices.
         for status in crowd.await.into_iter().flatten() {
             assert!(status.is_server_error(), "{name}: {status}");
         }
         lied.store(true, Ordering::Relaxed);
-        // The breaker may stand between for a moment.
+        // The breaker may stand between, which only time opens again.
         let mut answer = edge.get("/a").await;
         while answer.status != StatusCode::OK {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -97,15 +96,12 @@ async fn what_was_good_stands_in_for_a_lie() {
         let edge =
             Edge::with_route(&origin, |route| (route.idle_timeout, route.answer_timeout) = (1, 1)).await;
         assert_eq!(edge.get("/a").await.text(), "good");
+        // Only time makes it old: what is old from the first is asked for by each alone.
         tokio::time::sleep(Duration::from_millis(1100)).await;
         let crowd = join_all((0..10).map(|_| edge.get("/a"))).await;
         for answer in &crowd {
             assert_eq!((answer.status, answer.text()), (StatusCode::OK, "good"), "{name}");
-            assert!(
-                status(answer).contains("fwd=stale") && status(answer).contains("stale-if-error"),
-                "{}",
-                status(answer)
-            );
+            assert!(status(answer).contains("stale-if-error"), "{}", status(answer));
         }
         let asked = origin.count();
         edge.get("/a").await;
@@ -116,7 +112,7 @@ async fn what_was_good_stands_in_for_a_lie() {
 #[tokio::test]
 async fn a_crowd_does_not_wait_for_what_may_be_a_little_old() {
     let origin = Foreign::start(|asked| match asked.count {
-        0 => reply(200, &[("cache-control", "max-age=1, stale-while-revalidate=60")], "old"),
+        0 => reply(200, &[("cache-control", "max-age=0, stale-while-revalidate=60")], "old"),
         _ => {
             vec![Step::Gate, head(200, &[("cache-control", "max-age=60")], Some(3)), Step::Send("new".into())]
         }
@@ -124,15 +120,13 @@ async fn a_crowd_does_not_wait_for_what_may_be_a_little_old() {
     .await;
     let edge = Edge::with_route(&origin, |_| {}).await;
     edge.get("/a").await;
-    tokio::time::sleep(Duration::from_millis(1100)).await;
     for answer in join_all((0..20).map(|_| edge.get("/a"))).await {
         assert_eq!(answer.text(), "old");
         assert_eq!(status(&answer), "eu-1; hit; ttl=0; detail=stale-while-revalidate");
     }
     origin.open_gate();
-    while edge.get("/a").await.text() != "new" {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    // It was fetched for nobody in particular, so that nobody is told.
+    while edge.get("/a").await.text() != "new" {}
     assert_eq!(origin.count(), 2);
 }
 
@@ -147,10 +141,7 @@ async fn a_storm_of_failures_reaches_the_origin_once_per_wave() {
     let edge = Edge::with_route(&origin, |_| {}).await;
     let crowd = join_all((0..100).map(|_| edge.get("/a")));
     let opened = async {
-        while origin.count() == 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        edge.until("nearcast_routes_waiting_requests", |waiting| waiting == 100.0).await;
         origin.open_gate();
     };
     let (crowd, ()) = tokio::join!(crowd, opened);
@@ -195,14 +186,9 @@ async fn memory_stays_inside_its_budget_whatever_comes() {
         )
         .await;
     }
-    let mut bytes = edge.metric("nearcast_cache_bytes");
-    for _ in 0..30 {
-        if bytes <= f64::from(16 << 20) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        bytes = edge.metric("nearcast_cache_bytes");
-    }
-    assert!(bytes <= f64::from(16 << 20) && bytes > f64::from(8 << 20), "{bytes}");
+    // What is too much goes in passing, at the latest when it is looked at again.
+    edge.until("nearcast_cache_bytes", |bytes| bytes <= f64::from(16 << 20)).await;
+    let bytes = edge.metric("nearcast_cache_bytes");
+    assert!(bytes > f64::from(8 << 20), "{bytes}");
     assert_eq!(edge.get("/24/19").await.header("cache-status").split(';').nth(1), Some(" hit"));
 }

@@ -34,7 +34,14 @@ impl World {
         let drain = Drain::new();
         let upstream =
             Arc::new(Upstream::new(config, snapshot, via.clone(), None, metrics.upstream).unwrap());
-        let cache = Cache::new(&cache::Config::default(), upstream, None, drain.clone(), metrics.cache);
+        let cache = Cache::new(
+            &cache::Config::default(),
+            upstream,
+            Arc::default(),
+            None,
+            drain.clone(),
+            metrics.cache,
+        );
         let purger = Purger::new(Arc::clone(&cache), &Snapshot::default(), metrics.purges);
         let route = |name: &str, hosts: &[&str]| Config {
             name: name.into(),
@@ -44,14 +51,14 @@ impl World {
         };
         let shares = Shares {
             store: cache.store().clone(),
-            log: Arc::clone(purger.log()),
+            log: Arc::clone(cache.purges()),
             cache: cache::Config::default(),
             drain,
             metrics: metrics.proxy,
         };
         let routes = [route("any", &[]), route("site", &["www.example.net"])];
         let proxy = Proxy::new(&routes, "edge", via, shares).unwrap();
-        Self { proxy, purger, snapshot: Snapshot::default() }
+        Self { proxy, purger, snapshot: Snapshot { version: 1, ..Snapshot::default() } }
     }
 
     fn request(&self, host: &str, path: &str) -> impl Future<Output = (String, String)> + Send + 'static {
@@ -154,9 +161,7 @@ async fn what_was_on_its_way_when_the_purge_came_is_not_kept_and_not_joined() {
         .await;
         let mut world = World::new(&origin);
         let early = Drain::new().spawn("early", world.request("www.example.net", "/a"));
-        while origin.count() == 0 {
-            tokio::task::yield_now().await;
-        }
+        origin.until_asked(1).await;
         world.purge(target.clone(), false);
         assert_eq!(world.get("/a").await, "new", "{target:?}");
         origin.open_gate();
