@@ -37,6 +37,9 @@ pub enum Error {
     Forbidden { why: &'static str },
     #[error("this channel cannot be watched {}", place(*country))]
     Country { country: Option<Country> },
+    /// So that it cannot be known who may watch.
+    #[error("this edge has not heard from its control plane yet")]
+    NoSnapshot,
     #[error("this viewer was sent away")]
     SentAway,
     #[error("too many players use this viewer's tokens: one of them has to stop for ten seconds")]
@@ -120,6 +123,7 @@ impl Error {
             | Self::BadToken { .. }
             | Self::Forbidden { .. }
             | Self::Country { .. }
+            | Self::NoSnapshot
             | Self::SentAway
             | Self::TooManySessions
             | Self::TooManyRequests { .. }

@@ -52,6 +52,8 @@ pub struct Config {
 #[derive(Debug)]
 pub struct Access {
     token_for_unknown: bool,
+    /// There is a control plane to hear from.
+    is_told: bool,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     rules: ArcSwap<Rules>,
     /// A signature is checked once for many requests.
@@ -111,9 +113,11 @@ impl Config {
 }
 
 impl Access {
+    /// `is_told` says that a control plane sends snapshots: before the first nobody is let in.
+    ///
     /// # Errors
     /// The database of countries cannot be read.
-    pub fn new(config: &Config, snapshots: watch::Receiver<Arc<Snapshot>>) -> Result<Self> {
+    pub fn new(config: &Config, snapshots: watch::Receiver<Arc<Snapshot>>, is_told: bool) -> Result<Self> {
         let countries = config.database().map_err(|why| Error::Countries { why: why.into() })?;
         let rules = Rules::new(Arc::clone(&snapshots.borrow()), None);
         // A token's claims are hardly more than its text.
@@ -121,6 +125,7 @@ impl Access {
             |token: &Arc<str>, _: &Arc<Verified>| u32::try_from(2 * token.len() + 512).unwrap_or(u32::MAX);
         Ok(Self {
             token_for_unknown: config.token_for_unknown,
+            is_told,
             rules: ArcSwap::from_pointee(rules),
             snapshots,
             verified: Cache::builder().max_capacity(VERIFIED_BYTES).weigher(weigh).build(),
@@ -165,12 +170,18 @@ impl Access {
             return Err(Error::TooManyRequests { whose: "this address" });
         }
         let rules = self.rules.load();
+        if channel.is_some() && self.is_told && rules.version() == 0 {
+            return Err(Error::NoSnapshot);
+        }
         let Some(channel) = channel.filter(|_| self.token_for_unknown || rules.is_guarded()) else {
             return Ok(Admitted::default());
         };
         let now = unix_millis();
         rules.refuse_network(channel, address, now)?;
         let rule = rules.of(channel);
+        if rules.is_gone(channel) {
+            return Err(Error::NotFound);
+        }
         let playback = rule.and_then(|channel| channel.settings.playback.as_ref());
         if let Some(playback) = playback.filter(|playback| playback.asks_country()) {
             let country = self.country(address);

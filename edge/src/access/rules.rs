@@ -1,6 +1,6 @@
 //! What a snapshot says of who may watch, in the form in which each request asks for it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -23,6 +23,8 @@ pub struct Rules {
     revoked_subjects: HashMap<String, Vec<Revocation>>,
     /// Those that name nothing but a network.
     revoked_networks: Vec<Revocation>,
+    /// Channels that had rules and were deleted: what is still cached of them is not open to everybody now.
+    gone: HashSet<String>,
     guarded: bool,
     asks_country: bool,
 }
@@ -60,11 +62,27 @@ impl Rules {
             };
             list.push(revocation.clone());
         }
+        let ruled_before = before.into_iter().flat_map(|before| {
+            let ruled =
+                before.snapshot.channels.iter().filter(|(_, channel)| channel.settings.playback.is_some());
+            ruled.map(|(id, _)| id.to_string()).chain(before.gone.iter().cloned())
+        });
+        let gone: HashSet<_> =
+            ruled_before.filter(|id| !snapshot.channels.contains_key(id.as_str())).collect();
         let mut ruled =
             snapshot.channels.values().filter_map(|channel| channel.settings.playback.as_ref()).peekable();
-        let guarded = ruled.peek().is_some() || !snapshot.revocations.is_empty();
+        let guarded = ruled.peek().is_some() || !snapshot.revocations.is_empty() || !gone.is_empty();
         let asks_country = ruled.any(|rule| rule.asks_country());
-        Self { keys, revoked_tokens, revoked_subjects, revoked_networks, guarded, asks_country, snapshot }
+        Self {
+            keys,
+            revoked_tokens,
+            revoked_subjects,
+            revoked_networks,
+            gone,
+            guarded,
+            asks_country,
+            snapshot,
+        }
     }
 
     /// The snapshot's version.
@@ -85,6 +103,11 @@ impl Rules {
     /// What is known of a channel.
     pub fn of(&self, channel: &str) -> Option<&Channel> {
         self.snapshot.channels.get(channel)
+    }
+
+    /// Whether a channel had rules and is no more.
+    pub fn is_gone(&self, channel: &str) -> bool {
+        self.gone.contains(channel)
     }
 
     /// The key that tokens call `kid`.

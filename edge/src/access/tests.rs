@@ -36,6 +36,7 @@ fn snapshot() -> Snapshot {
         .into(),
         playback_keys: [("k".to_owned(), key(SECRET, &[])), ("mine".to_owned(), key(OTHER, &["other"]))]
             .into(),
+        version: 1,
         ..Snapshot::default()
     }
 }
@@ -60,7 +61,7 @@ fn sign(claims: &Claims, kid: &str, secret: &[u8]) -> String {
 
 fn access(snapshot: Snapshot, config: &Config) -> Access {
     let (_, snapshots) = watch::channel(Arc::new(snapshot));
-    Access::new(config, snapshots).unwrap()
+    Access::new(config, snapshots, false).unwrap()
 }
 
 fn peer(address: &str) -> Peer {
@@ -201,7 +202,7 @@ fn ed25519_is_verified_with_the_public_half() {
 #[tokio::test]
 async fn a_key_that_is_taken_away_and_a_viewer_sent_away_stop_at_once() {
     let (sender, snapshots) = watch::channel(Arc::new(snapshot()));
-    let access = Arc::new(Access::new(&Config::default(), snapshots).unwrap());
+    let access = Arc::new(Access::new(&Config::default(), snapshots, true).unwrap());
     let drain = Drain::new();
     drain.spawn("rules", Arc::clone(&access).follow(drain.clone()));
     let publish = async |change: &dyn Fn(&mut Snapshot)| {
@@ -322,4 +323,31 @@ proptest! {
         token.splice(0..0, *b"Bearer ");
         token::fuzz(&token);
     }
+}
+
+#[tokio::test]
+async fn a_channel_with_rules_is_open_to_nobody_once_it_is_deleted() {
+    let (sender, snapshots) = watch::channel(Arc::<Snapshot>::default());
+    let access = Arc::new(Access::new(&Config::default(), snapshots, true).unwrap());
+    assert!(matches!(ask(&access, "open", None), Err(Error::NoSnapshot)), "nothing is known of any channel");
+    let drain = Drain::new();
+    drain.spawn("rules", Arc::clone(&access).follow(drain.clone()));
+    let publish = async |version, names: &[&str]| {
+        let mut next = Snapshot { version, ..snapshot() };
+        next.channels.retain(|id, _| names.contains(&id.as_str()));
+        sender.send_replace(Arc::new(next));
+        while access.rules.load().version() != version {
+            tokio::task::yield_now().await;
+        }
+    };
+    publish(1, &["demo", "open"]).await;
+    assert!(matches!(ask(&access, "demo", None), Err(Error::NoToken)) && ask(&access, "open", None).is_ok());
+    let token = sign(&claims(), "k", SECRET);
+    for version in [2, 3] {
+        publish(version, &[]).await;
+        assert!(matches!(ask(&access, "demo", Some(&token)), Err(Error::NotFound)));
+        assert!(ask(&access, "open", None).is_ok());
+    }
+    publish(4, &["demo"]).await;
+    assert!(ask(&access, "demo", Some(&token)).is_ok());
 }

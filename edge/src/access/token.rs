@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE};
 use jsonwebtoken::Validation;
-use nearcast_api::playback::{Claims, Country};
+use nearcast_api::playback::{Claims, Country, LONGEST_TOKEN};
 
 use super::rules::{Key, Rules};
 use crate::error::{Error, Result};
@@ -16,6 +16,16 @@ use crate::error::{Error, Result};
 pub struct Verified {
     pub claims: Claims,
     pub key: Arc<Key>,
+    /// By which one without a name is told from others.
+    signature: Box<str>,
+}
+
+/// Whose a token is: all tokens of one subject are one viewer's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Holder<'a> {
+    Subject { key: &'a str, sub: &'a str },
+    Token { key: &'a str, jti: &'a str },
+    Bearer { signature: &'a str },
 }
 
 /// A path without the token that it may begin with: `/~TOKEN/live/…`. Players keep it, because playlists and manifests
@@ -53,11 +63,14 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
 /// [`Error::BadToken`] says what is wrong with it.
 pub fn verify(token: &str, rules: &Rules) -> Result<Verified> {
     let bad = |why| Error::BadToken { why };
-    if token.len() > LONGEST {
+    if token.len() > LONGEST_TOKEN {
         return Err(bad("it is longer than 4096 bytes"));
     }
     let header = jsonwebtoken::decode_header(token).map_err(|_| bad("it is no JWT (RFC 7519)"))?;
     let kid = header.kid.ok_or(bad("its header has no `kid`, which names the playback key"))?;
+    if header.crit.is_some() {
+        return Err(bad("its header has `crit`, and nothing that it may name is known here"));
+    }
     let key = rules.key(&kid).ok_or(bad("its `kid` names no playback key of this network"))?;
     if header.alg != key.algorithm {
         return Err(bad("its `alg` is not that of the playback key"));
@@ -66,7 +79,10 @@ pub fn verify(token: &str, rules: &Rules) -> Result<Verified> {
     let mut validation = Validation::new(key.algorithm);
     (validation.validate_exp, validation.validate_nbf, validation.validate_aud) = (false, false, false);
     match jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation) {
-        Ok(data) => Ok(Verified { claims: data.claims, key: Arc::clone(key) }),
+        Ok(data) => {
+            let signature = token.rsplit('.').next().unwrap_or_default().into();
+            Ok(Verified { claims: data.claims, key: Arc::clone(key), signature })
+        }
         Err(error) => Err(bad(match error.kind() {
             jsonwebtoken::errors::ErrorKind::InvalidSignature => "its signature is wrong",
             _ => "its claims cannot be read: `exp` and `channels` are needed",
@@ -75,6 +91,16 @@ pub fn verify(token: &str, rules: &Rules) -> Result<Verified> {
 }
 
 impl Verified {
+    /// Whose it is.
+    pub fn holder(&self) -> Holder<'_> {
+        let key = self.key.id.as_str();
+        match (&self.claims.sub, &self.claims.jti) {
+            (Some(sub), _) => Holder::Subject { key, sub },
+            (None, Some(jti)) => Holder::Token { key, jti },
+            (None, None) => Holder::Bearer { signature: &self.signature },
+        }
+    }
+
     /// Whether it opens `channel` for a viewer at `address`. `now` is in seconds since the Unix epoch.
     ///
     /// # Errors
@@ -138,7 +164,5 @@ pub fn fuzz(data: &[u8]) {
 
 /// The cookie's name.
 const COOKIE_NAME: &str = "nearcast_token";
-/// Longer ones do not fit into a path.
-const LONGEST: usize = 4096;
 /// Seconds that the clock of whoever signed may be ahead.
 const SKEW: u64 = 30;

@@ -49,9 +49,10 @@ fn take(report: &mut Option<Report>, text: &[u8]) {
     if text.len() > LONGEST {
         return;
     }
-    let Ok(members) = Parser::new(text).parse::<Dictionary>() else { return };
-    let report = report.get_or_insert_default();
-    for (key, value) in &members {
+    // One that cannot be read, such as a key of somebody's own in capitals, costs the others nothing.
+    let members = members(text).filter_map(|member| Parser::new(member).parse::<Dictionary>().ok());
+    for (key, value) in members.flatten() {
+        let (report, value) = (report.get_or_insert_default(), &value);
         match key.as_str() {
             "sid" => report.session = text_of(value).filter(|sid| sid.len() <= LONGEST_SID),
             "bl" => report.buffer_ms = numbers(value).min(),
@@ -65,6 +66,23 @@ fn take(report: &mut Option<Report>, text: &[u8]) {
             _ => {}
         }
     }
+}
+
+/// The members of a dictionary: what is between commas that are in no string and no list.
+fn members(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut quoted, mut escaped, mut depth) = (false, false, 0_u32);
+    text.split(move |byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'(' if !quoted => depth += 1,
+            b')' if !quoted => depth = depth.saturating_sub(1),
+            b',' => return !quoted && depth == 0,
+            _ => {}
+        }
+        false
+    })
 }
 
 /// Version 1 has a number where version 2 has a list with one for each kind of media.
@@ -176,6 +194,18 @@ mod tests {
         for query in [None, Some("x=CMC"), Some("CMCD=%22"), Some("CMCD=BL%3D1"), Some("_HLS_msn=1")] {
             assert_eq!(read(query, &HeaderMap::new()), None, "{query:?}");
         }
+        // A key of somebody's own that is none of the syntax's costs itself only.
+        let own = read(
+            Some("CMCD=bl%3D900%2Ccom.example-myKey%3D%22a%2C%5C%22b%22%2Cbr%3D(1%202)%2Cmtp%3D7"),
+            &HeaderMap::new(),
+        );
+        let want = Report {
+            buffer_ms: Some(900),
+            bitrate_kbps: Some(2),
+            throughput_kbps: Some(7),
+            ..Report::default()
+        };
+        assert_eq!(own, Some(want));
         let odd = read(Some("CMCD=bl%3D-5%2Cmtp%3D999999999999%2Csid%3D5"), &HeaderMap::new());
         assert_eq!(odd, Some(Report::default()));
     }

@@ -75,25 +75,24 @@ impl Audience {
             agent: headers.get(USER_AGENT).map(HeaderValue::as_bytes),
             session: report.as_ref().and_then(|report| report.session.as_deref()),
         };
-        let claims = admitted.token.as_ref().map(|token| &token.claims);
-        // By whom the tokens of one viewer are known as theirs.
-        let subject = claims.and_then(|claims| claims.sub.as_deref().or(claims.jti.as_deref()));
-        let id = self.sessions.id((&viewer, subject));
+        let token = admitted.token.as_ref();
+        let id = self.sessions.id((&viewer, token.map(|token| token.holder())));
         if full && !self.sessions.knows(id) {
             return Err(Error::Overloaded { what: "viewers" });
         }
-        if let Some((claims, most)) = claims.and_then(|claims| Some((claims, claims.sessions?)))
-            && !self.sessions.may_begin(id, subject.unwrap_or(&claims.channels.concat()), most)
+        if let Some(token) = token
+            && let Some(most) = token.claims.sessions
+            // Whoever loads the page again or changes the channel goes on as the same player.
+            && !self.sessions.may_watch((viewer.address, viewer.agent), token.holder(), most)
         {
             return Err(Error::TooManySessions);
         }
         Ok(Visit { id, report })
     }
 
-    /// A visit was given something: `bytes` of `path`.
-    pub fn served(&self, visit: &Visit, channel: &str, path: &str, bytes: u64) {
-        let Some(channel) = self.channel(channel) else { return };
-        channel.sent(bytes);
+    /// A visit was given something of `path`. Whoever sends it counts its bytes at the channel.
+    pub fn served(&self, visit: &Visit, channel: &str, path: &str) -> Option<Arc<Channel>> {
+        let channel = self.channel(channel)?;
         if let Some(report) = &visit.report {
             channel.heard(report);
             self.metrics.heard(report);
@@ -101,6 +100,7 @@ impl Audience {
         if !self.sessions.saw(visit.id, &channel, Player::of(path)) {
             self.metrics.uncounted.inc();
         }
+        Some(channel)
     }
 
     /// A second has passed.

@@ -16,8 +16,8 @@ pub struct Sessions {
     second: AtomicUsize,
     count: AtomicUsize,
     limit: usize,
-    /// The sessions of viewers whose tokens say how many they may have.
-    limited: Mutex<HashMap<u64, Vec<u64>>>,
+    /// The players of viewers whose tokens say how many they may have, and when each was last seen.
+    limited: Mutex<HashMap<u64, Vec<(u64, usize)>>>,
     hasher: RandomState,
 }
 
@@ -55,17 +55,15 @@ impl Sessions {
         self.shard(id).contains_key(&id.0)
     }
 
-    /// Whether `viewer` may have this session beside their others, `most` in all. One that is known already may go on.
-    pub fn may_begin(&self, id: Id, viewer: impl Hash, most: u32) -> bool {
-        if self.knows(id) {
-            return true;
-        }
+    /// Whether `viewer` may watch with this player beside their others, `most` in all. One that does already may go on.
+    pub fn may_watch(&self, player: impl Hash, viewer: impl Hash, most: u32) -> bool {
+        let (player, now) = (self.hasher.hash_one(player), self.second.load(Ordering::Relaxed));
         let mut limited = self.limited.lock().unwrap_or_else(PoisonError::into_inner);
         let running = limited.entry(self.hasher.hash_one(viewer)).or_default();
-        running.retain(|other| *other != id.0 && self.knows(Id(*other)));
+        running.retain(|(other, last)| *other != player && now - last <= SILENCE);
         let room = running.len() < usize::try_from(most).unwrap_or(usize::MAX);
         if room {
-            running.push(id.0);
+            running.push((player, now));
         }
         room
     }
@@ -112,8 +110,7 @@ impl Sessions {
         }
         let mut limited = self.limited.lock().unwrap_or_else(PoisonError::into_inner);
         limited.retain(|_, running| {
-            // One that was let in has ten seconds to be given something.
-            running.retain(|id| self.knows(Id(*id)));
+            running.retain(|(_, last)| now - last <= SILENCE);
             !running.is_empty()
         });
     }
@@ -161,19 +158,19 @@ mod tests {
 
     #[test]
     fn a_viewer_has_as_many_sessions_as_the_token_says() {
-        let (sessions, channel) = (Sessions::new(10), Arc::new(Channel::new("demo")));
-        let ids = [1, 2, 3].map(|player| sessions.id(player));
-        let begin = |id| {
-            let may = sessions.may_begin(id, "anna", 2);
-            may && sessions.saw(id, &channel, None)
-        };
-        assert_eq!(ids.map(begin), [true, true, false]);
-        assert!(begin(ids[0]), "who is in goes on");
-        assert!(sessions.may_begin(ids[2], "bert", 2), "others have their own");
+        let sessions = Sessions::new(10);
+        let watch = |player| sessions.may_watch(player, "anna", 2);
+        // Also before any of them has been given something.
+        assert_eq!([1, 2, 3].map(watch), [true, true, false]);
+        assert!(watch(1), "who is in goes on");
+        assert!(sessions.may_watch(3, "bert", 2), "others have their own");
         for _ in 0..11 {
-            sessions.saw(ids[0], &channel, None);
+            assert!(watch(1));
             sessions.tick(|_, _| ());
         }
-        assert!(begin(ids[2]), "the second has stopped");
+        assert!(watch(3), "the second has stopped");
+        assert!(!watch(2));
+        (0..12).for_each(|_| sessions.tick(|_, _| ()));
+        assert!(sessions.limited.lock().unwrap().is_empty());
     }
 }

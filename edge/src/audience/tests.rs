@@ -23,7 +23,7 @@ fn viewers_are_counted_by_channel_and_by_what_they_play() {
     let audience = audience();
     let watch = |channel: &str, viewer, path: &str, query| {
         let visit = visit(&audience, channel, viewer, query, false).unwrap();
-        audience.served(&visit, channel, path, 1000);
+        audience.served(&visit, channel, path).unwrap().sent(1000);
     };
     for _ in 0..3 {
         watch("demo", 1, "/live/demo/b1/source/media.m3u8", "");
@@ -48,7 +48,7 @@ fn viewers_are_counted_by_channel_and_by_what_they_play() {
 fn a_full_edge_goes_on_with_those_it_has() {
     let audience = audience();
     let seen = visit(&audience, "demo", 1, "", false).unwrap();
-    audience.served(&seen, "demo", "/live/demo/index.m3u8", 1);
+    audience.served(&seen, "demo", "/live/demo/index.m3u8").unwrap();
     assert!(visit(&audience, "demo", 1, "", true).is_ok());
     assert!(matches!(visit(&audience, "demo", 2, "", true), Err(Error::Overloaded { .. })));
 }

@@ -102,7 +102,17 @@ impl Live {
             return Ok(response);
         }
         self.locate(resource).await?;
-        let (got, source) = self.cache.get(resource, path).await?;
+        let (got, source) = match self.cache.get(resource, path).await {
+            Err(error) if error.is_parents() && self.is_told_again(path).await => {
+                // Another parent has it, or says that it is none.
+                self.cache.prefetch(path);
+                self.cache.get(resource, path).await.map_err(|again| match again {
+                    Error::NotFound => again,
+                    _ => error,
+                })?
+            }
+            got => got?,
+        };
         match got {
             Got::Whole(object) => Ok(self.object(&object, source, headers)),
             Got::Growing(growing) if headers.contains_key(RANGE) || headers.contains_key(IF_NONE_MATCH) => {
@@ -120,6 +130,11 @@ impl Live {
                 Ok(response)
             }
         }
+    }
+
+    /// Whether a playlist comes soon after a parent has failed with what the last one listed.
+    async fn is_told_again(&self, path: &str) -> bool {
+        self.followers.next(directory(path)).await.is_some()
     }
 
     /// What following the rendition tells: a whole segment is its parts in a row, and what lies far beyond the

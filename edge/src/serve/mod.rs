@@ -4,6 +4,7 @@ pub mod range;
 pub mod respond;
 
 mod live;
+mod tally;
 
 #[cfg(test)]
 mod tests;
@@ -12,9 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, ORIGIN, VIA};
+use http::header::{ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_REQUEST_HEADERS, ALLOW, ORIGIN, VARY, VIA};
 use http::request::Parts;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use nearcast_media::path::directory;
 use nearcast_service::http::{Handler, Peer, Protocol, Request, RequestBody, Response};
 use nearcast_service::metrics::Counter;
@@ -76,11 +77,10 @@ impl Edge {
     }
 
     async fn answer(&self, request: &Parts, body: RequestBody) -> Response {
-        let Inner { live, proxy, door, .. } = &*self.0;
-        let headers = &request.headers;
+        let Inner { live, proxy, .. } = &*self.0;
         // Parents that are each other's would ask in circles.
-        if headers.get_all(VIA).iter().any(|via| live.responder.is_own(via)) {
-            return live.responder.error(&Error::Loop, LOOP_LIFE);
+        if request.headers.get_all(VIA).iter().any(|via| live.responder.is_own(via)) {
+            return live.responder.error(&Error::Loop, Duration::ZERO);
         }
         if let Some(route) = proxy.routes().of(request) {
             return match self.answer_for(route, request, body).await {
@@ -88,19 +88,26 @@ impl Edge {
                 Err(error) => live.responder.error(&error, FAILURE_LIFE),
             };
         }
+        let mut response = self.ours(request).await;
+        self.allow_cookies(&request.headers, &mut response);
+        response
+    }
+
+    /// What is not a route's.
+    async fn ours(&self, request: &Parts) -> Response {
+        let Inner { live, door, .. } = &*self.0;
         match request.method {
             Method::GET | Method::HEAD => {}
             Method::OPTIONS => return live.responder.preflight(),
-            _ => return live.responder.error(&Error::Method, METHOD_LIFE),
+            _ => return live.responder.error(&Error::Method, Duration::ZERO),
         }
         let (token, path) = token::split(request.uri.path());
         let query = request.uri.query();
         // Edges below have asked for whom they let in, and count their own viewers.
-        if door.pass.as_ref().is_some_and(|pass| pass.is_shown(headers)) {
-            return live.answer(path, query, headers).await;
+        if door.pass.as_ref().is_some_and(|pass| pass.is_shown(&request.headers)) {
+            return live.answer(path, query, &request.headers).await;
         }
-        let peer = request.extensions.get::<Peer>().copied();
-        self.let_in(path, token, query, headers, peer).await.unwrap_or_else(|error| {
+        self.let_in(path, token, request).await.unwrap_or_else(|error| {
             door.metrics.count(&error);
             // Nobody may keep it: another token, or another moment, gets another answer.
             live.responder.error(&error, Duration::ZERO)
@@ -116,25 +123,26 @@ impl Edge {
                 .inspect_err(|error| door.metrics.count(error))?;
         }
         if request.method == Method::OPTIONS && !route.takes(&Method::OPTIONS) {
-            return Ok(live.responder.preflight());
+            return Ok(with_methods(live.responder.preflight(), route));
         }
-        proxy.answer(route, request, body).await
+        match proxy.answer(route, request, body).await {
+            Err(error @ Error::Method) => {
+                Ok(with_methods(live.responder.error(&error, Duration::ZERO), route))
+            }
+            answered => answered,
+        }
     }
 
     /// The answer for a viewer, counted.
     ///
     /// # Errors
     /// Why they may not have any.
-    async fn let_in(
-        &self,
-        path: &str,
-        token: Option<&str>,
-        query: Option<&str>,
-        headers: &HeaderMap,
-        peer: Option<Peer>,
-    ) -> Result<Response> {
+    async fn let_in(&self, path: &str, token: Option<&str>, request: &Parts) -> Result<Response> {
         let Inner { node, live, door, .. } = &*self.0;
-        let Some(peer) = peer else { return Ok(live.answer(path, query, headers).await) };
+        let (query, headers) = (request.uri.query(), &request.headers);
+        let Some(peer) = request.extensions.get::<Peer>().copied() else {
+            return Ok(live.answer(path, query, headers).await);
+        };
         let channel = channel_of(path);
         let admitted = door.access.admit(channel, token, headers, peer)?;
         let Some(channel) = channel else { return Ok(live.answer(path, query, headers).await) };
@@ -144,8 +152,11 @@ impl Edge {
         let _place = blocks.then(|| door.access.wait(directory(path), peer)).transpose()?;
         let asked = visit.reports().then(Instant::now);
         let mut response = live.answer(path, query, headers).await;
-        if response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED {
-            door.audience.served(&visit, channel, path, response.body().len().unwrap_or(0));
+        if (response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED)
+            && let Some(channel) = door.audience.served(&visit, channel, path)
+            && request.method != Method::HEAD
+        {
+            response = tally::count(response, move |bytes| channel.sent(bytes));
         }
         if admitted.private {
             live.responder.make_private(&mut response);
@@ -158,7 +169,12 @@ impl Edge {
 
     fn allow_cookies(&self, request: &HeaderMap, response: &mut Response) {
         let allowed = &self.0.door.cookie_origins;
-        let Some(origin) = request.get(ORIGIN).filter(|_| !allowed.is_empty()) else { return };
+        if allowed.is_empty() {
+            return;
+        }
+        // Also where it is not answered to: a browser may ask for the same from another page.
+        response.headers_mut().append(VARY, HeaderValue::from_static("Origin"));
+        let Some(origin) = request.get(ORIGIN) else { return };
         if allowed.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()) {
             let asked = request.get(ACCESS_CONTROL_REQUEST_HEADERS);
             self.0.live.responder.allow_cookies(response, origin, asked);
@@ -169,19 +185,33 @@ impl Edge {
 impl Handler for Edge {
     async fn handle(&self, request: Request) -> Response {
         let (request, body) = request.into_parts();
-        let mut response = self.answer(&request, body).await;
-        self.allow_cookies(&request.headers, &mut response);
-        let peer = request.extensions.get::<Peer>();
-        if let (Some(peer), Some(length)) = (peer, response.body().len()) {
-            let index = match peer.protocol {
-                Protocol::H1 => 0,
-                Protocol::H2 => 1,
-                Protocol::H3 => 2,
-            };
-            self.0.bytes[index].inc_by(length);
-        }
-        response
+        let response = self.answer(&request, body).await;
+        let Some(peer) = request.extensions.get::<Peer>().filter(|_| request.method != Method::HEAD) else {
+            return response;
+        };
+        let index = match peer.protocol {
+            Protocol::H1 => 0,
+            Protocol::H2 => 1,
+            Protocol::H3 => 2,
+        };
+        let sent = self.0.bytes[index].clone();
+        tally::count(response, move |bytes| _ = sent.inc_by(bytes))
     }
+}
+
+/// A response that says which methods a route takes.
+fn with_methods(mut response: Response, route: &Route) -> Response {
+    let methods =
+        ["GET", "HEAD", "OPTIONS"].into_iter().chain(route.config.methods.iter().map(String::as_str));
+    let methods: Vec<_> = methods.collect();
+    if let Ok(value) = HeaderValue::try_from(methods.join(", ")) {
+        let headers = response.headers_mut();
+        headers.insert(ALLOW, value.clone());
+        if headers.contains_key(ACCESS_CONTROL_ALLOW_METHODS) {
+            headers.insert(ACCESS_CONTROL_ALLOW_METHODS, value);
+        }
+    }
+    response
 }
 
 /// The channel that a path belongs to, if it is one of a channel at all.
@@ -190,9 +220,5 @@ fn channel_of(path: &str) -> Option<&str> {
     Some(channel).filter(|channel| !channel.is_empty())
 }
 
-/// Somebody has to change a configuration first.
-const LOOP_LIFE: Duration = Duration::from_secs(1);
 /// What a route refuses may be allowed by its next configuration.
 const FAILURE_LIFE: Duration = Duration::from_secs(1);
-/// Methods do not change their meaning.
-const METHOD_LIFE: Duration = Duration::from_secs(3600);

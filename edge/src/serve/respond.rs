@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS,
     ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
-    ACCESS_CONTROL_MAX_AGE, AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, RETRY_AFTER, VARY, VIA,
+    ACCESS_CONTROL_MAX_AGE, AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, RETRY_AFTER, VIA,
     WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -114,7 +114,8 @@ impl Responder {
         *value = match value.as_bytes() {
             IMMUTABLE => HeaderValue::from_static(PRIVATE_IMMUTABLE),
             public => {
-                let rest = public.strip_prefix(b"public").unwrap_or_default();
+                // What nobody may keep stays so.
+                let Some(rest) = public.strip_prefix(b"public") else { return };
                 HeaderValue::from_bytes(&[b"private", rest].concat())
                     .unwrap_or(HeaderValue::from_static("no-store"))
             }
@@ -126,7 +127,6 @@ impl Responder {
         let headers = response.headers_mut();
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-        headers.append(VARY, HeaderValue::from_static("Origin"));
         // With cookies a star means a star.
         if let Some(asked) = asked {
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
@@ -153,8 +153,8 @@ impl Responder {
         let headers = response.headers_mut();
         *headers = self.every.clone();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(Problem::CONTENT_TYPE));
-        // Only what a later request cannot change may be kept: an outage is over when it is over.
-        let lasting = status.is_client_error() && !keep.is_zero();
+        // Only what is the same for everybody and for a while may be kept: an outage is over when it is over.
+        let lasting = matches!(status, StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST) && !keep.is_zero();
         let keep = if lasting { self.cacheable(keep) } else { HeaderValue::from_static("no-store") };
         headers.insert(CACHE_CONTROL, keep);
         if status == StatusCode::UNAUTHORIZED {
@@ -198,7 +198,7 @@ impl CacheStatus {
             hit: value("hit"),
             miss: value("fwd=miss; stored"),
             collapsed: value("fwd=miss; collapsed"),
-            stale: value("hit; fwd=stale"),
+            stale: value("fwd=stale; detail=stale-if-error"),
         }
     }
 
@@ -242,6 +242,7 @@ fn status(error: &Error) -> (StatusCode, &'static str, Option<u64>) {
             (StatusCode::SERVICE_UNAVAILABLE, "overloaded", Some(2))
         }
         Error::Draining => (StatusCode::SERVICE_UNAVAILABLE, "going away", Some(1)),
+        Error::NoSnapshot => (StatusCode::SERVICE_UNAVAILABLE, "not ready", Some(1)),
         Error::Loop => (StatusCode::LOOP_DETECTED, "loop detected", None),
         Error::Timeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "origin timed out", None),
         Error::NoOrigin

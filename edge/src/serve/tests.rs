@@ -376,9 +376,7 @@ async fn one_address_may_have_so_many_requests_waiting() {
     assert_eq!(edge.get(&path("media.m3u8")).await.status, StatusCode::OK);
     let waiting = join_all((0..30).map(|_| edge.get(&next)));
     let publish = async {
-        while edge.metric("nearcast_access_refused_total") < 10.0 {
-            tokio::task::yield_now().await;
-        }
+        edge.until("nearcast_access_refused_total", |refused| refused >= 10.0).await;
         origin.publish();
     };
     let (answers, ()) = tokio::join!(waiting, publish);
@@ -409,9 +407,7 @@ async fn what_memory_has_no_room_for_is_found_on_disk_also_after_a_restart() {
     edge.daemon().drain.wait(Duration::from_secs(10)).await.unwrap();
 
     let edge = Edge::start_with(&[origin.url()], small).await;
-    while edge.metric("nearcast_disk_bytes") < 1e7 {
-        tokio::task::yield_now().await;
-    }
+    edge.until("nearcast_disk_bytes", |bytes| bytes >= 1e7).await;
     let before = origin.hits();
     for msn in 1..100 {
         assert_eq!(edge.get(&segment(msn)).await.body, media(&segment(msn)));
