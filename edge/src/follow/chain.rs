@@ -32,6 +32,9 @@ pub(super) async fn run(
     let mut core = Rendition::new(Duration::from_secs(followers.config.idle), Instant::now());
     let mut draining = pin!(followers.drain.draining().fuse());
     let mut asking = OptionFuture::<BoxFuture<'_, Result<Fetched>>>::default();
+    let upstream = followers.cache.upstream();
+    let channel = channel_of(&directory);
+    let (mut snapshots, mut live_at) = (upstream.snapshots(), upstream.live_at(&channel));
     loop {
         let now = Instant::now();
         core.on_viewer(
@@ -63,6 +66,13 @@ pub(super) async fn run(
                 }
             }
             () = sleep_until(wake.into()) => {}
+            Ok(()) = snapshots.changed() => {
+                let now_at = upstream.live_at(&channel);
+                if live_at != now_at {
+                    live_at = now_at;
+                    core.on_moved();
+                }
+            }
             () = &mut draining => core.on_drain(),
         }
         if let (Some(failure), true) = (&core.view().failure, core.view().is_final()) {
@@ -93,6 +103,11 @@ async fn ask(
 /// Where the parent has the playlist: what is followed is a rendition by its directory, or its list of keyframes.
 fn playlist_path(followed: &str) -> Cow<'_, str> {
     if followed.ends_with(I_FRAMES) { followed.into() } else { format!("{followed}/{}", File::Media).into() }
+}
+
+fn channel_of(followed: &str) -> String {
+    let path = playlist_path(followed);
+    Resource::parse(&path).map_or_else(|_| String::new(), |resource| resource.channel().to_owned())
 }
 
 /// Counts the answer, and logs a parent that begins to fail or is back.

@@ -146,6 +146,26 @@ impl Followers {
         followed.view.borrow().snapshot.clone()
     }
 
+    /// The next playlist of a rendition that is followed, as long as there may soon be one.
+    pub async fn next(&self, directory: &str) -> Option<Arc<Snapshot>> {
+        let mut view = {
+            let renditions = self.renditions.read().unwrap_or_else(PoisonError::into_inner);
+            renditions.get(directory)?.view.clone()
+        };
+        let patience = view.borrow_and_update().snapshot.as_ref()?.target();
+        let next = async {
+            loop {
+                // The one that is here has listed what its parent then failed with.
+                view.changed().await.ok()?;
+                let view = view.borrow_and_update();
+                if view.failure.is_none() {
+                    return view.snapshot.clone();
+                }
+            }
+        };
+        tokio::time::timeout(patience, next).await.ok()?
+    }
+
     fn followed(self: &Arc<Self>, directory: &str) -> Result<Arc<Followed>> {
         if let Some(followed) = self.renditions.read().unwrap_or_else(PoisonError::into_inner).get(directory)
         {

@@ -98,6 +98,14 @@ impl Rendition {
         self.idle = self.idle.min(DRAIN_IDLE);
     }
 
+    /// The channel is said to be at another parent: one that failed need not be waited for.
+    pub fn on_moved(&mut self) {
+        if self.view.failure.is_some() && matches!(self.chain, Chain::Pause { .. }) {
+            self.backoff.reset();
+            self.chain = Chain::Ask(Directives::default());
+        }
+    }
+
     /// The answer to the last [`Action::Playlist`]. `held` says whether a file of the rendition is here.
     pub fn on_playlist(&mut self, answer: Result<Fetched, Error>, now: Instant, held: impl Fn(&str) -> bool) {
         let Chain::Asked(asked) = self.chain else { return };

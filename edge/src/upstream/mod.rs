@@ -178,6 +178,16 @@ impl Upstream {
         self.ask(&parent, question).await
     }
 
+    /// What the control plane says, as it changes.
+    pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshot.clone()
+    }
+
+    /// Where the control plane says that a channel is live.
+    pub fn live_at(&self, channel: &str) -> Option<Parent> {
+        route::live_at(&self.snapshot.borrow(), channel)
+    }
+
     /// True when it is known whom to ask for the channel.
     pub fn knows(&self, channel: &str) -> bool {
         !self.tier.is_empty() || self.parent(channel).is_some()
