@@ -249,7 +249,7 @@ function trouble(session: Session, context: Context): Step {
     attempt: served >= SETTLED_MS ? 0 : session.attempt + 1,
   };
   if (served >= HASTE_MS) return beginRound(next, context);
-  return [next, [{ type: "wait", ms: backoff.retry(session.attempt, context.random) }]];
+  return [next, [{ type: "wait", ms: backoff.again(session.attempt, context.random) }]];
 }
 
 function broken(session: Session, context: Context): Step {
