@@ -1,5 +1,6 @@
 //! The task that tells the control plane who this node is and how it is.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,16 +17,17 @@ use crate::backoff::Backoff;
 use crate::daemon::Daemon;
 use crate::drain::Drain;
 use crate::log::Chain;
+use crate::ready::Latch;
 use crate::sockets::Sockets;
 
 /// Registers, then sends a heartbeat every second, and at once when nudged, until draining begins; the last
 /// one says so.
 pub(super) async fn run(api: Api, spec: Spec, report: impl Report, mut inbox: Inbox, daemon: Daemon) {
-    let Daemon { drain, sockets, .. } = daemon;
+    let Daemon { drain, sockets, ready, .. } = daemon;
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let started_at = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
     let mut report = Stamped { report, started_at };
-    let mut link = Link { down: None, sockets };
+    let mut link = Link { down: None, sockets, ready };
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
     while !drain.is_draining() {
         let session = session(&api, &spec, &mut report, &mut inbox, &drain, &mut link, &mut backoff);
@@ -68,14 +70,20 @@ async fn session(
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let nudge = Arc::clone(&inbox.nudge);
+    let ready = link.ready.clone();
+    let (mut opened, mut was_ready) = (pin!(ready.opened()), ready.is_ready());
     let mut due = async || {
         tokio::select! {
             _ = ticks.tick() => {}
             () = nudge.notified() => {}
+            () = opened.as_mut(), if !was_ready => was_ready = true,
         }
     };
     while drain.unless_draining(due()).await.is_some() {
-        let now = Heartbeat { received: inbox.received.clone(), ..report.heartbeat() };
+        let beat_now = report.heartbeat();
+        // Nobody is sent to a node that has no certificate yet. A successor's address is served by the process before it.
+        let draining = beat_now.draining || !ready.is_ready() && !link.sockets.is_successor();
+        let now = Heartbeat { received: inbox.received.clone(), draining, ..beat_now };
         match beat(api, spec, &now, DEADLINE).await {
             Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => return Ok(End::Forgotten),
             Err(error) if error.status() == Some(StatusCode::CONFLICT) => {
@@ -155,6 +163,7 @@ struct Link {
     /// What was said of it last.
     down: Option<Why>,
     sockets: Sockets,
+    ready: Latch,
 }
 
 /// Why the control plane does not hear this node.

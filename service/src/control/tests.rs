@@ -139,7 +139,8 @@ async fn a_node_registers_beats_and_registers_again_when_it_was_forgotten() {
         assert_eq!((method.as_str(), path.as_str()), ("POST", "/api/v1/nodes/eu-1/heartbeat"));
         let beat = serde_json::from_str::<Heartbeat>(&body).unwrap();
         assert!(beat.started_at > 0);
-        assert_eq!(Heartbeat { started_at: 0, ..beat }, heartbeat());
+        assert!(beat.draining, "nobody is to be sent to a node without a snapshot");
+        assert_eq!(Heartbeat { started_at: 0, draining: false, ..beat }, heartbeat());
     }
     assert!(!node.ready.is_ready(), "there is no snapshot yet");
     assert_eq!(client.current().version, 0);

@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
@@ -12,6 +13,7 @@ use http::{HeaderValue, Method, StatusCode};
 use http_body::{Frame, SizeHint};
 use prometheus_client::encoding::EncodeLabelSet;
 
+use super::slow::{Pace, Piece};
 use super::{Body, BoxError, Handler, Peer, Protocol, Request, Response};
 use crate::drain::Drain;
 use crate::metrics::{Counter, Family, Gauge};
@@ -31,6 +33,8 @@ crate::metrics! {
         pub failed_handshakes: Counter,
         /// Failures to accept a connection, such as too many open files.
         pub failed_accepts: Counter,
+        /// Connections closed because the client took next to nothing of what it had asked for.
+        pub slow_clients: Counter,
         /// Requests whose handler panicked; each is a bug.
         pub handler_panics: Counter,
     }
@@ -56,11 +60,17 @@ pub(super) struct Answerer<H> {
 pub(super) struct Counted {
     body: Body,
     sent: Counter,
+    pace: Option<Arc<Pace>>,
 }
 
 impl<H: Handler> Answerer<H> {
-    /// Answers one request, whatever the handler does.
-    pub(super) async fn answer(&self, mut request: Request, peer: Peer) -> http::Response<Counted> {
+    /// Answers one request, whatever the handler does. `pace` is the connection's, where it is watched.
+    pub(super) async fn answer(
+        &self,
+        mut request: Request,
+        peer: Peer,
+        pace: Option<Arc<Pace>>,
+    ) -> http::Response<Counted> {
         let head = request.method() == Method::HEAD;
         request.extensions_mut().insert(peer);
         // After a panic the handler is used again: like any shared state it must be sound behind its locks.
@@ -73,7 +83,7 @@ impl<H: Handler> Answerer<H> {
         });
         self.finish(&mut response, peer, head);
         let sent = self.metrics.sent_bytes.clone();
-        response.map(|body| Counted { body, sent })
+        response.map(|body| Counted { body, sent, pace })
     }
 
     fn finish(&self, response: &mut Response, peer: Peer, head: bool) {
@@ -125,18 +135,21 @@ fn class(status: StatusCode) -> &'static str {
 }
 
 impl http_body::Body for Counted {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref) {
+    ) -> Poll<Option<Result<Frame<Piece>, BoxError>>> {
+        let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)?) else {
+            return Poll::Ready(None);
+        };
+        let piece = |data: Bytes| {
             self.sent.inc_by(data.len() as u64);
-        }
-        Poll::Ready(frame)
+            Piece::new(data, self.pace.as_ref())
+        };
+        Poll::Ready(Some(Ok(frame.map_data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,7 +1,7 @@
 //! One TCP connection, from handshake to last byte: HTTP/1.1 or HTTP/2 by ALPN.
 
 use std::convert::Infallible;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::answer::Answerer;
+use super::slow::{Metered, Pace};
 use super::{Handler, Peer, Protocol, RequestBody};
 use crate::drain::Drain;
 use crate::tls;
@@ -56,11 +57,16 @@ impl<H: Handler> Connections<H> {
 
     /// Serves HTTP/1.1 without TLS.
     pub(super) async fn plain(&self, stream: TcpStream, peer: std::net::SocketAddr) {
-        self.http1(stream, Peer { address: peer, protocol: Protocol::H1, secure: false }).await;
+        let pace = Arc::<Pace>::default();
+        let stream = Metered { stream, pace: Arc::clone(&pace) };
+        let peer = Peer { address: peer, protocol: Protocol::H1, secure: false };
+        self.unless_slow(Box::pin(self.http1(stream, peer, &pace)), &pace).await;
     }
 
     /// Shakes hands and serves what the client chose.
     pub(super) async fn secure(&self, stream: TcpStream, peer: std::net::SocketAddr, acceptor: TlsAcceptor) {
+        let pace = Arc::<Pace>::default();
+        let stream = Metered { stream, pace: Arc::clone(&pace) };
         let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => stream,
             failed => {
@@ -80,13 +86,30 @@ impl<H: Handler> Connections<H> {
         };
         let peer = Peer { address: peer, protocol, secure: true };
         match protocol {
-            Protocol::H2 => self.http2(stream, peer).await,
-            Protocol::H1 | Protocol::H3 => self.http1(stream, peer).await,
+            Protocol::H2 => self.unless_slow(Box::pin(self.http2(stream, peer, &pace)), &pace).await,
+            Protocol::H1 | Protocol::H3 => {
+                self.unless_slow(Box::pin(self.http1(stream, peer, &pace)), &pace).await
+            }
         }
     }
 
-    async fn http1(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
-        let connection = self.http1.serve_connection(TokioIo::new(stream), self.service(peer));
+    /// Boxed, because what is moved into a future takes its room twice.
+    async fn unless_slow(&self, connection: Pin<Box<impl Future<Output = ()>>>, pace: &Pace) {
+        tokio::select! {
+            () = connection => {}
+            () = pace.too_slow() => {
+                self.answerer.metrics.slow_clients.inc();
+            }
+        }
+    }
+
+    async fn http1(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
+        pace: &Arc<Pace>,
+    ) {
+        let connection = self.http1.serve_connection(TokioIo::new(stream), self.service(peer, pace));
         let mut connection = pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => Some(ended),
@@ -108,8 +131,13 @@ impl<H: Handler> Connections<H> {
         log_end(ended, peer);
     }
 
-    async fn http2(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
-        let connection = self.http2.serve_connection(TokioIo::new(stream), self.service(peer));
+    async fn http2(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
+        pace: &Arc<Pace>,
+    ) {
+        let connection = self.http2.serve_connection(TokioIo::new(stream), self.service(peer, pace));
         let mut connection = pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => Some(ended),
@@ -129,6 +157,7 @@ impl<H: Handler> Connections<H> {
     fn service(
         &self,
         peer: Peer,
+        pace: &Arc<Pace>,
     ) -> impl hyper::service::Service<
         http::Request<Incoming>,
         Response = http::Response<super::answer::Counted>,
@@ -136,10 +165,10 @@ impl<H: Handler> Connections<H> {
         Future: Send + 'static,
     > + Send
     + 'static {
-        let answerer = self.answerer.clone();
+        let (answerer, pace) = (self.answerer.clone(), Arc::clone(pace));
         service_fn(move |request: http::Request<Incoming>| {
-            let answerer = answerer.clone();
-            async move { Ok(answerer.answer(request.map(RequestBody::from), peer).await) }
+            let (answerer, pace) = (answerer.clone(), Arc::clone(&pace));
+            async move { Ok(answerer.answer(request.map(RequestBody::from), peer, Some(pace)).await) }
         })
     }
 }
@@ -182,7 +211,7 @@ const MAX_FAULTS: usize = 20;
 const PING: Duration = Duration::from_secs(20);
 
 /// TLS handshakes take two round trips.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// While draining, how long an idle HTTP/1.1 connection may still bring a request: players ask twice a second.
 const LAST_REQUEST: Duration = Duration::from_millis(600);

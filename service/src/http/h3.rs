@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::answer::{Answerer, Counted};
-use super::connection::MAX_HEADERS;
+use super::connection::{HANDSHAKE, MAX_HEADERS};
 use super::server::Door;
 use super::{BoxError, Handler, Peer, Protocol, RequestBody, listen};
 use crate::log::Chain;
@@ -51,16 +51,22 @@ impl<H: Handler> Http3<H> {
             });
         }
         endpoint.set_server_config(None);
-        endpoint.wait_idle().await;
+        // Every connection is told that it is over; quinn goes on to listen for three timeouts of the slowest (RFC 9000
+        // section 10.2), which may be longer than a drain.
+        let _enough = tokio::time::timeout(FAREWELL, endpoint.wait_idle()).await;
     }
 
     async fn connection(self: Arc<Self>, incoming: quinn::Incoming) {
         let address = listen::canonical(incoming.remote_address());
-        let connection = match incoming.await {
-            Ok(connection) => connection,
-            Err(error) => {
+        let connection = match self.in_time(incoming.into_future()).await {
+            Some(Ok(connection)) => connection,
+            failed => {
                 self.door.metrics.failed_handshakes.inc();
-                return tracing::debug!(%address, "a QUIC handshake failed: {}", Chain(&error));
+                let reason = match failed {
+                    Some(Err(error)) => Chain(&error).to_string(),
+                    _ => "it took too long".to_owned(),
+                };
+                return tracing::debug!(%address, "a QUIC handshake failed: {reason}");
             }
         };
         let peer = Peer { address, protocol: Protocol::H3, secure: true };
@@ -74,6 +80,21 @@ impl<H: Handler> Http3<H> {
         }
     }
 
+    /// The outcome of something that a client may draw out, unless it does.
+    async fn in_time<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let late = async {
+            let draining = async {
+                self.door.drain.draining().await;
+                tokio::time::sleep(FAREWELL).await;
+            };
+            let _whichever = tokio::time::timeout(HANDSHAKE, draining).await;
+        };
+        tokio::select! {
+            done = future => Some(done),
+            () = late => None,
+        }
+    }
+
     async fn requests(
         self: Arc<Self>,
         connection: quinn::Connection,
@@ -83,7 +104,10 @@ impl<H: Handler> Http3<H> {
         let round_trip = connection.rtt();
         let mut builder = h3::server::builder();
         builder.send_grease(false).max_field_section_size(MAX_HEADERS as u64);
-        let mut h3 = builder.build(quic::Connection::new(connection)).await?;
+        let Some(h3) = self.in_time(builder.build(quic::Connection::new(connection))).await else {
+            return Ok(());
+        };
+        let mut h3 = h3?;
         let running = TaskTracker::new();
         let mut goodbye = Goodbye::No;
         loop {
@@ -102,10 +126,16 @@ impl<H: Handler> Http3<H> {
                 step = goodbye.next(&self.door, round_trip, &running) => step,
             };
             match step {
-                Goodbye::Announced => h3.shutdown(ANY_MORE).await?,
+                Goodbye::Announced => match self.in_time(h3.shutdown(ANY_MORE)).await {
+                    Some(told) => told?,
+                    None => return Ok(()),
+                },
                 // h3 counts the one request that may cross the frame.
                 Goodbye::Last => {
-                    h3.shutdown(1).await?;
+                    match self.in_time(h3.shutdown(1)).await {
+                        Some(told) => told?,
+                        None => return Ok(()),
+                    }
                     running.close();
                 }
                 // Dropping h3's connection closes QUIC's with H3_NO_ERROR.
@@ -131,7 +161,8 @@ impl<H: Handler> Http3<H> {
             Method::GET | Method::HEAD => RequestBody::empty(),
             _ => RequestBody::wrap(incoming(receive)),
         };
-        let response = self.answerer.answer(request.map(|()| body), peer).await;
+        // A stream that is not taken ends by itself.
+        let response = self.answerer.answer(request.map(|()| body), peer, None).await;
         if let Err(error) = respond(send, response, priority.unwrap_or_default()).await {
             tracing::debug!(address = %peer.address, "a response was not taken: {}", Chain(&error));
         }
@@ -178,7 +209,7 @@ async fn respond(
     send.send_response(http::Response::from_parts(parts, ())).await?;
     while let Some(frame) = body.frame().await {
         match frame.map(Frame::into_data) {
-            Ok(Ok(data)) => send.send_data(Payload::new(data, priority)).await?,
+            Ok(Ok(data)) => send.send_data(Payload::new(data.into_bytes(), priority)).await?,
             Ok(Err(_trailers)) => {}
             Err(error) => {
                 tracing::debug!("a response was cut short: {error}");
@@ -220,6 +251,9 @@ const ANY_MORE: usize = 1 << 20;
 
 /// Timers are no finer, and loopback is in no hurry.
 const SHORTEST_ROUND_TRIP: Duration = Duration::from_millis(20);
+
+/// While draining, for whatever a client has to do for its connection to end.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A drain has seconds, not more.
 const LONGEST_ROUND_TRIP: Duration = Duration::from_millis(800);

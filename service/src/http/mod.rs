@@ -6,6 +6,7 @@ mod connection;
 mod h3;
 mod listen;
 mod server;
+pub(crate) mod slow;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -54,6 +54,7 @@ async fn a_viewer_whose_address_changes_stays_with_its_worker() {
         let answer = world.get(Protocol::H3, "/hello").await.unwrap();
         assert_eq!(text(&answer), "h3 /hello");
     }
+    world.stop().await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A stream's sending side.
 
 use std::fmt;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -10,8 +10,10 @@ use futures_util::future::BoxFuture;
 use h3::error::Code;
 use h3::quic::{StreamErrorIncoming, StreamId, WriteBuf};
 use quinn::{StoppedError, WriteError};
+use tokio::time::Sleep;
 
 use super::{Payload, code, payload, stream_lost};
+use crate::http::slow::{LEAST, PERIOD};
 
 /// Sends frames. Dropped before [`poll_finish`](h3::quic::SendStream::poll_finish), a request stream is reset, so that
 /// the peer cannot take a cut-off body for a whole one. `poll_finish` is ready when the peer has it all: closing the
@@ -20,6 +22,8 @@ pub struct SendStream {
     stream: quinn::SendStream,
     /// What is still to be given to quinn, in order.
     queue: [Bytes; QUEUE],
+    /// Until when the peer has to take more, and how much it has taken meanwhile.
+    slow: Option<(Pin<Box<Sleep>>, u64)>,
     priority: Option<i32>,
     is_request: bool,
     end: End,
@@ -40,7 +44,7 @@ const QUEUE: usize = 2;
 
 impl SendStream {
     pub(super) fn new(stream: quinn::SendStream, is_request: bool) -> Self {
-        Self { stream, queue: Default::default(), priority: None, is_request, end: End::Open }
+        Self { stream, queue: Default::default(), slow: None, priority: None, is_request, end: End::Open }
     }
 
     fn prioritize(&mut self, priority: super::Priority) {
@@ -56,11 +60,32 @@ impl h3::quic::SendStream<Payload> for SendStream {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamErrorIncoming>> {
         loop {
             let Some(first) = self.queue.iter().position(|bytes| !bytes.is_empty()) else {
+                self.slow = None;
                 return Poll::Ready(Ok(()));
             };
             // quinn takes the slices themselves and leaves what did not fit the windows.
             let writing = pin!(self.stream.write_chunks(&mut self.queue[first..]));
-            ready!(writing.poll(cx)).map_err(write_error)?;
+            match (writing.poll(cx), &mut self.slow) {
+                (Poll::Ready(taken), slow) => {
+                    let taken = taken.map_err(write_error)?;
+                    if let Some((_, since)) = slow {
+                        *since += taken.bytes as u64;
+                    }
+                }
+                (Poll::Pending, None) => {
+                    let slow = self.slow.insert((Box::pin(tokio::time::sleep(PERIOD)), 0));
+                    ready!(slow.0.poll_unpin(cx));
+                }
+                (Poll::Pending, Some((until, taken))) => {
+                    ready!(until.poll_unpin(cx));
+                    if *taken < LEAST {
+                        return Poll::Ready(Err(StreamErrorIncoming::Unknown(
+                            "the peer takes too little".into(),
+                        )));
+                    }
+                    self.slow = None;
+                }
+            }
         }
     }
 

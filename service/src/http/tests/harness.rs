@@ -22,7 +22,7 @@ pub(crate) struct World {
     pub plain: SocketAddr,
     pub secure: SocketAddr,
     pub roots: RootCertStore,
-    http: Http,
+    pub(crate) http: Http,
     pub h3: h3::client::SendRequest<OpenStreams, Payload>,
     h3_driver: JoinHandle<h3::error::ConnectionError>,
     pub endpoint: quinn::Endpoint,

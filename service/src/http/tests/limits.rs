@@ -2,6 +2,7 @@
 
 use ::h3::error::Code;
 use bytes::Buf;
+use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -79,6 +80,21 @@ async fn a_client_that_stops_reading_halfway_harms_nobody() {
     }
     assert_eq!(world.get(Protocol::H3, "/large").await.unwrap().body.len(), LARGE);
     assert_eq!(world.metrics.handler_panics.get(), 0);
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_nothing_of_what_it_asked_for_is_cut_off() {
+    let world = World::start(echo).await;
+    let urls = [format!("http://{}/large", world.plain), format!("https://{}/large", world.secure)];
+    for (cut, url) in (1..).zip(urls) {
+        let request = http::Request::get(url).body(Body::empty()).unwrap();
+        let unread = world.http.request(request).await.unwrap();
+        while world.metrics.slow_clients.get() < cut {
+            tokio::time::sleep(slow::PERIOD).await;
+        }
+        assert!(unread.into_body().collect().await.is_err(), "an answer that was cut is whole");
+    }
     world.stop().await;
 }
 
