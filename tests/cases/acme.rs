@@ -111,6 +111,8 @@ async fn an_edge_has_a_certificate_when_it_is_ready_keeps_it_and_renews_it() -> 
     ensure!(edge.leaf(&server.root).await? == first, "the restarted process has another certificate");
     process.stop(Duration::from_secs(20)).await?;
     ensure!(asked(&process) == 1, "it has asked {} times:\n{}", asked(&process), process.log());
+    let without = process.log().matches("clients are shown another certificate until").count();
+    ensure!(without == 1, "it was without one {without} times:\n{}", process.log());
 
     // One that is nearly over is served, and renewed.
     let old = nearly_over(name)?;

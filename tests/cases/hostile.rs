@@ -118,15 +118,20 @@ async fn attackers_are_cut_off_in_bounded_memory_and_a_viewer_does_not_notice() 
         followed.strict()?;
         anyhow::Ok(())
     };
-    let most = async {
-        let mut most = 0.0f64;
-        for _ in 0..20 {
-            tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut most = 0.0f64;
+    let measuring = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(500));
+        loop {
+            ticks.tick().await;
             most = most.max(memory(edge.ops).await?);
         }
-        anyhow::Ok(most)
     };
-    let ((), (), most) = tokio::try_join!(attacks, watching, most)?;
+    let attacked = async { tokio::try_join!(attacks, watching).map(drop) };
+    let ended: Result<()> = tokio::select! {
+        attacked = attacked => attacked,
+        failed = measuring => failed,
+    };
+    ended?;
     let grown = (most.max(memory(edge.ops).await?) - before) / 1048576.0;
     eprintln!("the edge's memory grew by {grown:.1} MiB at most");
     ensure!(grown < 96.0, "attackers cost {grown} MiB");

@@ -114,6 +114,7 @@ async fn a_purge_is_at_every_edge_within_two_seconds() -> Result<()> {
         let state: Value = serde_json::from_slice(&reply.body)?;
         ensure!(state["applied"] == json!(["eu-1", "us-1"]) && state["done"] == json!(true), "{state}");
         eprintln!("{order}: at both edges after {} ms", took.as_millis());
+        // What is promised of a purge.
         ensure!(took.as_secs_f64() < 2.0, "{order} took {took:?}");
         for viewer in &viewers {
             for path in gone {

@@ -21,6 +21,7 @@ pub(super) async fn slow_headers(at: SocketAddr, count: usize) -> Result<()> {
             let (mut read, mut write) = stream.split();
             let trickle = async {
                 while write.write_all(b"x").await.is_ok() {
+                    // Slowness is the attack.
                     tokio::time::sleep(Duration::from_millis(300)).await;
                 }
             };
@@ -54,14 +55,16 @@ pub(super) async fn long_url(at: SocketAddr, length: usize) -> Result<()> {
     Ok(())
 }
 
-/// Requests that are taken back at once (CVE-2023-44487).
+/// Requests that are taken back at once (CVE-2023-44487). The connection must be closed.
 pub(super) async fn rapid_reset(at: SocketAddr, roots: &RootCertStore, count: u32) -> Result<()> {
     let mut bytes = Vec::new();
     for stream in (0..count).map(|at| 2 * at + 1) {
         bytes.extend(headers(stream, REQUEST, END_STREAM | END_HEADERS));
         bytes.extend(frame(RST_STREAM, 0, stream, &8u32.to_be_bytes()));
     }
-    flood(begin(at, roots).await?, &bytes, 1).await.map(drop)
+    let answer = flood(begin(at, roots).await?, &bytes, 1).await?;
+    ensure!(kinds(&answer).contains(&GOAWAY), "the connection stays open");
+    Ok(())
 }
 
 /// Requests that make the server reset them (CVE-2025-8671): window updates of nothing. The connection must be closed.
@@ -99,7 +102,9 @@ pub(super) async fn header_bomb(at: SocketAddr, roots: &RootCertStore, count: u3
     for at in 1..count {
         bytes.extend(headers(2 * at + 1, &again, END_STREAM | END_HEADERS));
     }
-    flood(stream, &bytes, 1).await.map(drop)
+    let answer = flood(stream, &bytes, 1).await?;
+    ensure!(kinds(&answer).contains(&GOAWAY) || answer.is_empty(), "the connection stays open");
+    Ok(())
 }
 
 /// `count` different names that do not exist, each asked for once, many at a time.
@@ -137,7 +142,7 @@ pub(super) async fn missing_names(at: SocketAddr, pattern: &'static str, count: 
     all.join_all().await.into_iter().collect()
 }
 
-/// Sends `bytes` so many times, until the other side closes, and gives what it has said.
+/// Sends `bytes` so many times, at most until the other side closes, which it must. Gives what it has said.
 async fn flood(stream: impl AsyncRead + AsyncWrite, bytes: &[u8], times: usize) -> Result<Vec<u8>> {
     let (mut read, mut write) = tokio::io::split(stream);
     let mut answer = Vec::new();
@@ -147,7 +152,6 @@ async fn flood(stream: impl AsyncRead + AsyncWrite, bytes: &[u8], times: usize) 
                 break;
             }
         }
-        let _closed = write.shutdown().await;
     };
     let receive = async {
         // It may end in a reset.
@@ -159,7 +163,7 @@ async fn flood(stream: impl AsyncRead + AsyncWrite, bytes: &[u8], times: usize) 
 }
 
 /// An HTTP/2 connection after the client's preface and settings.
-async fn begin(at: SocketAddr, roots: &RootCertStore) -> Result<impl AsyncRead + AsyncWrite> {
+async fn begin(at: SocketAddr, roots: &RootCertStore) -> Result<impl AsyncRead + AsyncWrite + Unpin> {
     let mut stream = raw(at, Protocol::H2, roots).await?;
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await?;
     stream.write_all(&frame(SETTINGS, 0, 0, &[])).await?;
