@@ -5,7 +5,7 @@
 
 pub mod file;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::UNIX_EPOCH;
@@ -17,7 +17,7 @@ use moka::sync::Cache;
 use nearcast_media::path::Resource;
 use nearcast_service::drain::Drain;
 use nearcast_service::log::Chain;
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
 use super::object::Object;
 use crate::metrics;
@@ -32,7 +32,7 @@ struct Inner {
     folder: PathBuf,
     /// Bytes of each file by the segment's path; what leaves it is deleted.
     index: Cache<Arc<str>, u32>,
-    work: mpsc::UnboundedSender<Work>,
+    queue: Arc<Queue>,
     waiting: Mutex<Waiting>,
     purges: Arc<Log>,
     metrics: metrics::Disk,
@@ -54,6 +54,13 @@ enum Work {
     Tell(tokio::sync::oneshot::Sender<()>),
 }
 
+/// What is to be done, in its order: as many segments as may wait, and as many deletions as the index had entries.
+#[derive(Debug, Default)]
+struct Queue {
+    list: Mutex<VecDeque<Work>>,
+    more: Notify,
+}
+
 impl Disk {
     /// Keeps up to `budget` bytes in `folder`, which is made if it is not there. What it has from before is found by and by;
     /// what `purges` says until then is purged from it as well.
@@ -71,21 +78,20 @@ impl Disk {
         let probe = folder.join("probe.new");
         fs::write(&probe, b"")?;
         fs::remove_file(probe)?;
-        let (work, todo) = mpsc::unbounded_channel();
-        let (deletions, bytes) = (work.clone(), metrics.bytes.clone());
+        let queue = Arc::<Queue>::default();
+        let (deletions, bytes) = (Arc::clone(&queue), metrics.bytes.clone());
         let index = Cache::<Arc<str>, u32>::builder()
             .max_capacity(budget)
             .eviction_policy(EvictionPolicy::lru())
             .weigher(|_, bytes| *bytes)
             .eviction_listener(move |path, size, _cause| {
                 bytes.dec_by(size.into());
-                // At its end the process has nobody for it, and the next finds it.
-                let _ended = deletions.send(Work::Delete(Arc::clone(&path)));
+                deletions.push(Work::Delete(Arc::clone(&path)));
             })
             .build();
         let (folder, waiting) = (folder.to_owned(), Mutex::default());
-        let disk = Self(Arc::new(Inner { folder, index, work, waiting, purges, metrics }));
-        drain.spawn("disk", disk.clone().work(todo, drain.clone()));
+        let disk = Self(Arc::new(Inner { folder, index, queue, waiting, purges, metrics }));
+        drain.spawn("disk", disk.clone().work(drain.clone()));
         Ok(disk)
     }
 
@@ -103,7 +109,8 @@ impl Disk {
         let path = Arc::<str>::from(path);
         let bytes = waiting.bytes + object.body.len();
         let fits = bytes <= MAX_WAITING_BYTES && waiting.segments.len() < MAX_WAITING;
-        if fits && self.0.work.send(Work::Write(Arc::clone(&path))).is_ok() {
+        if fits {
+            self.0.queue.push(Work::Write(Arc::clone(&path)));
             waiting.bytes = bytes;
             waiting.segments.insert(path, Arc::clone(object));
         } else {
@@ -168,12 +175,12 @@ impl Disk {
         }
     }
 
-    async fn work(self, mut todo: mpsc::UnboundedReceiver<Work>, drain: Drain) {
-        let finding = self.clone();
-        let found = tokio::task::spawn_blocking(move || finding.find());
+    async fn work(self, drain: Drain) {
+        let (finding, draining) = (self.clone(), drain.clone());
+        let found = tokio::task::spawn_blocking(move || finding.find(&draining));
         let _ends = drain.unless_draining(found).await;
         let mut failing = false;
-        while let Some(Some(next)) = drain.unless_draining(todo.recv()).await {
+        while let Some(next) = drain.unless_draining(self.0.queue.next()).await {
             let disk = self.clone();
             let done = tokio::task::spawn_blocking(move || disk.perform(next)).await;
             match done {
@@ -186,8 +193,7 @@ impl Disk {
             }
         }
         // What is to be deleted must not be found by the next process; what is to be written can be fetched again.
-        todo.close();
-        while let Some(next) = todo.recv().await {
+        while let Some(next) = self.0.queue.pop() {
             if matches!(next, Work::Delete(_)) {
                 let disk = self.clone();
                 let _logged_before = tokio::task::spawn_blocking(move || disk.perform(next)).await;
@@ -236,7 +242,7 @@ impl Disk {
     }
 
     /// What earlier processes have left, the oldest first; what is torn or none of ours is deleted.
-    fn find(&self) {
+    fn find(&self, drain: &Drain) {
         let mut files = Vec::new();
         for folder in fs::read_dir(&self.0.folder).into_iter().flatten().flatten() {
             for file in fs::read_dir(folder.path()).into_iter().flatten().flatten() {
@@ -246,7 +252,7 @@ impl Disk {
         }
         files.sort();
         for (_, file) in files {
-            if self.0.work.is_closed() {
+            if drain.is_draining() {
                 return;
             }
             match file::head_of(&file) {
@@ -268,6 +274,26 @@ impl Disk {
         let digest = aws_lc_rs::digest::digest(&SHA256, path.as_bytes());
         let hex: String = digest.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
         self.0.folder.join(&hex[..2]).join(&hex[2..])
+    }
+}
+
+impl Queue {
+    fn push(&self, work: Work) {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).push_back(work);
+        self.more.notify_one();
+    }
+
+    fn pop(&self) -> Option<Work> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    async fn next(&self) -> Work {
+        loop {
+            if let Some(work) = self.pop() {
+                return work;
+            }
+            self.more.notified().await;
+        }
     }
 }
 
