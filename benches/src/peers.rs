@@ -30,6 +30,8 @@ pub enum Peer {
     Caddy,
     /// Envoy's own program with its simple cache.
     Envoy,
+    /// Ours with one pool in place of a runtime for each core: which is better here?
+    Pool,
 }
 
 impl Peer {
@@ -41,6 +43,7 @@ impl Peer {
             Self::Trafficserver => trafficserver::start(site).await,
             Self::Caddy => caddy::start(site).await,
             Self::Envoy => envoy::start(site).await,
+            Self::Pool => ours::start_pool(site).await,
         }
     }
 
@@ -52,6 +55,7 @@ impl Peer {
             Self::Trafficserver => "trafficserver",
             Self::Caddy => "caddy",
             Self::Envoy => "envoy",
+            Self::Pool => "ours with http.workers = 0",
         }
     }
 }

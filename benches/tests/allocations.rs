@@ -46,6 +46,7 @@ fn a_request_on_a_connection_allocates_little() {
     let _feeder = elsewhere.block_on(Feeder::start(origin)).unwrap();
     let mut config = nearcast_edge::Config::default();
     config.http.listen = None;
+    config.http.workers = Some(0);
     config.http.plain_listen = Some(plain);
     config.control.url = String::new();
     config.control.snapshot = std::path::PathBuf::new();

@@ -16,7 +16,7 @@ use nearcast_benches::feeder::{PART, PLAYLIST, SEGMENT};
 use nearcast_benches::h3::Rate;
 use nearcast_benches::hits::{self, Measure};
 use nearcast_benches::load::Load;
-use nearcast_benches::peers::Peer::{Caddy, Envoy, Nginx, Trafficserver, Varnish};
+use nearcast_benches::peers::Peer::{Caddy, Envoy, Nginx, Pool, Trafficserver, Varnish};
 use nearcast_benches::report;
 use nearcast_benches::site::Site;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -29,7 +29,7 @@ const MEASURES: &[Measure] = &[
         path: PLAYLIST,
         secure: false,
         bytes: false,
-        rivals: &[(Nginx, Some(1.0)), (Varnish, Some(1.0)), (Trafficserver, None)],
+        rivals: &[(Nginx, Some(1.0)), (Varnish, Some(1.0)), (Trafficserver, None), (Pool, None)],
     },
     Measure {
         name: "HTTPS H1 hit, 1 MiB",
@@ -45,7 +45,13 @@ const MEASURES: &[Measure] = &[
         path: PART,
         secure: true,
         bytes: true,
-        rivals: &[(Nginx, Some(0.85)), (Envoy, Some(1.1)), (Caddy, Some(2.0)), (Trafficserver, None)],
+        rivals: &[
+            (Nginx, Some(0.85)),
+            (Envoy, Some(1.1)),
+            (Caddy, Some(2.0)),
+            (Trafficserver, None),
+            (Pool, None),
+        ],
     },
     Measure {
         name: "H3 hit, 1 KB playlist",
@@ -53,7 +59,7 @@ const MEASURES: &[Measure] = &[
         path: PLAYLIST,
         secure: true,
         bytes: false,
-        rivals: &[(Caddy, Some(1.3)), (Envoy, Some(1.0))],
+        rivals: &[(Caddy, Some(1.3)), (Envoy, Some(1.0)), (Pool, None)],
     },
     Measure {
         name: "H3 hit, 1 MiB",

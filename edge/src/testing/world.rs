@@ -45,6 +45,8 @@ impl Edge {
         let mut config = Config::default();
         change(&mut config);
         config.http.listen = None;
+        // On the test's own threads.
+        config.http.workers = Some(0);
         config.http.plain_listen = Some(([127, 0, 0, 1], 0).into());
         config.control.url = String::new();
         config.control.snapshot = std::path::PathBuf::new();

@@ -36,8 +36,9 @@ pub struct Config {
     #[serde(with = "optional")]
     pub plain_listen: Option<SocketAddr>,
     /// Threads that serve, each with a runtime and listening sockets of its own (`SO_REUSEPORT`); 0 for one pool of as many
-    /// threads as there are cores, which take work from each other.
-    pub workers: u8,
+    /// threads as there are cores, which take work from each other. Left out, an edge has one for each core, others the pool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<u8>,
     /// Serve HTTP/3, and announce it with Alt-Svc.
     pub h3: bool,
     /// Connections of all protocols together; more are closed as they come.
@@ -88,7 +89,7 @@ impl Default for Config {
         Self {
             listen: None,
             plain_listen: None,
-            workers: 0,
+            workers: None,
             h3: true,
             max_connections: 20_000,
             idle_timeout: 30,

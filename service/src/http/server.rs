@@ -72,7 +72,7 @@ impl Server {
         daemon: &Daemon,
         keys: [&'static str; 2],
     ) -> Result<Self> {
-        let workers = Workers::start(config.workers, &daemon.drain).map_err(Error::Runtime)?;
+        let workers = Workers::start(config.workers.unwrap_or(0), &daemon.drain).map_err(Error::Runtime)?;
         let count = workers.sockets();
         let plain = match config.plain_listen {
             Some(address) => listen::tcp(&daemon.sockets, address, count, keys[0])?,

@@ -47,7 +47,7 @@ const LARGE: usize = 9 << 20;
 
 #[tokio::test]
 async fn a_viewer_whose_address_changes_stays_with_its_worker() {
-    let world = World::start_with(Config { workers: 4, ..Config::default() }, echo).await;
+    let world = World::start_with(Config { workers: Some(4), ..Config::default() }, echo).await;
     for _ in 0..8 {
         // Another port: the kernel gives its packets to another worker's socket, as a rule.
         world.endpoint.rebind(std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).unwrap();
@@ -68,7 +68,7 @@ async fn so_it_does_on_threads_with_sockets_of_their_own() {
 }
 
 async fn all_three_protocols(workers: u8) {
-    let world = World::start_with(Config { workers, ..Config::default() }, echo).await;
+    let world = World::start_with(Config { workers: Some(workers), ..Config::default() }, echo).await;
     for protocol in Protocol::ALL {
         let answer = world.get(protocol, "/hello").await.unwrap();
         assert_eq!(answer.status, StatusCode::OK);
