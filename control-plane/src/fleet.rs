@@ -221,6 +221,14 @@ impl Fleet {
         self.publish(|snapshot| snapshot.revocations = revocations);
     }
 
+    /// Revocations that are over at `unix_millis` leave.
+    pub fn let_in_again(&mut self, unix_millis: u64) {
+        let is_over = |revocation: &Revocation| revocation.until <= unix_millis;
+        if self.snapshot.revocations.values().any(is_over) {
+            self.publish(|snapshot| snapshot.revocations.retain(|_, revocation| !is_over(revocation)));
+        }
+    }
+
     /// Time has passed: nodes that missed their heartbeats go down, broadcasts of those long silent end.
     pub fn expire(&mut self, now: Instant) {
         let mut changed = false;

@@ -164,7 +164,10 @@ impl Plane {
             if drain.unless_draining(tokio::time::sleep(wait)).await.is_none() {
                 return;
             }
-            self.change(|fleet| fleet.expire(Instant::now()));
+            self.change(|fleet| {
+                fleet.expire(Instant::now());
+                fleet.let_in_again(unix_millis());
+            });
         }
     }
 

@@ -250,6 +250,19 @@ fn after_a_restart_what_was_live_is_live_until_its_origin_has_been_silent_for_to
 }
 
 #[test]
+fn a_revocation_that_is_over_leaves_the_snapshot() {
+    let mut world = World::new();
+    let until = |until| Revocation { until, ..Revocation::default() };
+    world.fleet.set_revocations([("a".into(), until(1000)), ("b".into(), until(2000))].into());
+    let version = world.fleet.snapshot().version;
+    world.fleet.let_in_again(999);
+    assert_eq!(world.fleet.snapshot().version, version);
+    world.fleet.let_in_again(1000);
+    assert_eq!(world.fleet.snapshot().revocations.keys().collect::<Vec<_>>(), ["b"]);
+    assert_eq!(world.fleet.snapshot().version, version + 1);
+}
+
+#[test]
 fn a_follower_that_is_too_far_behind_or_ahead_gets_everything() {
     let mut world = World::new();
     for n in 0..200 {
