@@ -134,6 +134,14 @@ impl daemon::Config for Config {
                 "`upstream.origins` and `upstream.parents` are all empty: the edge would know no origin",
             );
         }
+        for (key, urls) in [("origins", &upstream.origins), ("parents", &upstream.parents)] {
+            if let Some(bad) = urls.iter().find(|url| !is_base(url)) {
+                return wrong(
+                    &format!("upstream.{key}"),
+                    &format!("has {bad:?}: write a URL such as https://shield-1.example.net"),
+                );
+            }
+        }
         self.access.check()?;
         for (index, route) in self.routes.iter().enumerate() {
             route.check(self.cache.memory)?;
@@ -147,6 +155,11 @@ impl daemon::Config for Config {
         self.tls.check(self.http.listen)?;
         self.control.check()
     }
+}
+
+fn is_base(url: &str) -> bool {
+    url.parse::<::http::Uri>()
+        .is_ok_and(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some())
 }
 
 const MIN_MEMORY: u64 = 16 << 20;

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 /// `[log]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,9 +42,15 @@ impl Default for Config {
 impl Config {
     /// Says what is wrong with the level, if anything.
     pub fn check(&self) -> Result<(), String> {
-        EnvFilter::try_new(&self.level).map(drop).map_err(|error| {
-            format!("log.level {:?}: {}; use error, warn, info, debug or trace", self.level, Chain(&error))
-        })
+        let wrong = |why: &dyn fmt::Display| {
+            Err(format!("log.level {:?}: {why}; use error, warn, info, debug or trace", self.level))
+        };
+        // The filter takes any other word for the name of a module, and then shows nothing else.
+        let bare = self.level.split(',').map(str::trim).filter(|part| !part.contains(['=', '[', ':']));
+        if let Some(word) = bare.into_iter().find(|word| word.parse::<LevelFilter>().is_err()) {
+            return wrong(&format_args!("{word:?} is no level"));
+        }
+        EnvFilter::try_new(&self.level).map(drop).or_else(|error| wrong(&Chain(&error)))
     }
 }
 
@@ -94,7 +100,12 @@ mod tests {
     #[test]
     fn a_level_that_is_none_is_refused_with_the_choices() {
         assert_eq!(Config::default().check(), Ok(()));
-        let wrong = Config { level: "nearcast=loud".into(), ..Config::default() };
-        assert!(wrong.check().unwrap_err().contains("debug"));
+        for level in ["nearcast=loud", "verbose", "info,verbose"] {
+            let wrong = Config { level: level.into(), ..Config::default() };
+            assert!(wrong.check().unwrap_err().contains("debug"), "{level}");
+        }
+        let fine =
+            Config { level: "warn,nearcast_edge=debug,hyper::proto=trace".into(), ..Config::default() };
+        assert_eq!(fine.check(), Ok(()));
     }
 }

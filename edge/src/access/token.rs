@@ -85,6 +85,9 @@ pub fn verify(token: &str, rules: &Rules) -> Result<Verified> {
         }
         Err(error) => Err(bad(match error.kind() {
             jsonwebtoken::errors::ErrorKind::InvalidSignature => "its signature is wrong",
+            jsonwebtoken::errors::ErrorKind::Base64(_) => {
+                "a part of it is no base64url: it may have been cut"
+            }
             _ => "its claims cannot be read: `exp` and `channels` are needed",
         })),
     }

@@ -23,6 +23,8 @@ pub(super) struct Fill {
 #[derive(Debug)]
 pub(super) enum Outcome {
     Whole(Arc<Object>),
+    /// It was on disk.
+    Kept(Arc<Object>),
     Growing(Arc<Growing>),
     Failed(Error),
     /// The fetch stopped without a verdict: run this one.
@@ -42,9 +44,18 @@ impl Fill {
     /// Fetches, keeps and tells.
     pub(super) async fn run(mut self) {
         let (path, began) = (self.path(), self.cache.purges.now());
-        let result = match Resource::parse(&path) {
-            Ok(resource) => self.fetch(resource, &path).await.map(|object| (object, resource.is_immutable())),
-            Err(_not_ours) => Err(Error::NoRoute),
+        let kept = match &self.cache.disk {
+            Some(disk) => disk.read(&path).await,
+            None => None,
+        };
+        let on_disk = kept.is_some();
+        let result = match (kept, Resource::parse(&path)) {
+            (Some(object), _) => Ok((object, true)),
+            (None, Ok(resource)) => {
+                self.cache.metrics.fills.inc();
+                self.fetch(resource, &path).await.map(|object| (object, resource.is_immutable()))
+            }
+            (None, Err(_not_ours)) => Err(Error::NoRoute),
         };
         let cache = &self.cache;
         match &result {
@@ -66,6 +77,7 @@ impl Fill {
         let waiters = self.cache.flights().land(permit);
         for waiter in waiters {
             let outcome = match &result {
+                Ok((object, _)) if on_disk => Outcome::Kept(Arc::clone(object)),
                 Ok((object, _)) => Outcome::Whole(Arc::clone(object)),
                 Err(error) => Outcome::Failed(error.clone()),
             };
@@ -75,11 +87,6 @@ impl Fill {
     }
 
     async fn fetch(&self, resource: Resource<'_>, path: &str) -> Result<Arc<Object>> {
-        if let Some(disk) = &self.cache.disk
-            && let Some(object) = disk.read(path).await
-        {
-            return Ok(object);
-        }
         let opened = self.cache.upstream.open(resource, path).await?;
         let (content_type, produced, max_age) =
             (opened.content_type.clone(), opened.produced, opened.max_age);

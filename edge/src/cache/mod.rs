@@ -85,6 +85,8 @@ pub enum Got {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     Hit,
+    /// It was in the second tier.
+    Disk,
     /// Fetched for this request.
     Miss,
     /// Fetched for another request that was first.
@@ -212,6 +214,7 @@ impl Cache {
             let _leave = Leave { cache: self, ticket };
             match told.await {
                 Ok(Outcome::Whole(object)) => return Ok((Got::Whole(object), source)),
+                Ok(Outcome::Kept(object)) => return Ok((Got::Whole(object), Source::Disk)),
                 Ok(Outcome::Growing(growing)) => return Ok((Got::Growing(growing), source)),
                 Ok(Outcome::Failed(error)) => return self.or_stale(resource, path, error, Instant::now()),
                 // The fetch stopped and this waiter is to try: then wait like the others.
@@ -318,7 +321,6 @@ impl Cache {
     }
 
     fn start(self: &Arc<Self>, fill: Fill) {
-        self.metrics.fills.inc();
         let (cache, path) = (Arc::clone(self), fill.path());
         self.drain.spawn("fill", async move {
             let mut running = pin!(fill.run());

@@ -7,6 +7,7 @@ use http::header::{HOST, USER_AGENT, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use nearcast_service::client::Http;
 use nearcast_service::http::Body;
+use nearcast_service::log::Chain;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::{Answer, Delivery};
@@ -130,7 +131,12 @@ impl Route {
         if !failed {
             url.breaker(Breaker::on_success);
         } else if url.breaker(|breaker| breaker.on_failure(Instant::now())) {
-            tracing::warn!(route = self.config.name, origin = %url.base, "an origin failed repeatedly and is left alone for a moment");
+            let why = answer.as_ref().map_or_else(
+                |error| Chain(error).to_string(),
+                |answer| format!("it answers {}", answer.head.status),
+            );
+            let (route, origin) = (&self.config.name, &url.base);
+            tracing::warn!(route, %origin, "an origin failed repeatedly and is left alone for a moment: {why}");
         }
         answer
     }

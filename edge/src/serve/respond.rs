@@ -35,6 +35,7 @@ pub struct Responder {
 #[derive(Debug)]
 struct CacheStatus {
     hit: HeaderValue,
+    disk: HeaderValue,
     miss: HeaderValue,
     collapsed: HeaderValue,
     stale: HeaderValue,
@@ -145,8 +146,15 @@ impl Responder {
     /// A failure, in words. `keep` is how long its like may be cached when the fault is the request's.
     pub fn error(&self, error: &Error, keep: Duration) -> Response {
         let (status, title, retry_after) = status(error);
-        let problem =
-            Problem { status: status.as_u16(), title: title.into(), detail: Chain(error).to_string() };
+        // Where origins are is no viewer's business.
+        let detail = match error.is_parents() {
+            true => {
+                tracing::debug!("a viewer is told that an origin failed: {}", Chain(error));
+                "an origin cannot be reached, or sent nothing that can be used: ask again".to_owned()
+            }
+            false => Chain(error).to_string(),
+        };
+        let problem = Problem { status: status.as_u16(), title: title.into(), detail };
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = status;
@@ -196,6 +204,7 @@ impl CacheStatus {
         let value = |what: &str| header(&format!("{node}; {what}"));
         Self {
             hit: value("hit"),
+            disk: value("hit; detail=disk"),
             miss: value("fwd=miss; stored"),
             collapsed: value("fwd=miss; collapsed"),
             stale: value("fwd=stale; detail=stale-if-error"),
@@ -205,6 +214,7 @@ impl CacheStatus {
     fn of(&self, source: Source) -> HeaderValue {
         match source {
             Source::Hit => self.hit.clone(),
+            Source::Disk => self.disk.clone(),
             Source::Miss => self.miss.clone(),
             Source::Collapsed => self.collapsed.clone(),
             Source::Stale => self.stale.clone(),

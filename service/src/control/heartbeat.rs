@@ -17,17 +17,18 @@ use crate::backoff::Backoff;
 use crate::daemon::Daemon;
 use crate::drain::Drain;
 use crate::log::Chain;
+use crate::metrics::Gauge;
 use crate::ready::Latch;
 use crate::sockets::Sockets;
 
 /// Registers, then sends a heartbeat every second, and at once when nudged, until draining begins; the last
 /// one says so.
 pub(super) async fn run(api: Api, spec: Spec, report: impl Report, mut inbox: Inbox, daemon: Daemon) {
-    let Daemon { drain, sockets, ready, .. } = daemon;
+    let Daemon { drain, sockets, ready, metrics, .. } = daemon;
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let started_at = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
     let mut report = Stamped { report, started_at };
-    let mut link = Link { down: None, sockets, ready };
+    let mut link = Link { down: None, sockets, ready, metrics: Metrics::register(&metrics) };
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
     while !drain.is_draining() {
         let session = session(&api, &spec, &mut report, &mut inbox, &drain, &mut link, &mut backoff);
@@ -164,6 +165,16 @@ struct Link {
     down: Option<Why>,
     sockets: Sockets,
     ready: Latch,
+    metrics: Metrics,
+}
+
+crate::metrics! {
+    /// The control plane as this node sees it.
+    pub(super) struct Metrics: "control" {
+        /// When it last took a heartbeat, in seconds since the Unix epoch; 0 for never. Without it no purge, revocation or key
+        /// arrives.
+        pub heard_timestamp_seconds: Gauge,
+    }
 }
 
 /// Why the control plane does not hear this node.
@@ -177,6 +188,8 @@ enum Why {
 
 impl Link {
     fn up(&mut self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.metrics.heard_timestamp_seconds.set(now.as_secs().cast_signed());
         if self.down.take().is_some() {
             tracing::info!("the control plane is back");
         }

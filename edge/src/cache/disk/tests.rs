@@ -31,7 +31,7 @@ async fn settle(disk: &Disk) {
     for _ in 0..2 {
         disk.0.index.run_pending_tasks();
         let (tell, told) = oneshot::channel();
-        disk.0.work.send(Work::Tell(tell)).unwrap();
+        disk.0.queue.push(Work::Tell(tell));
         told.await.unwrap();
     }
 }

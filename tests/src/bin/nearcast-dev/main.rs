@@ -16,6 +16,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    if std::env::args_os().len() > 1 {
+        say::line("nearcast-dev takes no arguments: it starts the whole platform here, see `make help`");
+        return ExitCode::from(2);
+    }
     match run(Path::new("run")).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
