@@ -38,7 +38,7 @@ system: ## Run only the system tests: real processes on loopback (CASE=name for 
 	@WITH_TESTS=1 scripts/setup
 	@scripts/web build
 	cargo build --locked --workspace --bins
-	cargo test --locked -p nearcast-tests --test system -- $(CASE)
+	cargo test --locked -p nearcast-tests --test system --test players -- $(CASE)
 
 fmt: ## Format all code
 	cargo fmt --all
