@@ -62,13 +62,15 @@ impl Rules {
             };
             list.push(revocation.clone());
         }
-        let ruled_before = before.into_iter().flat_map(|before| {
+        let is_gone = |id: &str| !snapshot.channels.contains_key(id);
+        let gone = before.into_iter().flat_map(|before| {
+            let ruled = before.snapshot.channels.iter();
             let ruled =
-                before.snapshot.channels.iter().filter(|(_, channel)| channel.settings.playback.is_some());
-            ruled.map(|(id, _)| id.to_string()).chain(before.gone.iter().cloned())
+                ruled.filter(|(id, channel)| is_gone(id.as_str()) && channel.settings.playback.is_some());
+            let before = before.gone.iter().filter(|id| is_gone(id)).cloned();
+            ruled.map(|(id, _)| id.to_string()).chain(before)
         });
-        let gone: HashSet<_> =
-            ruled_before.filter(|id| !snapshot.channels.contains_key(id.as_str())).collect();
+        let gone: HashSet<_> = gone.collect();
         let mut ruled =
             snapshot.channels.values().filter_map(|channel| channel.settings.playback.as_ref()).peekable();
         let guarded = ruled.peek().is_some() || !snapshot.revocations.is_empty() || !gone.is_empty();
