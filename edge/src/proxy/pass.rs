@@ -202,6 +202,7 @@ impl http_body::Body for Upload {
         };
         loop {
             let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+                // The viewer's time for the next piece.
                 let idle = self.idle;
                 let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
                 ready!(waiting.poll_unpin(cx));

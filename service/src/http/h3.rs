@@ -85,6 +85,7 @@ impl<H: Handler> Http3<H> {
         let late = async {
             let draining = async {
                 self.door.drain.draining().await;
+                // What the client still gets for it.
                 tokio::time::sleep(FAREWELL).await;
             };
             let _whichever = tokio::time::timeout(HANDSHAKE, draining).await;

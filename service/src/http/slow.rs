@@ -27,6 +27,7 @@ impl Pace {
     pub(super) async fn too_slow(&self) {
         loop {
             let (waited, before) = (self.waits(), self.written.load(Ordering::Relaxed));
+            // A rate is of a time; nothing tells that a client does nothing.
             tokio::time::sleep(PERIOD).await;
             let taken = self.written.load(Ordering::Relaxed) - before;
             if waited && self.waits() && taken < LEAST {
@@ -152,6 +153,7 @@ mod tests {
         assert!(pace.waits());
         let piece = waiting.then_some(piece);
         let taking = async {
+            // In virtual time, in the middle of what is looked at.
             tokio::time::sleep(PERIOD / 2).await;
             pace.written.fetch_add(written, Ordering::Relaxed);
         };

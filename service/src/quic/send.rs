@@ -72,6 +72,7 @@ impl h3::quic::SendStream<Payload> for SendStream {
                         *since += taken.bytes as u64;
                     }
                 }
+                // How long a peer may take next to nothing, as over TCP.
                 (Poll::Pending, None) => {
                     let slow = self.slow.insert((Box::pin(tokio::time::sleep(PERIOD)), 0));
                     ready!(slow.0.poll_unpin(cx));

@@ -91,6 +91,7 @@ async fn a_client_that_takes_nothing_of_what_it_asked_for_is_cut_off() {
         let request = http::Request::get(url).body(Body::empty()).unwrap();
         let unread = world.http.request(request).await.unwrap();
         while world.metrics.slow_clients.get() < cut {
+            // In virtual time: it is what the server waits for.
             tokio::time::sleep(slow::PERIOD).await;
         }
         assert!(unread.into_body().collect().await.is_err(), "an answer that was cut is whole");
