@@ -1,15 +1,21 @@
-// Opens the viewer page in Chromium, watches it for a while and prints what it saw as JSON.
+// Opens the viewer page in Chromium, watches it for a while and prints what it saw as JSON. Beside the screenshot it
+// leaves a journal: every request, with the playlists that came back, and the samples.
 //
 // usage: node watch.mjs '{"url", "seconds", "screenshot", "profile", "flags": [..]}'
 
+import { writeFile } from "node:fs/promises";
 import { launch } from "./launch.mjs";
 
 const { url, seconds, screenshot, profile, flags } = JSON.parse(process.argv[2]);
 const browser = await launch(profile, flags);
 
 const complaints = [];
+const journal = [];
 try {
   const page = await browser.newPage();
+  // What has not ended when the browser is closed is not noted.
+  for (const event of ["requestfinished", "requestfailed"])
+    page.on(event, (request) => note(request).catch(() => undefined));
   page.on("pageerror", (error) => complaints.push(`uncaught: ${error.message}`));
   page.on("console", (line) => line.type() === "error" && complaints.push(`console: ${line.text()}`));
   await page.goto(url);
@@ -21,10 +27,25 @@ try {
 
   const seen = await page.evaluate(watch, seconds);
   await page.screenshot({ path: screenshot });
+  await writeFile(screenshot.replace(/png$/, "json"), JSON.stringify({ ...seen, complaints, journal }, null, 1));
   const shown = await page.evaluate(() => document.querySelector(".figures")?.innerText ?? "");
   console.log(JSON.stringify({ ...seen, shown, complaints }));
 } finally {
   await browser.close();
+}
+
+/** `ended` is in milliseconds since the Unix epoch, as is a sample's `clock`, and `took` in milliseconds. */
+async function note(request) {
+  const entry = { url: request.url(), ended: Date.now(), took: request.timing().responseEnd };
+  journal.push(entry);
+  const failure = request.failure();
+  if (failure) {
+    entry.failed = failure.errorText;
+    return;
+  }
+  const response = await request.response();
+  entry.status = response.status();
+  if (entry.url.includes(".m3u8")) entry.playlist = await response.text();
 }
 
 /** In the page: samples the video four times a second. */
@@ -34,7 +55,11 @@ async function watch(seconds) {
   video.addEventListener("waiting", () => waiting++);
   const sample = () => ({
     at: performance.now() / 1000,
+    clock: Date.now(),
     time: video.currentTime,
+    paused: video.paused,
+    buffered: Array.from({ length: video.buffered.length }, (_, i) => [video.buffered.start(i), video.buffered.end(i)]),
+    state: window.nearcast.state,
     frames: video.getVideoPlaybackQuality().totalVideoFrames,
     dropped: video.getVideoPlaybackQuality().droppedVideoFrames,
   });

@@ -6,6 +6,7 @@ import { edgeLoader } from "./edge-loader";
 import { skipPartsBeforeJoin } from "./joined-parts";
 import { bufferAhead, frames } from "./media";
 import type { Listener, Player } from "./player";
+import { PromptAudio } from "./prompt-audio";
 import type { Route } from "./route";
 
 /** A decoder that fails again within this time will not recover. */
@@ -78,6 +79,7 @@ function config(route: Route): Partial<HlsConfig> {
   const once = { timeoutRetry: null, errorRetry: null };
   return {
     loader: edgeLoader(Hls.DefaultConfig.loader, route),
+    audioStreamController: PromptAudio,
     lowLatencyMode: true,
     // CMAF needs no transmuxing to speak of, and a worker would want its own file or a wider security policy.
     enableWorker: false,
