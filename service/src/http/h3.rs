@@ -26,6 +26,8 @@ pub(super) struct Http3<H> {
     pub door: Door,
     /// For the headers of a request, once its stream is open.
     pub idle_timeout: Duration,
+    /// The connections of all workers.
+    pub connections: TaskTracker,
 }
 
 type Send = RequestStream<quic::SendStream, Payload>;
@@ -45,12 +47,16 @@ impl<H: Handler> Http3<H> {
                 continue;
             };
             let this = self.clone();
-            self.door.drain.spawn("HTTP/3 connection", async move {
+            let connection = self.connections.track_future(async move {
                 this.connection(incoming).await;
                 drop(place);
             });
+            self.door.drain.spawn("HTTP/3 connection", connection);
         }
         endpoint.set_server_config(None);
+        // The kernel gives packets of any connection to any worker's socket, so all go on receiving until the last is closed.
+        self.connections.close();
+        self.connections.wait().await;
         // Every connection is told that it is over; quinn goes on to listen for three timeouts of the slowest (RFC 9000
         // section 10.2), which may be longer than a drain.
         let _enough = tokio::time::timeout(FAREWELL, endpoint.wait_idle()).await;

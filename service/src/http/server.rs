@@ -9,6 +9,7 @@ use http::HeaderValue;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
+use tokio_util::task::TaskTracker;
 
 use super::answer::{Answerer, Metrics};
 use super::connection::Connections;
@@ -142,7 +143,12 @@ impl Server {
             drain.spawn_on(workers.of(index), "TLS listener", accepting);
         }
         let quic = quic::server_config(tls.server_config(&[b"h3"])?)?;
-        let http3 = Arc::new(Http3 { answerer, door, idle_timeout: config.idle_timeout() });
+        let http3 = Arc::new(Http3 {
+            answerer,
+            door,
+            idle_timeout: config.idle_timeout(),
+            connections: TaskTracker::new(),
+        });
         let alone = datagrams.len() == 1;
         for (index, socket) in datagrams.into_iter().enumerate() {
             let runtime = workers.of(index);
