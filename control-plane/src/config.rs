@@ -6,6 +6,7 @@ use nearcast_api::{NodeId, Region};
 use nearcast_service::{control, daemon, drain, http, log, ops, tls};
 use serde::{Deserialize, Serialize};
 
+use crate::store::Database;
 use crate::tokens;
 use crate::{dns, fleet};
 
@@ -17,8 +18,10 @@ pub struct Config {
     pub roles: Vec<Role>,
     /// The operator's DNS zone, without a trailing dot.
     pub zone: String,
-    /// Where the database and the tokens are kept.
+    /// Where the tokens are kept, and the database `control.db`.
     pub data_dir: PathBuf,
+    /// Empty for SQLite in `data_dir`, or a PostgreSQL database: `postgres://USER:PASSWORD@HOST/NAME`.
+    pub database: String,
     /// Where API and pages are served.
     pub http: http::Config,
     /// The certificate, when `http.listen` is set.
@@ -77,6 +80,7 @@ impl Default for Config {
             roles: vec![Role::Api, Role::Dns],
             zone: "nearcast.test".into(),
             data_dir: "data/control".into(),
+            database: String::new(),
             http: http::Config { plain_listen: local(8080), ..http::Config::default() },
             tls: tls::Config::default(),
             api: tokens::Config::default(),
@@ -100,8 +104,11 @@ impl Config {
     }
 
     /// Where the database is.
-    pub fn database(&self) -> PathBuf {
-        self.data_dir.join("control.db")
+    ///
+    /// # Errors
+    /// One line on what is wrong with `database`.
+    pub fn database(&self) -> Result<Database, String> {
+        Database::parse(&self.database, self.data_dir.join("control.db"))
     }
 }
 
@@ -133,6 +140,7 @@ impl daemon::Config for Config {
             self.node.check()?;
             self.control.check()?;
         }
+        self.database()?;
         self.tls.check(self.http.listen)?;
         self.api.check()?;
         self.dns.check(&self.zone)?;
@@ -163,6 +171,7 @@ mod tests {
     #[test]
     fn what_cannot_work_is_said_with_its_key() {
         assert!(check(|config| config.roles.clear()).contains("`roles`"));
+        assert!(check(|config| config.database = "mysql://h/nearcast".into()).contains("`database`"));
         assert!(check(|config| config.http.plain_listen = None).contains("`http.plain_listen`"));
         assert!(check(|config| config.zone = "a..b".into()).contains("`zone`"));
         assert!(check(|config| config.zone = "x".repeat(64)).contains("`zone`"));

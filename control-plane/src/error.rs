@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use nearcast_api::{ChannelId, NodeId};
 
+use crate::access::Scope;
 use crate::fleet::{Unheard, UnknownNode};
 
 /// The result of most of this crate.
@@ -17,13 +18,15 @@ pub enum Error {
     // At start.
     #[error("cannot use the data directory {}: create it, make it writable, or change `data_dir`", path.display())]
     DataDir { path: PathBuf, source: io::Error },
-    #[error("cannot open the database {}: check that the directory is writable, or move it away to start afresh", path.display())]
-    OpenStore { path: PathBuf, source: sqlx::Error },
     #[error(
-        "cannot bring the database {} up to date: run the newest Nearcast on it, or move it away to start afresh",
-        path.display()
+        "cannot open the database {database}: check that its directory is writable, or its server runs and lets this \
+         user in; a file that is damaged can be moved away to start afresh"
     )]
-    MigrateStore { path: PathBuf, source: Box<sqlx::migrate::MigrateError> },
+    OpenStore { database: String, source: sqlx::Error },
+    #[error(
+        "cannot bring the database {database} up to date: run the newest Nearcast on it, or move it away to start afresh"
+    )]
+    MigrateStore { database: String, source: Box<sqlx::migrate::MigrateError> },
     #[error("cannot read or write the token file {}: check its permissions, or set the token in the configuration", path.display())]
     TokenFile { path: PathBuf, source: io::Error },
     #[error("the token in {} is not usable: it needs at least 16 characters; delete the file for a new one", path.display())]
@@ -44,7 +47,9 @@ pub enum Error {
     Service(#[from] nearcast_service::Error),
 
     // While running.
-    #[error("cannot {attempt}: the database does not answer as it should; is the disk full?")]
+    #[error(
+        "cannot {attempt}: the database does not answer as it should; is its disk full, or its server away?"
+    )]
     Store { attempt: &'static str, source: sqlx::Error },
     #[error("the database holds {what} that cannot be read: {value:?}")]
     DamagedStore { what: &'static str, value: String },
@@ -72,8 +77,10 @@ pub enum Error {
     NoSigningKey(ChannelId),
     #[error("there is no revocation {0:?}: GET /api/v1/revocations lists them")]
     NoRevocation(String),
+    #[error("there is no API token {0:?}: GET /api/v1/api-tokens lists them")]
+    NoApiToken(String),
     #[error("there are {max} {what} already: delete some that are of no more use")]
-    PlaybackFull { what: &'static str, max: usize },
+    Full { what: &'static str, max: usize },
     #[error("the token cannot be signed")]
     Sign,
     #[error("this stream key cannot be used here: choose another, or leave `key` out to get a random one")]
@@ -98,12 +105,21 @@ pub enum Error {
     TooSlow,
     #[error("this needs a token: send `Authorization: Bearer TOKEN`")]
     NoToken,
-    #[error("the token is not one of ours: see the files admin-token and node-token in the data directory")]
+    #[error(
+        "the token is not one of ours, or counts no more: see the files admin-token and node-token in the data directory"
+    )]
     WrongToken,
-    #[error("a node's token cannot do this: use the admin token")]
-    NotAdmin,
-    #[error("`ip` steers somebody else and needs the admin token: send it, or leave `ip` out")]
-    NotAdminForIp,
+    #[error("a node's token cannot do this: use the admin token, or one of POST /api/v1/api-tokens")]
+    NotANodes,
+    #[error("this needs a token with the scope {needs}: POST /api/v1/api-tokens makes one")]
+    WrongScope { needs: Scope },
+    #[error(
+        "this token is only for {}: use another one",
+        .channels.iter().map(|id| format!("/api/v1/channels/{id}")).collect::<Vec<_>>().join(", ")
+    )]
+    OtherChannel { channels: Vec<ChannelId> },
+    #[error("`ip` steers somebody else and needs a token: send one, or leave `ip` out")]
+    NoTokenForIp,
     #[error("the web pages were not built: run `make web`, then build and start nearcast-control again")]
     NoPages,
     #[error("there is nothing at this path: GET /api/v1/openapi.json describes what there is")]

@@ -3,8 +3,11 @@
 //! Every route is registered together with its description, so the OpenAPI document has them all. Every failure is a
 //! [`nearcast_api::Problem`]; `respond.rs` alone maps errors to statuses.
 
+mod api_tokens;
+mod audit;
 mod auth;
 mod channels;
+mod client;
 mod extract;
 mod ingest;
 mod keys;
@@ -117,6 +120,10 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(revocations::delete))
         .routes(routes!(purges::list, purges::create))
         .routes(routes!(purges::show))
+        .routes(routes!(api_tokens::list, api_tokens::create))
+        .routes(routes!(api_tokens::delete))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::export))
         .routes(routes!(steer::show))
         .routes(routes!(viewers::show))
         .routes(routes!(openapi::show));

@@ -4,6 +4,7 @@
 //! ([`http`]); `dns` answers for the zone ([`dns`]) from snapshots, its own when it is both, else those of another process
 //! like any node. Nothing here is on the path of media: when it is away, nodes go on from their last snapshot.
 
+pub mod access;
 pub mod config;
 pub mod dns;
 pub mod error;
@@ -94,7 +95,9 @@ async fn serve_api(
     metrics: &Metrics,
     daemon: &Daemon,
 ) -> Result<watch::Receiver<Arc<Snapshot>>> {
-    let store = Store::open(&config.database()).await?;
+    let database = config.database();
+    let database = database.map_err(|problem| Error::Invalid { field: "database", problem })?;
+    let store = Store::open(&database).await?;
     let tokens = Tokens::load(&config.api, &config.data_dir)?;
     let plane = Plane::open(config.fleet.clone(), config.zone.clone(), store).await?;
     plane.spawn(daemon, metrics);

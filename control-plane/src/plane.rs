@@ -9,22 +9,25 @@ mod keeper;
 mod metadata;
 mod playback;
 mod purges;
+mod tokens;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nearcast_api::NodeId;
 use nearcast_api::node::{Heartbeat, HeartbeatAck, Spec};
-use nearcast_api::snapshot::{Snapshot, Update};
+use nearcast_api::snapshot::{KeyHash, Snapshot, Update};
 use nearcast_service::daemon::Daemon;
+use serde_json::json;
 use tokio::sync::watch;
 
+use crate::access::Actor;
 use crate::error::{Error, Result};
 use crate::fleet::{self, Fleet, Member, UnknownNode};
 use crate::metadata::Outbox;
 use crate::metrics::Metrics;
-use crate::store::Store;
+use crate::store::{Store, StoredToken};
 
 pub use ingest::Ingest;
 pub use playback::{NewKey, NewToken, Token};
@@ -42,6 +45,8 @@ pub struct Plane {
     outbox: Mutex<Outbox>,
     /// An edge has said how far it is with purges.
     purged: tokio::sync::Notify,
+    /// The API's, by their hashes.
+    tokens: RwLock<HashMap<KeyHash, Arc<StoredToken>>>,
 }
 
 impl Plane {
@@ -67,6 +72,7 @@ impl Plane {
             revocations: playback::running(&store).await?,
             purges: store.purges().await?,
         };
+        let tokens = tokens::by_hash(&store).await?;
         let fleet = Fleet::restore(config, snapshot, store.nodes().await?, Instant::now());
         Ok(Arc::new(Self {
             snapshot: watch::Sender::new(fleet.snapshot()),
@@ -76,6 +82,7 @@ impl Plane {
             // Time goes on between two starts, and nobody announces a thousand events a millisecond.
             outbox: Mutex::new(Outbox::new(unix_millis().saturating_mul(1000))),
             purged: tokio::sync::Notify::new(),
+            tokens: RwLock::new(tokens),
         }))
     }
 
@@ -139,18 +146,27 @@ impl Plane {
     }
 
     /// An operator starts or ends a node's drain.
-    pub async fn set_drain(&self, id: &NodeId, drain: bool) -> Result<()> {
+    pub async fn set_drain(&self, by: &Actor, id: &NodeId, drain: bool) -> Result<()> {
         let _changing = self.changing.lock().await;
-        self.member(id)?;
-        self.store.set_node_drain(id, drain).await?;
+        let member = self.member(id)?;
+        let action = if drain { "drainNode" } else { "undrainNode" };
+        let mut change = self.store.change(by, action, format!("nodes/{id}"), unix_millis()).await?;
+        change.before(&json!({ "drain": member.drain }));
+        change.set_node_drain(id, drain).await?;
+        change.after(&json!({ "drain": drain }));
+        change.commit().await?;
         Ok(self.change(|fleet| fleet.set_drain(id, drain))?)
     }
 
     /// Forgets a node.
-    pub async fn remove_node(&self, id: &NodeId) -> Result<()> {
+    pub async fn remove_node(&self, by: &Actor, id: &NodeId) -> Result<()> {
         let _changing = self.changing.lock().await;
-        self.member(id)?;
-        self.store.delete_node(id).await?;
+        let member = self.member(id)?;
+        let target = format!("nodes/{id}");
+        let mut change = self.store.change(by, "forgetNode", target, unix_millis()).await?;
+        change.before(&member.spec);
+        change.delete_node(id).await?;
+        change.commit().await?;
         Ok(self.change(|fleet| fleet.remove(id))?)
     }
 

@@ -1,72 +1,49 @@
-//! What outlives the process: channels, stream keys, nodes and the snapshot's version, in SQLite.
+//! What outlives the process: channels, stream keys, nodes and the snapshot's version, in SQLite or PostgreSQL.
 
+mod audit;
 mod channels;
+mod database;
 mod events;
 mod keys;
 mod nodes;
 mod playback;
 mod purges;
+mod tokens;
 
-use std::fs::Permissions;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::{AnyConnection, AnyPool};
 
 use crate::error::{Error, Result};
 
+pub use audit::{Change, Entry, Page, Which};
 pub use channels::StoredChannel;
+pub use database::Database;
 pub use keys::StoredKey;
 pub use playback::{StoredPlaybackKey, StoredRevocation};
+pub use tokens::StoredToken;
 
 /// An open database. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pool: SqlitePool,
-    path: PathBuf,
+    pool: AnyPool,
+    /// Tells other processes that this one is here.
+    _reserved: Arc<Option<Mutex<AnyConnection>>>,
 }
 
 impl Store {
-    /// Opens the database, makes it if there is none, and brings its tables up to date.
+    /// Opens the database, makes the file if there is none, and brings its tables up to date.
     ///
     /// # Errors
-    /// The file cannot be opened or written, is no database, or was made by a newer Nearcast.
-    pub async fn open(path: &Path) -> Result<Self> {
-        if let Some(directory) = path.parent() {
-            std::fs::create_dir_all(directory)
-                .map_err(|source| Error::DataDir { path: directory.to_owned(), source })?;
-        }
-        // It holds what tokens are signed with; the files beside it take on its mode.
-        let mut made = std::fs::OpenOptions::new();
-        made.write(true).create(true).truncate(false).mode(0o600);
-        made.open(path)
-            // One of an earlier version was made with another.
-            .and_then(|file| file.set_permissions(Permissions::from_mode(0o600)))
-            .map_err(|source| Error::DataDir { path: path.to_owned(), source })?;
-        // WAL with full sync: an answered change survives a kill and a power cut; they are too few for it to cost.
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY)
-            .foreign_keys(true);
-        let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(BUSY);
-        let opened = pool.connect_with(options).await;
-        let pool = opened.map_err(|source| Error::OpenStore { path: path.to_owned(), source })?;
-        MIGRATIONS
-            .run(&pool)
-            .await
-            .map_err(|source| Error::MigrateStore { path: path.to_owned(), source: Box::new(source) })?;
-        Ok(Self { pool, path: path.to_owned() })
-    }
-
-    /// Where the database is.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// It cannot be opened or written, is no database, or was made by a newer Nearcast.
+    pub async fn open(database: &Database) -> Result<Self> {
+        let pool = database.connect().await?;
+        let _reserved = Arc::new(database.reserve().await?.map(Mutex::new));
+        MIGRATIONS.run(&pool).await.map_err(|source| Error::MigrateStore {
+            database: database.to_string(),
+            source: Box::new(source),
+        })?;
+        Ok(Self { pool, _reserved })
     }
 
     /// No snapshot above this version was ever handed out.
@@ -87,7 +64,7 @@ impl Store {
         Ok(())
     }
 
-    /// Finishes what is being written and closes the file.
+    /// Finishes what is being written and closes the database.
     pub async fn close(&self) {
         self.pool.close().await;
     }
@@ -104,11 +81,6 @@ fn damaged(what: &'static str, value: &str) -> Error {
 }
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
-
-/// SQLite has one writer at a time; a few readers beside it are plenty here.
-const CONNECTIONS: u32 = 4;
-/// How long to wait for another writer, such as a backup.
-const BUSY: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests;

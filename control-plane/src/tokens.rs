@@ -1,4 +1,4 @@
-//! The two secrets that open the API: the admin's and the nodes'.
+//! The two secrets that open the API from the start: the admin's and the nodes'. Others are made with it.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -30,9 +30,9 @@ pub struct Tokens {
     node: String,
 }
 
-/// What a token allows.
+/// Whose secret it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
+pub enum Holder {
     Admin,
     Node,
 }
@@ -70,12 +70,12 @@ impl Tokens {
         })
     }
 
-    /// What `token` opens, if anything.
-    pub fn scope(&self, token: &str) -> Option<Scope> {
+    /// Whose `token` is, if it is one of the two.
+    pub fn holder(&self, token: &str) -> Option<Holder> {
         // Both are always compared, so that the time says nothing about which it was.
         match (keys::same(token, &self.admin), keys::same(token, &self.node)) {
-            (true, _) => Some(Scope::Admin),
-            (false, true) => Some(Scope::Node),
+            (true, _) => Some(Holder::Admin),
+            (false, true) => Some(Holder::Node),
             (false, false) => None,
         }
     }
@@ -121,9 +121,9 @@ mod tests {
         let file = path.join("admin-token");
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         let second = Tokens::load(&Config::default(), &path).unwrap();
-        assert_eq!(second.scope(&first.admin), Some(Scope::Admin));
-        assert_eq!(second.scope(&first.node), Some(Scope::Node));
-        assert_eq!((second.scope(""), second.scope("x")), (None, None));
+        assert_eq!(second.holder(&first.admin), Some(Holder::Admin));
+        assert_eq!(second.holder(&first.node), Some(Holder::Node));
+        assert_eq!((second.holder(""), second.holder("x")), (None, None));
 
         fs::write(&file, "\n").unwrap();
         let error = Tokens::load(&Config::default(), &path).unwrap_err().to_string();
@@ -139,7 +139,7 @@ mod tests {
             ..Config::default()
         };
         let tokens = Tokens::load(&config, directory.path()).unwrap();
-        assert_eq!(tokens.scope("an-admin-token-of-mine"), Some(Scope::Admin));
+        assert_eq!(tokens.holder("an-admin-token-of-mine"), Some(Holder::Admin));
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 }

@@ -1,35 +1,102 @@
-//! Who calls, as arguments that a handler cannot forget: [`Admin`], [`Node`], [`MaybeAdmin`].
+//! Who calls, as arguments that a handler cannot forget: [`Admin`] to [`Reader`] for people and their programs, [`Node`].
+//!
+//! Where the path has a `{channel}`, a token that is limited to channels has to have it; elsewhere such a token is refused,
+//! but by [`Limited`], whose handler has to look itself.
 
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::RequestPartsExt;
+use axum::extract::{FromRequestParts, RawPathParams};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use nearcast_service::http::Peer;
 
-use super::Shared;
+use super::{Shared, client};
+use crate::access::{Actor, Grant, Scope};
 use crate::error::Error;
-use crate::tokens::Scope;
+use crate::tokens::Holder;
 
-/// The caller has the admin token.
+macro_rules! callers {
+    ($($(#[$doc:meta])* $name:ident: $scope:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub(super) struct $name(pub(super) Actor);
+
+        impl FromRequestParts<Arc<Shared>> for $name {
+            type Rejection = Error;
+
+            async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Error> {
+                admit(parts, shared, $scope).await.map(Self)
+            }
+        }
+    )*};
+}
+
+callers! {
+    /// May do everything.
+    Admin: Scope::Admin;
+    /// May look after the network.
+    Operator: Scope::Operator;
+    /// May look after channels, or those it is limited to.
+    Publisher: Scope::Publisher;
+}
+
+/// May look at everything, or what belongs to its channels.
 #[derive(Debug)]
-pub(super) struct Admin;
+pub(super) struct Reader;
 
-/// The caller has a node's token, or the admin token.
+/// The caller has a node's token, or may do everything.
 #[derive(Debug)]
 pub(super) struct Node;
 
-/// True when the caller has the admin token; nobody is turned away.
+/// Somebody with a token, whose rights the handler has to [check](Caller::check).
 #[derive(Debug)]
-pub(super) struct MaybeAdmin(pub(super) bool);
+pub(super) struct Limited(pub(super) Caller);
 
-impl FromRequestParts<Arc<Shared>> for Admin {
+/// Somebody with a token.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) actor: Actor,
+    pub(super) grant: Grant,
+}
+
+impl Caller {
+    /// Refuses who has not the scope, or not for this channel; `None` for what belongs to no channel.
+    pub(super) fn check(&self, scope: Scope, channel: Option<&str>) -> Result<(), Error> {
+        if !self.grant.has(scope) {
+            return Err(Error::WrongScope { needs: scope });
+        }
+        if !self.grant.opens(channel) {
+            return Err(Error::OtherChannel { channels: self.grant.channels.clone() });
+        }
+        Ok(())
+    }
+}
+
+impl FromRequestParts<Arc<Shared>> for Reader {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Error> {
-        match scope(parts, shared)? {
-            Scope::Admin => Ok(Self),
-            Scope::Node => Err(Error::NotAdmin),
-        }
+        admit(parts, shared, Scope::ReadOnly).await.map(|_| Self)
+    }
+}
+
+impl FromRequestParts<Arc<Shared>> for Limited {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Error> {
+        let token = presented(parts)?;
+        let address = parts
+            .extensions
+            .get::<Peer>()
+            .map(|peer| client::address(peer.address.ip(), &parts.headers, &shared.trusted_proxies));
+        let (name, grant) = match (shared.tokens.holder(token), shared.plane.token(token)) {
+            (Some(Holder::Admin), _) => ("admin-token".to_owned(), Grant::all()),
+            (Some(Holder::Node), _) => return Err(Error::NotANodes),
+            (None, Some(token)) => (format!("token:{}", token.id), token.grant.clone()),
+            (None, None) => return Err(Error::WrongToken),
+        };
+        Ok(Self(Caller { actor: Actor { name, address }, grant }))
     }
 }
 
@@ -37,23 +104,27 @@ impl FromRequestParts<Arc<Shared>> for Node {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Error> {
-        scope(parts, shared).map(|_| Self)
+        match shared.tokens.holder(presented(parts)?) {
+            Some(Holder::Node) => Ok(Self),
+            _ => Admin::from_request_parts(parts, shared).await.map(|_| Self),
+        }
     }
 }
 
-impl FromRequestParts<Arc<Shared>> for MaybeAdmin {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Error> {
-        Ok(Self(matches!(scope(parts, shared), Ok(Scope::Admin))))
-    }
+/// Who calls, if they may: with the scope, and for the channel that the path names.
+async fn admit(parts: &mut Parts, shared: &Arc<Shared>, scope: Scope) -> Result<Actor, Error> {
+    let Limited(caller) = Limited::from_request_parts(parts, shared).await?;
+    let params = parts.extract::<RawPathParams>().await.ok();
+    let named = params.as_ref().and_then(|params| params.iter().find(|(name, _)| *name == "channel"));
+    caller.check(scope, named.map(|(_, channel)| channel))?;
+    Ok(caller.actor)
 }
 
-fn scope(parts: &Parts, shared: &Shared) -> Result<Scope, Error> {
+fn presented(parts: &Parts) -> Result<&str, Error> {
     let value = parts.headers.get(AUTHORIZATION).ok_or(Error::NoToken)?;
     let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(Error::NoToken)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(Error::NoToken);
     }
-    shared.tokens.scope(token.trim()).ok_or(Error::WrongToken)
+    Ok(token.trim())
 }

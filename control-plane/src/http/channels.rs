@@ -14,8 +14,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::auth::Admin;
+use super::auth::{Limited, Publisher, Reader};
 use super::{Shared, extract};
+use crate::access::Scope;
 use crate::error::{Error, Result};
 use crate::settings;
 use crate::store::StoredChannel;
@@ -74,39 +75,39 @@ impl From<StoredChannel> for View {
     }
 }
 
-/// All channels
-#[utoipa::path(get, operation_id = "listChannels", path = "/channels", tag = "channels", security(("admin" = [])),
+/// All channels, or those that the token is limited to
+#[utoipa::path(get, operation_id = "listChannels", path = "/channels", tag = "channels", security(("token" = ["read-only"])),
     responses((status = 200, body = List), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
-pub(super) async fn list(_: Admin, State(shared): State<Arc<Shared>>) -> Result<Json<List>> {
-    let channels = shared.plane.channels().await?;
+pub(super) async fn list(Limited(caller): Limited, State(shared): State<Arc<Shared>>) -> Result<Json<List>> {
+    let mut channels = shared.plane.channels().await?;
+    channels.retain(|channel| caller.check(Scope::ReadOnly, Some(channel.id.as_str())).is_ok());
     Ok(Json(List { channels: channels.into_iter().map(View::from).collect() }))
 }
 
 /// Make a channel
-#[utoipa::path(post, operation_id = "createChannel", path = "/channels", tag = "channels", request_body = Create, security(("admin" = [])),
+#[utoipa::path(post, operation_id = "createChannel", path = "/channels", tag = "channels", request_body = Create, security(("token" = ["publisher"])),
     responses((status = 201, body = View),
         (status = 409, body = Problem, content_type = Problem::CONTENT_TYPE, description = "It exists"),
         (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn create(
-    _: Admin,
+    Publisher(by): Publisher,
     State(shared): State<Arc<Shared>>,
     extract::Json(Create { id, title, settings }): extract::Json<Create>,
 ) -> Result<Response> {
     let title = title.unwrap_or_else(|| id.to_string());
     check(&title)?;
     let settings = settings::merge(&Settings::default(), settings.unwrap_or_else(|| json!({})))?;
-    let channel = View::from(shared.plane.create_channel(&id, &title, &settings).await?);
-    tracing::info!(actor = "admin", channel = %id, title, "channel created");
+    let channel = View::from(shared.plane.create_channel(&by, &id, &title, &settings).await?);
     let location = [(LOCATION, format!("{}/channels/{id}", super::PREFIX))];
     Ok((StatusCode::CREATED, location, Json(channel)).into_response())
 }
 
 /// One channel
 #[utoipa::path(get, operation_id = "showChannel", path = "/channels/{channel}", tag = "channels", params(("channel" = ChannelId, Path)),
-    security(("admin" = [])),
+    security(("token" = ["read-only"])),
     responses((status = 200, body = View), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn show(
-    _: Admin,
+    _: Reader,
     extract::Path(id): extract::Path<ChannelId>,
     State(shared): State<Arc<Shared>>,
 ) -> Result<Json<View>> {
@@ -115,10 +116,10 @@ pub(super) async fn show(
 
 /// Change a channel
 #[utoipa::path(patch, operation_id = "changeChannel", path = "/channels/{channel}", tag = "channels", params(("channel" = ChannelId, Path)),
-    request_body = Change, security(("admin" = [])),
+    request_body = Change, security(("token" = ["publisher"])),
     responses((status = 200, body = View), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn change(
-    _: Admin,
+    Publisher(by): Publisher,
     extract::Path(id): extract::Path<ChannelId>,
     State(shared): State<Arc<Shared>>,
     extract::Json(Change { title, settings }): extract::Json<Change>,
@@ -126,30 +127,21 @@ pub(super) async fn change(
     if let Some(title) = &title {
         check(title)?;
     }
-    if let Some(patch) = settings {
-        tracing::info!(actor = "admin", channel = %id, %patch, "channel settings change");
-        shared.plane.change_settings(&id, patch).await?;
-    }
-    if let Some(title) = title {
-        shared.plane.rename_channel(&id, &title).await?;
-        tracing::info!(actor = "admin", channel = %id, title, "channel changed");
-    }
-    Ok(Json(shared.plane.channel(&id).await?.into()))
+    Ok(Json(shared.plane.change_channel(&by, &id, title, settings).await?.into()))
 }
 
 /// Delete a channel and its stream keys
 ///
 /// What is live on it ends.
 #[utoipa::path(delete, operation_id = "deleteChannel", path = "/channels/{channel}", tag = "channels", params(("channel" = ChannelId, Path)),
-    security(("admin" = [])),
+    security(("token" = ["publisher"])),
     responses((status = 204), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn delete(
-    _: Admin,
+    Publisher(by): Publisher,
     extract::Path(id): extract::Path<ChannelId>,
     State(shared): State<Arc<Shared>>,
 ) -> Result<StatusCode> {
-    shared.plane.delete_channel(&id).await?;
-    tracing::info!(actor = "admin", channel = %id, "channel deleted");
+    shared.plane.delete_channel(&by, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -10,7 +10,7 @@ use nearcast_api::{BroadcastId, ChannelId, NodeId, Problem};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::auth::Admin;
+use super::auth::Reader;
 use super::{Shared, extract};
 use crate::error::{Error, Result};
 use crate::plane;
@@ -74,10 +74,10 @@ pub(super) struct Which {
 
 /// How a channel's publishers do
 #[utoipa::path(get, operation_id = "showIngest", path = "/channels/{channel}/ingest", tag = "channels", params(("channel" = ChannelId, Path)),
-    security(("admin" = [])),
+    security(("token" = ["read-only"])),
     responses((status = 200, body = View), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn show(
-    _: Admin,
+    _: Reader,
     extract::Path(id): extract::Path<ChannelId>,
     State(shared): State<Arc<Shared>>,
 ) -> Result<Json<View>> {
@@ -89,10 +89,10 @@ pub(super) async fn show(
 ///
 /// Starts, ends, refusals, warnings, lines that are lost and come back, and who is on the air instead; the newest 500 are kept.
 #[utoipa::path(get, operation_id = "listEvents", path = "/channels/{channel}/events", tag = "channels",
-    params(("channel" = ChannelId, Path), Which), security(("admin" = [])),
+    params(("channel" = ChannelId, Path), Which), security(("token" = ["read-only"])),
     responses((status = 200, body = Log), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn events(
-    _: Admin,
+    _: Reader,
     extract::Path(id): extract::Path<ChannelId>,
     extract::Query(Which { after, limit }): extract::Query<Which>,
     State(shared): State<Arc<Shared>>,

@@ -11,7 +11,7 @@ use nearcast_api::{ChannelId, Problem};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::auth::Admin;
+use super::auth::Publisher;
 use super::{Shared, extract};
 use crate::error::{Error, Result};
 use crate::keys;
@@ -72,10 +72,10 @@ impl From<StoredKey> for View {
 
 /// A channel's stream keys
 #[utoipa::path(get, operation_id = "listStreamKeys", path = "/channels/{channel}/keys", tag = "stream keys", params(("channel" = ChannelId, Path)),
-    security(("admin" = [])),
+    security(("token" = ["publisher"])),
     responses((status = 200, body = List), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn list(
-    _: Admin,
+    _: Publisher,
     extract::Path(channel): extract::Path<ChannelId>,
     State(shared): State<Arc<Shared>>,
 ) -> Result<Json<List>> {
@@ -87,12 +87,12 @@ pub(super) async fn list(
 ///
 /// The body may be left out. A key that the channel has already is answered with 200 and its first id.
 #[utoipa::path(post, operation_id = "createStreamKey", path = "/channels/{channel}/keys", tag = "stream keys", params(("channel" = ChannelId, Path)),
-    request_body = Option<Create>, security(("admin" = [])),
+    request_body = Option<Create>, security(("token" = ["publisher"])),
     responses((status = 201, body = Created), (status = 200, body = Created, description = "It was there already"),
         (status = 409, body = Problem, content_type = Problem::CONTENT_TYPE, description = "Another channel has it"),
         (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn create(
-    _: Admin,
+    Publisher(by): Publisher,
     extract::Path(channel): extract::Path<ChannelId>,
     State(shared): State<Arc<Shared>>,
     extract::OptionalJson(Create { key, label, backup }): extract::OptionalJson<Create>,
@@ -103,13 +103,8 @@ pub(super) async fn create(
         Some(key) => check(key)?,
         None => keys::random(),
     };
-    let before = shared.plane.keys_of(&channel).await?;
-    let stored = shared.plane.add_key(&channel, &key, label, backup).await?;
-    let existed = before.iter().any(|known| known.id == stored.id);
-    if !existed {
-        tracing::info!(actor = "admin", %channel, key = stored.id, label = stored.label, "stream key created");
-    }
-    let status = if existed { StatusCode::OK } else { StatusCode::CREATED };
+    let (stored, added) = shared.plane.add_key(&by, &channel, &key, label, backup).await?;
+    let status = if added { StatusCode::CREATED } else { StatusCode::OK };
     let StoredKey { id, label, backup, created_at, .. } = stored;
     // A secret: no cache, not even the browser's own.
     Ok((status, [(CACHE_CONTROL, "no-store")], Json(Created { id, key, label, backup, created_at }))
@@ -120,15 +115,14 @@ pub(super) async fn create(
 ///
 /// Its encoder is sent away, and the broadcast waits for another one as it does when a line fails.
 #[utoipa::path(delete, operation_id = "deleteStreamKey", path = "/channels/{channel}/keys/{key}", tag = "stream keys",
-    params(("channel" = ChannelId, Path), ("key" = String, Path, description = "The key's id")), security(("admin" = [])),
+    params(("channel" = ChannelId, Path), ("key" = String, Path, description = "The key's id")), security(("token" = ["publisher"])),
     responses((status = 204), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn delete(
-    _: Admin,
+    Publisher(by): Publisher,
     extract::Path((channel, key)): extract::Path<(ChannelId, String)>,
     State(shared): State<Arc<Shared>>,
 ) -> Result<StatusCode> {
-    shared.plane.delete_key(&channel, &key).await?;
-    tracing::info!(actor = "admin", %channel, key, "stream key deleted");
+    shared.plane.delete_key(&by, &channel, &key).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

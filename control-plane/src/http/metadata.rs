@@ -11,7 +11,7 @@ use nearcast_api::{BroadcastId, ChannelId, Problem};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::auth::Admin;
+use super::auth::Publisher;
 use super::{Shared, extract};
 use crate::error::Result;
 
@@ -30,19 +30,19 @@ pub(super) struct Accepted {
 /// It is in the media and in every playlist about a second later. An origin that cannot be reached within half a
 /// minute does not get it.
 #[utoipa::path(post, operation_id = "announceMetadata", path = "/channels/{channel}/metadata", tag = "channels", params(("channel" = ChannelId, Path)),
-    request_body = Metadata, security(("admin" = [])),
+    request_body = Metadata, security(("token" = ["publisher"])),
     responses((status = 202, body = Accepted),
         (status = 409, body = Problem, content_type = Problem::CONTENT_TYPE, description = "The channel is not live"),
         (status = 429, body = Problem, content_type = Problem::CONTENT_TYPE, description = "Too many wait already"),
         (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn announce(
-    _: Admin,
+    Publisher(by): Publisher,
     extract::Path(channel): extract::Path<ChannelId>,
     State(shared): State<Arc<Shared>>,
     extract::Json(metadata): extract::Json<Metadata>,
 ) -> Result<Response> {
     let at = metadata.at;
     let (id, broadcast) = shared.plane.announce(&channel, metadata)?;
-    tracing::info!(actor = "admin", %channel, id, "metadata announced");
+    tracing::info!(actor = by.name, %channel, id, "metadata announced");
     Ok((StatusCode::ACCEPTED, Json(Accepted { id, broadcast, at })).into_response())
 }

@@ -12,8 +12,9 @@ use nearcast_api::{NodeId, Problem};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::auth::{Admin, Node};
+use super::auth::{Node, Operator, Reader};
 use super::{Shared, extract};
+use crate::access::Actor;
 use crate::dns;
 use crate::error::{Error, Result};
 use crate::fleet::Member;
@@ -54,18 +55,18 @@ impl View {
 }
 
 /// All nodes
-#[utoipa::path(get, operation_id = "listNodes", path = "/nodes", tag = "nodes", security(("admin" = [])),
+#[utoipa::path(get, operation_id = "listNodes", path = "/nodes", tag = "nodes", security(("token" = ["read-only"])),
     responses((status = 200, body = List), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
-pub(super) async fn list(_: Admin, State(shared): State<Arc<Shared>>) -> Json<List> {
+pub(super) async fn list(_: Reader, State(shared): State<Arc<Shared>>) -> Json<List> {
     let now = Instant::now();
     Json(List { nodes: shared.plane.members().into_iter().map(|member| View::new(member, now)).collect() })
 }
 
 /// One node
-#[utoipa::path(get, operation_id = "showNode", path = "/nodes/{node}", tag = "nodes", params(("node" = NodeId, Path)), security(("admin" = [])),
+#[utoipa::path(get, operation_id = "showNode", path = "/nodes/{node}", tag = "nodes", params(("node" = NodeId, Path)), security(("token" = ["read-only"])),
     responses((status = 200, body = View), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn show(
-    _: Admin,
+    _: Reader,
     extract::Path(id): extract::Path<NodeId>,
     State(shared): State<Arc<Shared>>,
 ) -> Result<Json<View>> {
@@ -85,7 +86,7 @@ pub(super) struct Process {
 ///
 /// Sent at start, and again when a heartbeat is answered with 404.
 #[utoipa::path(put, operation_id = "registerNode", path = "/nodes/{node}", tag = "nodes", params(("node" = NodeId, Path), Process), request_body = Spec,
-    security(("node" = []), ("admin" = [])),
+    security(("node" = []), ("token" = ["admin"])),
     responses((status = 200, body = HeartbeatAck),
         (status = 409, body = Problem, content_type = Problem::CONTENT_TYPE, description = "A process that started later has this name too"),
         (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
@@ -105,7 +106,7 @@ pub(super) async fn register(
 
 /// A node says how it is, every second
 #[utoipa::path(post, operation_id = "heartbeat", path = "/nodes/{node}/heartbeat", tag = "nodes", params(("node" = NodeId, Path)),
-    request_body = Heartbeat, security(("node" = []), ("admin" = [])),
+    request_body = Heartbeat, security(("node" = []), ("token" = ["admin"])),
     responses((status = 200, body = HeartbeatAck),
         (status = 404, body = Problem, content_type = Problem::CONTENT_TYPE, description = "Register again"),
         (status = 409, body = Problem, content_type = Problem::CONTENT_TYPE, description = "A process that started later has this name too"),
@@ -121,46 +122,44 @@ pub(super) async fn heartbeat(
 
 /// Send a node no new work
 #[utoipa::path(post, operation_id = "drainNode", path = "/nodes/{node}/drain", tag = "nodes", params(("node" = NodeId, Path)),
-    security(("admin" = [])),
+    security(("token" = ["operator"])),
     responses((status = 200, body = View), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn drain(
-    _: Admin,
+    Operator(by): Operator,
     extract::Path(id): extract::Path<NodeId>,
     State(shared): State<Arc<Shared>>,
 ) -> Result<Json<View>> {
-    set_drain(&shared, &id, true).await
+    set_drain(&shared, &by, &id, true).await
 }
 
 /// End a drain
 #[utoipa::path(post, operation_id = "undrainNode", path = "/nodes/{node}/undrain", tag = "nodes", params(("node" = NodeId, Path)),
-    security(("admin" = [])),
+    security(("token" = ["operator"])),
     responses((status = 200, body = View), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn undrain(
-    _: Admin,
+    Operator(by): Operator,
     extract::Path(id): extract::Path<NodeId>,
     State(shared): State<Arc<Shared>>,
 ) -> Result<Json<View>> {
-    set_drain(&shared, &id, false).await
+    set_drain(&shared, &by, &id, false).await
 }
 
 /// Forget a node
 ///
 /// One that is alive registers again with its next heartbeat.
-#[utoipa::path(delete, operation_id = "forgetNode", path = "/nodes/{node}", tag = "nodes", params(("node" = NodeId, Path)), security(("admin" = [])),
+#[utoipa::path(delete, operation_id = "forgetNode", path = "/nodes/{node}", tag = "nodes", params(("node" = NodeId, Path)), security(("token" = ["operator"])),
     responses((status = 204), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn forget(
-    _: Admin,
+    Operator(by): Operator,
     extract::Path(id): extract::Path<NodeId>,
     State(shared): State<Arc<Shared>>,
 ) -> Result<StatusCode> {
-    shared.plane.remove_node(&id).await?;
-    tracing::info!(actor = "admin", node = %id, "node forgotten");
+    shared.plane.remove_node(&by, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn set_drain(shared: &Shared, id: &NodeId, drain: bool) -> Result<Json<View>> {
-    shared.plane.set_drain(id, drain).await?;
-    tracing::info!(actor = "admin", node = %id, drain, "node's drain changed");
+async fn set_drain(shared: &Shared, by: &Actor, id: &NodeId, drain: bool) -> Result<Json<View>> {
+    shared.plane.set_drain(by, id, drain).await?;
     Ok(Json(View::new(shared.plane.member(id)?, Instant::now())))
 }
 

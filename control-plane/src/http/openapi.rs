@@ -20,7 +20,9 @@ pub(super) fn base() -> utoipa::openapi::OpenApi {
             HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(text)).build(),
         )
     };
-    components.add_security_scheme("admin", bearer("The admin token: everything."));
+    let token = "The admin token of `data_dir`, or one of `POST /api/v1/api-tokens` with one of the scopes named, or one that \
+                 includes it: admin has all, operator has publisher and moderator, and those have read-only.";
+    components.add_security_scheme("token", bearer(token));
     components.add_security_scheme("node", bearer("A node's token: register, heartbeat, snapshot."));
     document
 }
@@ -54,6 +56,7 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Response {
         (name = "stream keys", description = "Who may publish to a channel"),
         (name = "playback", description = "Who may watch"),
         (name = "purges", description = "What caches are to forget"),
+        (name = "access", description = "Who may call this API, and what they have changed"),
         (name = "viewers", description = "Open to everybody"),
         (name = "about", description = "The API itself")
     )

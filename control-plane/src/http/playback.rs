@@ -10,12 +10,12 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::StatusCode;
 use http::header::CACHE_CONTROL;
 use ipnet::IpNet;
-use nearcast_api::playback::{Algorithm, Country, LONGEST_TOKEN};
+use nearcast_api::playback::{Algorithm, Country};
 use nearcast_api::{ChannelId, Problem};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::auth::Admin;
+use super::auth::{Admin, Publisher, Reader};
 use super::{Shared, extract};
 use crate::error::{Error, Result};
 use crate::plane::{NewKey, NewToken, Token};
@@ -122,9 +122,9 @@ impl From<StoredPlaybackKey> for View {
 }
 
 /// All playback keys
-#[utoipa::path(get, operation_id = "listPlaybackKeys", path = "/playback-keys", tag = "playback", security(("admin" = [])),
+#[utoipa::path(get, operation_id = "listPlaybackKeys", path = "/playback-keys", tag = "playback", security(("token" = ["read-only"])),
     responses((status = 200, body = List), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
-pub(super) async fn list(_: Admin, State(shared): State<Arc<Shared>>) -> Result<Json<List>> {
+pub(super) async fn list(_: Reader, State(shared): State<Arc<Shared>>) -> Result<Json<List>> {
     let keys = shared.plane.playback_keys().await?;
     Ok(Json(List { keys: keys.into_iter().map(View::from).collect() }))
 }
@@ -134,10 +134,10 @@ pub(super) async fn list(_: Admin, State(shared): State<Arc<Shared>>) -> Result<
 /// Edges believe its tokens within a second. To rotate, add the new one, sign with it, and delete the old one when its
 /// last token is over. The body may be left out.
 #[utoipa::path(post, operation_id = "createPlaybackKey", path = "/playback-keys", tag = "playback", request_body = Option<Create>,
-    security(("admin" = [])),
+    security(("token" = ["admin"])),
     responses((status = 201, body = Created), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn create(
-    _: Admin,
+    Admin(by): Admin,
     State(shared): State<Arc<Shared>>,
     extract::OptionalJson(new): extract::OptionalJson<Create>,
 ) -> Result<Response> {
@@ -145,8 +145,7 @@ pub(super) async fn create(
     problem.map_err(|problem| Error::Invalid { field: "label", problem })?;
     let Create { algorithm, key, channels, label } = new;
     let brought = key.is_some();
-    let stored = shared.plane.add_playback_key(NewKey { algorithm, key, channels, label }).await?;
-    tracing::info!(actor = "admin", key = stored.id, label = stored.label, "playback key created");
+    let stored = shared.plane.add_playback_key(&by, NewKey { algorithm, key, channels, label }).await?;
     let signing_key = stored.signing.clone().filter(|_| !brought).map(|signing| match algorithm {
         Algorithm::EdDsa => pem(&signing),
         Algorithm::Hs256 => signing,
@@ -159,15 +158,14 @@ pub(super) async fn create(
 ///
 /// Its tokens count no more: who watches with one is refused within a second.
 #[utoipa::path(delete, operation_id = "deletePlaybackKey", path = "/playback-keys/{key}", tag = "playback",
-    params(("key" = String, Path, description = "The key's id")), security(("admin" = [])),
+    params(("key" = String, Path, description = "The key's id")), security(("token" = ["admin"])),
     responses((status = 204), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn delete(
-    _: Admin,
+    Admin(by): Admin,
     extract::Path(key): extract::Path<String>,
     State(shared): State<Arc<Shared>>,
 ) -> Result<StatusCode> {
-    shared.plane.delete_playback_key(&key).await?;
-    tracing::info!(actor = "admin", key, "playback key deleted");
+    shared.plane.delete_playback_key(&by, &key).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -176,10 +174,10 @@ pub(super) async fn delete(
 /// It opens the channel at every edge, as `/~TOKEN/live/…`, as `Authorization: Bearer TOKEN` or as the cookie
 /// `nearcast_token`. Your own programs can sign tokens with a playback key's `signing_key` instead. The body may be left out.
 #[utoipa::path(post, operation_id = "createPlaybackToken", path = "/channels/{channel}/tokens", tag = "playback",
-    params(("channel" = ChannelId, Path)), request_body = Option<CreateToken>, security(("admin" = [])),
+    params(("channel" = ChannelId, Path)), request_body = Option<CreateToken>, security(("token" = ["publisher"])),
     responses((status = 201, body = CreatedToken), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn issue(
-    _: Admin,
+    Publisher(by): Publisher,
     extract::Path(channel): extract::Path<ChannelId>,
     State(shared): State<Arc<Shared>>,
     extract::OptionalJson(new): extract::OptionalJson<CreateToken>,
@@ -203,14 +201,7 @@ pub(super) async fn issue(
         }
     }
     let new = NewToken { subject, expires_in, networks, countries, sessions };
-    let Token { id, token, expires_at } = shared.plane.issue_token(&channel, new).await?;
-    if token.len() > LONGEST_TOKEN {
-        return invalid(
-            "networks",
-            "the token would be longer than 4096 bytes, which no edge takes: list fewer networks",
-        );
-    }
-    tracing::info!(actor = "admin", %channel, token = id, "playback token made");
+    let Token { id, token, expires_at } = shared.plane.issue_token(&by, &channel, new).await?;
     let path = format!("/~{token}/live/{channel}/index.m3u8");
     let created = CreatedToken { id, token, expires_at: expires_at.saturating_mul(1000), path };
     Ok((StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], Json(created)).into_response())

@@ -13,7 +13,7 @@ use nearcast_api::{ChannelId, NodeId, Problem};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::auth::Admin;
+use super::auth::{Operator, Reader};
 use super::{Shared, extract};
 use crate::error::{Error, Result};
 use crate::plane::Progress;
@@ -80,18 +80,17 @@ impl View {
 ///
 /// Answered when every edge that can be reached has carried it out (200) or the wait is over (202).
 #[utoipa::path(post, operation_id = "createPurge", path = "/purges", tag = "purges", params(Patience), request_body = Create,
-    security(("admin" = [])),
+    security(("token" = ["operator"])),
     responses((status = 200, body = View), (status = 202, body = View, description = "Some edges have not carried it out yet"),
         (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn create(
-    _: Admin,
+    Operator(by): Operator,
     extract::Query(Patience { wait }): extract::Query<Patience>,
     State(shared): State<Arc<Shared>>,
     extract::Json(create): extract::Json<Create>,
 ) -> Result<Response> {
     let order = create.order()?;
-    let purge = shared.plane.purge(order).await?;
-    tracing::info!(actor = "admin", purge = purge.id, target = ?purge.order.target, soft = purge.order.soft, "purge ordered");
+    let purge = shared.plane.purge(&by, order).await?;
     let patience = Duration::from_secs(wait.unwrap_or(WAIT).min(MAX_WAIT));
     let waited = shared.drain.unless_draining(shared.plane.purged(purge.id, patience)).await;
     let progress = match waited {
@@ -105,18 +104,18 @@ pub(super) async fn create(
 }
 
 /// The newest purges
-#[utoipa::path(get, operation_id = "listPurges", path = "/purges", tag = "purges", security(("admin" = [])),
+#[utoipa::path(get, operation_id = "listPurges", path = "/purges", tag = "purges", security(("token" = ["read-only"])),
     responses((status = 200, body = List), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
-pub(super) async fn list(_: Admin, State(shared): State<Arc<Shared>>) -> Json<List> {
+pub(super) async fn list(_: Reader, State(shared): State<Arc<Shared>>) -> Json<List> {
     Json(List { purges: shared.plane.purges().into_iter().map(View::new).collect() })
 }
 
 /// One purge
 #[utoipa::path(get, operation_id = "showPurge", path = "/purges/{purge}", tag = "purges", params(("purge" = u64, Path)),
-    security(("admin" = [])),
+    security(("token" = ["read-only"])),
     responses((status = 200, body = View), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn show(
-    _: Admin,
+    _: Reader,
     extract::Path(id): extract::Path<u64>,
     State(shared): State<Arc<Shared>>,
 ) -> Result<Json<View>> {

@@ -39,6 +39,7 @@ fn status(error: &Error) -> StatusCode {
         | Error::NoKey { .. }
         | Error::NoPlaybackKey(_)
         | Error::NoRevocation(_)
+        | Error::NoApiToken(_)
         | Error::NoNode(_)
         | Error::NoPurge(_)
         | Error::NoSuchPath => StatusCode::NOT_FOUND,
@@ -46,7 +47,7 @@ fn status(error: &Error) -> StatusCode {
         | Error::NotLive(_)
         | Error::KeyTaken
         | Error::NoSigningKey(_)
-        | Error::PlaybackFull { .. }
+        | Error::Full { .. }
         | Error::SharedName(_)
         | Error::FleetFull { .. } => StatusCode::CONFLICT,
         Error::Invalid { .. } | Error::OtherNode { .. } | Error::BadBody(_) => {
@@ -57,7 +58,9 @@ fn status(error: &Error) -> StatusCode {
         Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Error::TooSlow => StatusCode::REQUEST_TIMEOUT,
         Error::NoToken | Error::WrongToken => StatusCode::UNAUTHORIZED,
-        Error::NotAdmin | Error::NotAdminForIp => StatusCode::FORBIDDEN,
+        Error::NotANodes | Error::WrongScope { .. } | Error::OtherChannel { .. } | Error::NoTokenForIp => {
+            StatusCode::FORBIDDEN
+        }
         Error::MethodNotAllowed(_) | Error::PageMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
         Error::NoPages | Error::Store { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Error::DamagedStore { .. }

@@ -11,8 +11,9 @@ use nearcast_api::{ChannelId, Problem};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::auth::Admin;
+use super::auth::Limited;
 use super::{Shared, extract};
+use crate::access::Scope;
 use crate::error::{Error, Result};
 use crate::store::StoredRevocation;
 
@@ -68,10 +69,11 @@ impl From<StoredRevocation> for View {
 }
 
 /// Who is sent away
-#[utoipa::path(get, operation_id = "listRevocations", path = "/revocations", tag = "playback", security(("admin" = [])),
+#[utoipa::path(get, operation_id = "listRevocations", path = "/revocations", tag = "playback", security(("token" = ["read-only"])),
     responses((status = 200, body = List), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
-pub(super) async fn list(_: Admin, State(shared): State<Arc<Shared>>) -> Result<Json<List>> {
-    let revocations = shared.plane.revocations().await?;
+pub(super) async fn list(Limited(caller): Limited, State(shared): State<Arc<Shared>>) -> Result<Json<List>> {
+    let mut revocations = shared.plane.revocations().await?;
+    revocations.retain(|stored| caller.check(Scope::ReadOnly, channel_of(stored)).is_ok());
     Ok(Json(List { revocations: revocations.into_iter().map(View::from).collect() }))
 }
 
@@ -79,13 +81,14 @@ pub(super) async fn list(_: Admin, State(shared): State<Arc<Shared>>) -> Result<
 ///
 /// Edges refuse them within a second; a player that waits for the next part still gets it.
 #[utoipa::path(post, operation_id = "createRevocation", path = "/revocations", tag = "playback", request_body = Create,
-    security(("admin" = [])),
+    security(("token" = ["moderator"])),
     responses((status = 201, body = View), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn create(
-    _: Admin,
+    Limited(caller): Limited,
     State(shared): State<Arc<Shared>>,
     extract::Json(Create { token, subject, network, channel, seconds }): extract::Json<Create>,
 ) -> Result<(StatusCode, Json<View>)> {
+    caller.check(Scope::Moderator, channel.as_ref().map(ChannelId::as_str))?;
     let invalid = |field, problem: &str| Err(Error::Invalid { field, problem: problem.to_owned() });
     if token.is_none() && subject.is_none() && network.is_none() {
         return invalid("token", "name a token, a subject or a network: this would send everybody away");
@@ -99,23 +102,28 @@ pub(super) async fn create(
         return invalid("seconds", "use 1 to 31622400");
     }
     let revocation = Revocation { token, subject, network, channel, until: 0 };
-    let stored = shared.plane.revoke(revocation, seconds).await?;
-    tracing::info!(actor = "admin", id = stored.id, revocation = ?stored.revocation, "viewers sent away");
+    let stored = shared.plane.revoke(&caller.actor, revocation, seconds).await?;
     Ok((StatusCode::CREATED, Json(stored.into())))
 }
 
 /// Let them in again
 #[utoipa::path(delete, operation_id = "deleteRevocation", path = "/revocations/{revocation}", tag = "playback",
-    params(("revocation" = String, Path, description = "Its id")), security(("admin" = [])),
+    params(("revocation" = String, Path, description = "Its id")), security(("token" = ["moderator"])),
     responses((status = 204), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn delete(
-    _: Admin,
+    Limited(caller): Limited,
     extract::Path(id): extract::Path<String>,
     State(shared): State<Arc<Shared>>,
 ) -> Result<StatusCode> {
-    shared.plane.delete_revocation(&id).await?;
-    tracing::info!(actor = "admin", id, "viewers let in again");
+    let revocations = shared.plane.revocations().await?;
+    let stored = revocations.iter().find(|stored| stored.id == id);
+    caller.check(Scope::Moderator, stored.and_then(channel_of))?;
+    shared.plane.delete_revocation(&caller.actor, &id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn channel_of(stored: &StoredRevocation) -> Option<&str> {
+    stored.revocation.channel.as_ref().map(ChannelId::as_str)
 }
 
 const MAX_TEXT: usize = 400;

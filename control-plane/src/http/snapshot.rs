@@ -28,7 +28,7 @@ pub(super) struct Query {
 /// What changed since a version
 ///
 /// Waits until there is something newer. 204 when there was nothing within the wait.
-#[utoipa::path(get, operation_id = "snapshot", path = "/snapshot", tag = "nodes", params(Query), security(("node" = []), ("admin" = [])),
+#[utoipa::path(get, operation_id = "snapshot", path = "/snapshot", tag = "nodes", params(Query), security(("node" = []), ("token" = ["admin"])),
     responses((status = 200, body = Update), (status = 204, description = "Nothing newer"),
         (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn show(

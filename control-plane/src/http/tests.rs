@@ -1,3 +1,4 @@
+mod access;
 mod bodies;
 mod document;
 mod ingest;
@@ -26,7 +27,7 @@ async fn operations(world: &World) -> Vec<(Method, String, bool)> {
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         let path = path.replace("{node}", "x-1").replace("{channel}", "x").replace("{key}", "y");
-        let path = path.replace("{revocation}", "z").replace("{purge}", "7");
+        let path = path.replace("{revocation}", "z").replace("{purge}", "7").replace("{token}", "t");
         for (method, operation) in item.as_object().unwrap() {
             let open = operation["security"].as_array().unwrap().iter().any(|one| one == &json!({}));
             operations.push((method.to_uppercase().parse().unwrap(), path.clone(), open));

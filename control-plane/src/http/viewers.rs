@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Shared;
-use super::auth::Admin;
+use super::auth::Reader;
 use crate::fleet::Member;
 
 /// All channels that are watched.
@@ -50,9 +50,9 @@ pub(super) struct InRegion {
 /// Who watches what, and how well it plays
 ///
 /// An edge tells of its 500 channels with the most viewers.
-#[utoipa::path(get, operation_id = "viewers", path = "/viewers", tag = "channels", security(("admin" = [])),
+#[utoipa::path(get, operation_id = "viewers", path = "/viewers", tag = "channels", security(("token" = ["read-only"])),
     responses((status = 200, body = List), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
-pub(super) async fn show(_: Admin, State(shared): State<Arc<Shared>>) -> Json<List> {
+pub(super) async fn show(_: Reader, State(shared): State<Arc<Shared>>) -> Json<List> {
     Json(add_up(&shared.plane.members()))
 }
 

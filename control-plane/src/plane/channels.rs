@@ -4,8 +4,10 @@ use nearcast_api::ChannelId;
 use nearcast_api::channel::Settings;
 use nearcast_api::purge::{Order, Target};
 use nearcast_api::snapshot::Channel;
+use serde_json::json;
 
 use super::{Plane, unix_millis};
+use crate::access::Actor;
 use crate::error::Result;
 use crate::store::{StoredChannel, StoredKey};
 use crate::{keys, settings};
@@ -25,53 +27,68 @@ impl Plane {
     /// Adds a channel.
     pub async fn create_channel(
         &self,
+        by: &Actor,
         id: &ChannelId,
         title: &str,
         settings: &Settings,
     ) -> Result<StoredChannel> {
         let _changing = self.changing.lock().await;
-        self.store.create_channel(id, title, unix_millis()).await?;
-        self.store.set_settings(id, settings).await?;
+        let mut change = self.store.change(by, "createChannel", target(id), unix_millis()).await?;
+        change.create_channel(id, title, change.at()).await?;
+        change.set_settings(id, settings).await?;
+        change.after(&json!({ "title": title, "settings": settings }));
+        change.commit().await?;
         self.reload_channel(id).await
     }
 
-    /// Changes a channel's title.
-    pub async fn rename_channel(&self, id: &ChannelId, title: &str) -> Result<StoredChannel> {
-        let _changing = self.changing.lock().await;
-        self.store.rename_channel(id, title).await?;
-        self.reload_channel(id).await
-    }
-
-    /// Changes a channel's settings by a merge patch (RFC 7396): null goes back to the origin's default.
+    /// Changes a channel's title, and its settings by a merge patch (RFC 7396): null goes back to the origin's default.
     ///
     /// # Errors
     /// [`crate::error::Error::Invalid`] says which setting is wrong; then nothing has changed.
-    pub async fn change_settings(&self, id: &ChannelId, patch: serde_json::Value) -> Result<StoredChannel> {
+    pub async fn change_channel(
+        &self,
+        by: &Actor,
+        id: &ChannelId,
+        title: Option<String>,
+        patch: Option<serde_json::Value>,
+    ) -> Result<StoredChannel> {
         let _changing = self.changing.lock().await;
-        let stored = self.store.channel(id).await?;
-        self.store.set_settings(id, &settings::merge(&stored.settings, patch)?).await?;
+        let old = self.store.channel(id).await?;
+        let settings = patch.map(|patch| settings::merge(&old.settings, patch)).transpose()?;
+        let mut change = self.store.change(by, "changeChannel", target(id), unix_millis()).await?;
+        change.before(&json!({ "title": &old.title, "settings": &old.settings }));
+        let (title, settings) = (title.unwrap_or(old.title), settings.unwrap_or(old.settings));
+        change.rename_channel(id, &title).await?;
+        change.set_settings(id, &settings).await?;
+        change.after(&json!({ "title": title, "settings": settings }));
+        change.commit().await?;
         self.reload_channel(id).await
     }
 
     /// Removes a channel with its keys. What is live on it ends.
-    pub async fn delete_channel(&self, id: &ChannelId) -> Result<()> {
+    pub async fn delete_channel(&self, by: &Actor, id: &ChannelId) -> Result<()> {
         let changing = self.changing.lock().await;
-        self.store.delete_channel(id).await?;
+        let old = self.store.channel(id).await?;
+        let mut change = self.store.change(by, "deleteChannel", target(id), unix_millis()).await?;
+        change.before(&json!({ "title": old.title, "settings": old.settings }));
+        change.delete_channel(id).await?;
+        change.commit().await?;
         self.change(|fleet| fleet.remove_channel(id));
         drop(changing);
         // Nor is it to be had from a cache.
-        self.purge(Order { target: Target::Channel(id.clone()), soft: false }).await?;
+        self.purge(by, Order { target: Target::Channel(id.clone()), soft: false }).await?;
         Ok(())
     }
 
-    /// Lets `key` publish to a channel. A key that could already is given back as it was first stored.
+    /// Lets `key` publish to a channel. A key that could already is given back as it was first stored; true for a new one.
     pub async fn add_key(
         &self,
+        by: &Actor,
         channel: &ChannelId,
         key: &str,
         label: String,
         backup: bool,
-    ) -> Result<StoredKey> {
+    ) -> Result<(StoredKey, bool)> {
         let _changing = self.changing.lock().await;
         self.store.channel(channel).await?;
         let stored = StoredKey {
@@ -82,9 +99,15 @@ impl Plane {
             label,
             created_at: unix_millis(),
         };
-        let stored = self.store.add_key(&stored).await?;
-        self.reload_channel(channel).await?;
-        Ok(stored)
+        let target = format!("{}/keys/{}", target(channel), stored.id);
+        let mut change = self.store.change(by, "createStreamKey", target, stored.created_at).await?;
+        let (stored, added) = change.add_key(&stored).await?;
+        if added {
+            change.after(&json!({ "label": &stored.label, "backup": stored.backup }));
+            change.commit().await?;
+            self.reload_channel(channel).await?;
+        }
+        Ok((stored, added))
     }
 
     /// The keys of a channel.
@@ -94,9 +117,13 @@ impl Plane {
     }
 
     /// Takes a key away. Its encoder is sent away, and the broadcast waits for another as for a line that has failed.
-    pub async fn delete_key(&self, channel: &ChannelId, id: &str) -> Result<()> {
+    pub async fn delete_key(&self, by: &Actor, channel: &ChannelId, id: &str) -> Result<()> {
         let _changing = self.changing.lock().await;
-        self.store.delete_key(channel, id).await?;
+        let target = format!("{}/keys/{id}", target(channel));
+        let mut change = self.store.change(by, "deleteStreamKey", target, unix_millis()).await?;
+        let old = change.delete_key(channel, id).await?;
+        change.before(&json!({ "label": old.label, "backup": old.backup }));
+        change.commit().await?;
         self.reload_channel(channel).await?;
         Ok(())
     }
@@ -114,6 +141,11 @@ impl Plane {
         let live = self.lock().snapshot().channels.get(&channel.id).and_then(|channel| channel.live.clone());
         StoredChannel { live, ..channel }
     }
+}
+
+/// What the audit log calls it.
+fn target(id: &ChannelId) -> String {
+    format!("channels/{id}")
 }
 
 /// A channel as nodes see it, without its keys.

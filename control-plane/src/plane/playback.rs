@@ -8,9 +8,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ipnet::IpNet;
 use jsonwebtoken::{EncodingKey, Header};
 use nearcast_api::ChannelId;
-use nearcast_api::playback::{Algorithm, Claims, Country, Key, Revocation};
+use nearcast_api::playback::{Algorithm, Claims, Country, Key, LONGEST_TOKEN, Revocation};
+use serde_json::json;
 
 use super::{Plane, unix_millis};
+use crate::access::Actor;
 use crate::error::{Error, Result};
 use crate::keys;
 use crate::store::{Store, StoredPlaybackKey, StoredRevocation};
@@ -55,27 +57,30 @@ impl Plane {
     ///
     /// # Errors
     /// [`Error::Invalid`] when the key is none of its algorithm.
-    pub async fn add_playback_key(&self, new: NewKey) -> Result<StoredPlaybackKey> {
+    pub async fn add_playback_key(&self, by: &Actor, new: NewKey) -> Result<StoredPlaybackKey> {
         let _changing = self.changing.lock().await;
         let stored = self.store.playback_keys().await?;
         if stored.len() >= MAX_KEYS {
-            return Err(Error::PlaybackFull { what: "playback keys", max: MAX_KEYS });
+            return Err(Error::Full { what: "playback keys", max: MAX_KEYS });
         }
         let key = make(new)?;
-        self.store.add_playback_key(&key).await?;
+        add_key(&self.store, by, &key).await?;
         self.reload_playback_keys().await?;
         Ok(key)
     }
 
     /// Takes a key away: its tokens count no more.
-    pub async fn delete_playback_key(&self, id: &str) -> Result<()> {
+    pub async fn delete_playback_key(&self, by: &Actor, id: &str) -> Result<()> {
         let _changing = self.changing.lock().await;
-        self.store.delete_playback_key(id).await?;
+        let target = format!("playback-keys/{id}");
+        let mut change = self.store.change(by, "deletePlaybackKey", target, unix_millis()).await?;
+        change.delete_playback_key(id).await?;
+        change.commit().await?;
         self.reload_playback_keys().await
     }
 
     /// Makes a token that opens `channel`, signed with the newest key that can.
-    pub async fn issue_token(&self, channel: &ChannelId, new: NewToken) -> Result<Token> {
+    pub async fn issue_token(&self, by: &Actor, channel: &ChannelId, new: NewToken) -> Result<Token> {
         self.store.channel(channel).await?;
         let opens = |key: &Key| key.channels.is_empty() || key.channels.contains(channel);
         let keys = self.store.playback_keys().await?;
@@ -93,6 +98,15 @@ impl Plane {
             sessions: new.sessions,
         };
         let token = sign(&key.ok_or_else(|| Error::NoSigningKey(channel.clone()))?, &claims)?;
+        if token.len() > LONGEST_TOKEN {
+            let problem =
+                "the token would be longer than 4096 bytes, which no edge takes: list fewer networks";
+            return Err(Error::Invalid { field: "networks", problem: problem.to_owned() });
+        }
+        let target = format!("channels/{channel}/tokens/{id}");
+        let mut change = self.store.change(by, "createPlaybackToken", target, unix_millis()).await?;
+        change.after(&claims);
+        change.commit().await?;
         Ok(Token { id, token, expires_at })
     }
 
@@ -102,24 +116,31 @@ impl Plane {
     }
 
     /// Sends viewers away, for as many seconds.
-    pub async fn revoke(&self, revocation: Revocation, seconds: u64) -> Result<StoredRevocation> {
+    pub async fn revoke(&self, by: &Actor, revocation: Revocation, seconds: u64) -> Result<StoredRevocation> {
         let _changing = self.changing.lock().await;
         let created_at = unix_millis();
         if self.store.revocations(created_at).await?.len() >= MAX_REVOCATIONS {
-            return Err(Error::PlaybackFull { what: "revocations", max: MAX_REVOCATIONS });
+            return Err(Error::Full { what: "revocations", max: MAX_REVOCATIONS });
         }
         let until = created_at.saturating_add(seconds.saturating_mul(1000));
         let revocation = Revocation { until, ..revocation };
         let stored = StoredRevocation { id: keys::random_id(), revocation, created_at };
-        self.store.add_revocation(&stored).await?;
+        let target = format!("revocations/{}", stored.id);
+        let mut change = self.store.change(by, "createRevocation", target, created_at).await?;
+        change.add_revocation(&stored).await?;
+        change.after(&stored.revocation);
+        change.commit().await?;
         self.reload_revocations().await?;
         Ok(stored)
     }
 
     /// Lets them in again.
-    pub async fn delete_revocation(&self, id: &str) -> Result<()> {
+    pub async fn delete_revocation(&self, by: &Actor, id: &str) -> Result<()> {
         let _changing = self.changing.lock().await;
-        self.store.delete_revocation(id).await?;
+        let target = format!("revocations/{id}");
+        let mut change = self.store.change(by, "deleteRevocation", target, unix_millis()).await?;
+        change.delete_revocation(id).await?;
+        change.commit().await?;
         self.reload_revocations().await
     }
 
@@ -141,10 +162,19 @@ pub(super) async fn keys(store: &Store) -> Result<Vec<StoredPlaybackKey>> {
     let mut keys = store.playback_keys().await?;
     if keys.is_empty() {
         let first = make(NewKey { label: "made at the start".into(), ..NewKey::default() })?;
-        store.add_playback_key(&first).await?;
+        add_key(store, &Actor::own(), &first).await?;
         keys.push(first);
     }
     Ok(keys)
+}
+
+async fn add_key(store: &Store, by: &Actor, key: &StoredPlaybackKey) -> Result<()> {
+    let target = format!("playback-keys/{}", key.id);
+    let mut change = store.change(by, "createPlaybackKey", target, key.created_at).await?;
+    change.add_playback_key(key).await?;
+    change
+        .after(&json!({ "algorithm": key.key.algorithm, "channels": key.key.channels, "label": key.label }));
+    change.commit().await
 }
 
 /// What edges need of the keys.

@@ -7,6 +7,7 @@ use nearcast_api::node::{Role, Status};
 use nearcast_api::purge::{Order, Purge, Target};
 
 use super::{Plane, unix_millis};
+use crate::access::Actor;
 use crate::error::{Error, Result};
 
 /// How far a purge is.
@@ -22,13 +23,17 @@ pub struct Progress {
 
 impl Plane {
     /// Tells all edges to forget something. What they are told is in the store first.
-    pub async fn purge(&self, order: Order) -> Result<Purge> {
+    pub async fn purge(&self, by: &Actor, order: Order) -> Result<Purge> {
         check(&order.target)?;
         let _changing = self.changing.lock().await;
         let newest = self.lock().snapshot().purges.newest();
         // Times, so that they grow even when the store was lost.
         let purge = Purge { id: unix_millis().max(newest + 1), order };
-        self.store.add_purge(&purge).await?;
+        let target = format!("purges/{}", purge.id);
+        let mut change = self.store.change(by, "createPurge", target, unix_millis()).await?;
+        change.add_purge(&purge).await?;
+        change.after(&purge.order);
+        change.commit().await?;
         self.change(|fleet| fleet.purge(purge.clone()));
         Ok(purge)
     }

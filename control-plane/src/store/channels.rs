@@ -4,6 +4,7 @@ use nearcast_api::ChannelId;
 use nearcast_api::channel::Settings;
 use nearcast_api::snapshot::Live;
 
+use super::audit::Change;
 use super::{Store, damaged, failed};
 use crate::error::{Error, Result};
 
@@ -40,47 +41,6 @@ impl Store {
         row.map_or_else(|| Err(Error::NoChannel(id.clone())), channel)
     }
 
-    /// Adds a channel.
-    ///
-    /// # Errors
-    /// [`Error::ChannelExists`].
-    pub async fn create_channel(&self, id: &ChannelId, title: &str, created_at: u64) -> Result<()> {
-        let done = sqlx::query(
-            "INSERT INTO channels (id, title, created_at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING",
-        )
-        .bind(id.as_str())
-        .bind(title)
-        .bind(created_at.cast_signed())
-        .execute(&self.pool)
-        .await
-        .map_err(failed("add a channel"))?;
-        if done.rows_affected() == 1 { Ok(()) } else { Err(Error::ChannelExists(id.clone())) }
-    }
-
-    /// Changes a channel's title.
-    pub async fn rename_channel(&self, id: &ChannelId, title: &str) -> Result<()> {
-        let query = sqlx::query("UPDATE channels SET title = $2 WHERE id = $1").bind(id.as_str()).bind(title);
-        let done = query.execute(&self.pool).await.map_err(failed("change a channel"))?;
-        if done.rows_affected() == 1 { Ok(()) } else { Err(Error::NoChannel(id.clone())) }
-    }
-
-    /// Changes a channel's settings.
-    pub async fn set_settings(&self, id: &ChannelId, settings: &Settings) -> Result<()> {
-        let text =
-            serde_json::to_string(settings).map_err(|_| damaged("a channel's settings", id.as_str()))?;
-        let query =
-            sqlx::query("UPDATE channels SET settings = $2 WHERE id = $1").bind(id.as_str()).bind(text);
-        let done = query.execute(&self.pool).await.map_err(failed("change a channel's settings"))?;
-        if done.rows_affected() == 1 { Ok(()) } else { Err(Error::NoChannel(id.clone())) }
-    }
-
-    /// Removes a channel and its keys.
-    pub async fn delete_channel(&self, id: &ChannelId) -> Result<()> {
-        let query = sqlx::query("DELETE FROM channels WHERE id = $1").bind(id.as_str());
-        let done = query.execute(&self.pool).await.map_err(failed("delete a channel"))?;
-        if done.rows_affected() == 1 { Ok(()) } else { Err(Error::NoChannel(id.clone())) }
-    }
-
     /// Remembers what is live on a channel.
     pub async fn set_live(&self, id: &ChannelId, live: Option<&Live>) -> Result<()> {
         let text = live.and_then(|live| serde_json::to_string(live).ok());
@@ -91,6 +51,49 @@ impl Store {
             .await
             .map_err(failed("remember what is live"))?;
         Ok(())
+    }
+}
+
+impl Change {
+    /// Adds a channel.
+    ///
+    /// # Errors
+    /// [`Error::ChannelExists`].
+    pub async fn create_channel(&mut self, id: &ChannelId, title: &str, created_at: u64) -> Result<()> {
+        let done = sqlx::query(
+            "INSERT INTO channels (id, title, created_at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING",
+        )
+        .bind(id.as_str())
+        .bind(title)
+        .bind(created_at.cast_signed())
+        .execute(self.connection())
+        .await
+        .map_err(failed("add a channel"))?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(Error::ChannelExists(id.clone())) }
+    }
+
+    /// Changes a channel's title.
+    pub async fn rename_channel(&mut self, id: &ChannelId, title: &str) -> Result<()> {
+        let query = sqlx::query("UPDATE channels SET title = $2 WHERE id = $1").bind(id.as_str()).bind(title);
+        let done = query.execute(self.connection()).await.map_err(failed("change a channel"))?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(Error::NoChannel(id.clone())) }
+    }
+
+    /// Changes a channel's settings.
+    pub async fn set_settings(&mut self, id: &ChannelId, settings: &Settings) -> Result<()> {
+        let text =
+            serde_json::to_string(settings).map_err(|_| damaged("a channel's settings", id.as_str()))?;
+        let query =
+            sqlx::query("UPDATE channels SET settings = $2 WHERE id = $1").bind(id.as_str()).bind(text);
+        let done = query.execute(self.connection()).await.map_err(failed("change a channel's settings"))?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(Error::NoChannel(id.clone())) }
+    }
+
+    /// Removes a channel and its keys.
+    pub async fn delete_channel(&mut self, id: &ChannelId) -> Result<()> {
+        let query = sqlx::query("DELETE FROM channels WHERE id = $1").bind(id.as_str());
+        let done = query.execute(self.connection()).await.map_err(failed("delete a channel"))?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(Error::NoChannel(id.clone())) }
     }
 }
 

@@ -15,23 +15,24 @@ impl Store {
         for event in events {
             let text =
                 serde_json::to_string(event).map_err(|_| damaged("an event", event.channel.as_str()))?;
+            // First, so that two who tell at once do not take the same number.
+            let number = sqlx::query_scalar::<_, i64>(
+                "UPDATE counters SET value = value + 1 WHERE name = 'ingest_event' RETURNING value",
+            );
+            let number = number.fetch_one(&mut *transaction).await.map_err(failed())?;
             let added = sqlx::query(
                 "INSERT INTO ingest_events (id, channel_id, node, epoch, seq, event) \
-                 SELECT (SELECT value + 1 FROM counters WHERE name = 'ingest_event'), id, $2, $3, $4, $5 \
-                 FROM channels WHERE id = $1 ON CONFLICT (node, epoch, seq) DO NOTHING",
+                 SELECT $6, id, $2, $3, $4, $5 FROM channels WHERE id = $1 ON CONFLICT (node, epoch, seq) DO NOTHING",
             )
             .bind(event.channel.as_str())
             .bind(node.as_str())
             .bind(epoch.cast_signed())
             .bind(event.seq.cast_signed())
-            .bind(text);
+            .bind(text)
+            .bind(number);
             if added.execute(&mut *transaction).await.map_err(failed())?.rows_affected() == 0 {
                 continue;
             }
-            sqlx::query("UPDATE counters SET value = value + 1 WHERE name = 'ingest_event'")
-                .execute(&mut *transaction)
-                .await
-                .map_err(failed())?;
             sqlx::query(
                 "DELETE FROM ingest_events WHERE channel_id = $1 AND id <= \
                  (SELECT id FROM ingest_events WHERE channel_id = $1 ORDER BY id DESC LIMIT 1 OFFSET $2)",

@@ -3,6 +3,7 @@
 use nearcast_api::ChannelId;
 use nearcast_api::snapshot::KeyHash;
 
+use super::audit::Change;
 use super::{Store, damaged, failed};
 use crate::error::{Error, Result};
 
@@ -41,13 +42,15 @@ impl Store {
         let rows = query.bind(channel.as_str()).fetch_all(&self.pool).await;
         rows.map_err(failed("read a channel's stream keys"))?.into_iter().map(key).collect()
     }
+}
 
-    /// Adds a key. One that the channel has already is left as it is, and given back.
+impl Change {
+    /// Adds a key. One that the channel has already is left as it is, and given back; true for a new one.
     ///
     /// # Errors
     /// [`Error::KeyTaken`] when another channel has it.
-    pub async fn add_key(&self, key: &StoredKey) -> Result<StoredKey> {
-        sqlx::query(
+    pub async fn add_key(&mut self, key: &StoredKey) -> Result<(StoredKey, bool)> {
+        let added = sqlx::query(
             "INSERT INTO stream_keys (id, channel_id, hash, label, created_at, backup) VALUES ($1, $2, $3, $4, $5, $6) \
              ON CONFLICT (hash) DO NOTHING",
         )
@@ -57,21 +60,27 @@ impl Store {
         .bind(&key.label)
         .bind(key.created_at.cast_signed())
         .bind(i64::from(key.backup))
-        .execute(&self.pool)
+        .execute(self.connection())
         .await
         .map_err(failed("add a stream key"))?;
-        let keys = self.keys_of(&key.channel).await?;
-        keys.into_iter().find(|stored| stored.hash == key.hash).ok_or(Error::KeyTaken)
+        let query = sqlx::query_as::<_, Row>(
+            "SELECT id, channel_id, hash, label, created_at, backup FROM stream_keys WHERE hash = $1 AND channel_id = $2",
+        );
+        let query = query.bind(&key.hash.0).bind(key.channel.as_str());
+        let row = query.fetch_optional(self.connection()).await.map_err(failed("add a stream key"))?;
+        Ok((self::key(row.ok_or(Error::KeyTaken)?)?, added.rows_affected() == 1))
     }
 
-    /// Removes a key.
-    pub async fn delete_key(&self, channel: &ChannelId, id: &str) -> Result<()> {
-        let query = sqlx::query("DELETE FROM stream_keys WHERE channel_id = $1 AND id = $2")
-            .bind(channel.as_str())
-            .bind(id);
-        let done = query.execute(&self.pool).await.map_err(failed("delete a stream key"))?;
+    /// Removes a key, and gives it.
+    pub async fn delete_key(&mut self, channel: &ChannelId, id: &str) -> Result<StoredKey> {
+        let query = sqlx::query_as::<_, Row>(
+            "DELETE FROM stream_keys WHERE channel_id = $1 AND id = $2 \
+             RETURNING id, channel_id, hash, label, created_at, backup",
+        );
+        let query = query.bind(channel.as_str()).bind(id);
+        let row = query.fetch_optional(self.connection()).await.map_err(failed("delete a stream key"))?;
         let missing = || Error::NoKey { channel: channel.clone(), id: id.chars().take(64).collect() };
-        if done.rows_affected() == 1 { Ok(()) } else { Err(missing()) }
+        key(row.ok_or_else(missing)?)
     }
 }
 

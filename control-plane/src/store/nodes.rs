@@ -3,6 +3,7 @@
 use nearcast_api::NodeId;
 use nearcast_api::node::Spec;
 
+use super::audit::Change;
 use super::{Store, damaged, failed};
 use crate::error::Result;
 use crate::fleet::Known;
@@ -32,17 +33,6 @@ impl Store {
         Ok(())
     }
 
-    /// Remembers that an operator started or ended a node's drain.
-    pub async fn set_node_drain(&self, id: &NodeId, drain: bool) -> Result<()> {
-        sqlx::query("UPDATE nodes SET drain = $2 WHERE id = $1")
-            .bind(id.as_str())
-            .bind(i64::from(drain))
-            .execute(&self.pool)
-            .await
-            .map_err(failed("remember a drain"))?;
-        Ok(())
-    }
-
     /// Remembers whether a node was last seen down.
     pub async fn set_node_down(&self, id: &NodeId, down: bool) -> Result<()> {
         sqlx::query("UPDATE nodes SET down = $2 WHERE id = $1")
@@ -53,11 +43,24 @@ impl Store {
             .map_err(failed("remember a node's health"))?;
         Ok(())
     }
+}
+
+impl Change {
+    /// Remembers that an operator started or ended a node's drain.
+    pub async fn set_node_drain(&mut self, id: &NodeId, drain: bool) -> Result<()> {
+        sqlx::query("UPDATE nodes SET drain = $2 WHERE id = $1")
+            .bind(id.as_str())
+            .bind(i64::from(drain))
+            .execute(self.connection())
+            .await
+            .map_err(failed("remember a drain"))?;
+        Ok(())
+    }
 
     /// Forgets a node.
-    pub async fn delete_node(&self, id: &NodeId) -> Result<()> {
+    pub async fn delete_node(&mut self, id: &NodeId) -> Result<()> {
         let query = sqlx::query("DELETE FROM nodes WHERE id = $1").bind(id.as_str());
-        query.execute(&self.pool).await.map_err(failed("forget a node"))?;
+        query.execute(self.connection()).await.map_err(failed("forget a node"))?;
         Ok(())
     }
 }

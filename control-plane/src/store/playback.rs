@@ -2,6 +2,7 @@
 
 use nearcast_api::playback::{Key, Revocation};
 
+use super::audit::Change;
 use super::{Store, damaged, failed};
 use crate::error::{Error, Result};
 
@@ -48,31 +49,6 @@ impl Store {
         rows.into_iter().map(key).collect()
     }
 
-    /// Adds a playback key.
-    pub async fn add_playback_key(&self, key: &StoredPlaybackKey) -> Result<()> {
-        let json = serde_json::to_string(&key.key).map_err(|_| damaged("a playback key", &key.id))?;
-        sqlx::query(
-            "INSERT INTO playback_keys (id, key, signing, label, created_at) VALUES ($1, $2, $3, $4, $5)",
-        )
-        .bind(&key.id)
-        .bind(json)
-        .bind(&key.signing)
-        .bind(&key.label)
-        .bind(key.created_at.cast_signed())
-        .execute(&self.pool)
-        .await
-        .map_err(failed("add a playback key"))?;
-        Ok(())
-    }
-
-    /// Removes a playback key.
-    pub async fn delete_playback_key(&self, id: &str) -> Result<()> {
-        let query = sqlx::query("DELETE FROM playback_keys WHERE id = $1").bind(id);
-        let done = query.execute(&self.pool).await.map_err(failed("delete a playback key"))?;
-        let missing = || Error::NoPlaybackKey(id.chars().take(64).collect());
-        if done.rows_affected() == 1 { Ok(()) } else { Err(missing()) }
-    }
-
     /// Revocations that are not over at `now` (milliseconds since the Unix epoch), oldest first; others are removed.
     pub async fn revocations(&self, now: u64) -> Result<Vec<StoredRevocation>> {
         let over = sqlx::query("DELETE FROM revocations WHERE until <= $1").bind(now.cast_signed());
@@ -87,9 +63,36 @@ impl Store {
         };
         rows.into_iter().map(revocation).collect()
     }
+}
+
+impl Change {
+    /// Adds a playback key.
+    pub async fn add_playback_key(&mut self, key: &StoredPlaybackKey) -> Result<()> {
+        let json = serde_json::to_string(&key.key).map_err(|_| damaged("a playback key", &key.id))?;
+        sqlx::query(
+            "INSERT INTO playback_keys (id, key, signing, label, created_at) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(&key.id)
+        .bind(json)
+        .bind(&key.signing)
+        .bind(&key.label)
+        .bind(key.created_at.cast_signed())
+        .execute(self.connection())
+        .await
+        .map_err(failed("add a playback key"))?;
+        Ok(())
+    }
+
+    /// Removes a playback key.
+    pub async fn delete_playback_key(&mut self, id: &str) -> Result<()> {
+        let query = sqlx::query("DELETE FROM playback_keys WHERE id = $1").bind(id);
+        let done = query.execute(self.connection()).await.map_err(failed("delete a playback key"))?;
+        let missing = || Error::NoPlaybackKey(id.chars().take(64).collect());
+        if done.rows_affected() == 1 { Ok(()) } else { Err(missing()) }
+    }
 
     /// Adds a revocation.
-    pub async fn add_revocation(&self, stored: &StoredRevocation) -> Result<()> {
+    pub async fn add_revocation(&mut self, stored: &StoredRevocation) -> Result<()> {
         let StoredRevocation { id, revocation, created_at } = stored;
         let json = serde_json::to_string(revocation).map_err(|_| damaged("a revocation", id))?;
         sqlx::query("INSERT INTO revocations (id, revocation, until, created_at) VALUES ($1, $2, $3, $4)")
@@ -97,16 +100,16 @@ impl Store {
             .bind(json)
             .bind(revocation.until.cast_signed())
             .bind(created_at.cast_signed())
-            .execute(&self.pool)
+            .execute(self.connection())
             .await
             .map_err(failed("add a revocation"))?;
         Ok(())
     }
 
     /// Removes a revocation.
-    pub async fn delete_revocation(&self, id: &str) -> Result<()> {
+    pub async fn delete_revocation(&mut self, id: &str) -> Result<()> {
         let query = sqlx::query("DELETE FROM revocations WHERE id = $1").bind(id);
-        let done = query.execute(&self.pool).await.map_err(failed("delete a revocation"))?;
+        let done = query.execute(self.connection()).await.map_err(failed("delete a revocation"))?;
         let missing = || Error::NoRevocation(id.chars().take(64).collect());
         if done.rows_affected() == 1 { Ok(()) } else { Err(missing()) }
     }

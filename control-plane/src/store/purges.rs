@@ -2,6 +2,7 @@
 
 use nearcast_api::purge::{Purge, Purges};
 
+use super::audit::Change;
 use super::{Store, damaged, failed};
 use crate::error::Result;
 
@@ -17,24 +18,25 @@ impl Store {
         }
         Ok(purges)
     }
+}
 
+impl Change {
     /// Adds a purge and forgets the oldest. One more than nodes are told is kept, to know which was the last to leave.
-    pub async fn add_purge(&self, Purge { id, order }: &Purge) -> Result<()> {
+    pub async fn add_purge(&mut self, Purge { id, order }: &Purge) -> Result<()> {
         let text = serde_json::to_string(order).map_err(|_| damaged("a purge", &id.to_string()))?;
-        let mut transaction = self.pool.begin().await.map_err(failed("remember a purge"))?;
         sqlx::query("INSERT INTO purges (id, purge) VALUES ($1, $2)")
             .bind(id.cast_signed())
             .bind(text)
-            .execute(&mut *transaction)
+            .execute(self.connection())
             .await
             .map_err(failed("remember a purge"))?;
         sqlx::query(
             "DELETE FROM purges WHERE id <= (SELECT id FROM purges ORDER BY id DESC LIMIT 1 OFFSET $1)",
         )
         .bind(Purges::MAX as i64 + 1)
-        .execute(&mut *transaction)
+        .execute(self.connection())
         .await
         .map_err(failed("remember a purge"))?;
-        transaction.commit().await.map_err(failed("remember a purge"))
+        Ok(())
     }
 }
