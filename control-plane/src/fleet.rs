@@ -182,6 +182,34 @@ impl Fleet {
         Ok(HeartbeatAck { snapshot: self.snapshot.version, events: None, metadata: Vec::new() })
     }
 
+    /// A node said how it is to another instance, at `at`.
+    pub fn heard_elsewhere(&mut self, id: &NodeId, beat: Heartbeat, at: Instant) {
+        if self.members.get(id).is_some_and(|member| member.health.heard() < at) {
+            // One of two processes with one name is unheard by all.
+            let _unheard = self.heartbeat(id, beat, at);
+        }
+    }
+
+    /// What all instances share is as in `state` and `nodes`; what nodes say of themselves stays.
+    pub fn reload(&mut self, state: Snapshot, nodes: impl IntoIterator<Item = Known>, now: Instant) {
+        let mut old = std::mem::take(&mut self.members);
+        for Known { spec, drain, down } in nodes {
+            let id = spec.id.clone();
+            let member = match old.remove(&id) {
+                Some(member) => Member { spec, drain, ..member },
+                None => {
+                    let health = Health::restored(down, now);
+                    Member { spec, drain, beat: Heartbeat::default(), health, credible: true }
+                }
+            };
+            self.members.insert(id, member);
+        }
+        self.publish(|snapshot| {
+            let Snapshot { channels, playback_keys, revocations, purges, .. } = state;
+            *snapshot = Snapshot { channels, playback_keys, revocations, purges, ..std::mem::take(snapshot) };
+        });
+    }
+
     /// An operator starts or ends a drain.
     pub fn set_drain(&mut self, id: &NodeId, drain: bool) -> Result<(), UnknownNode> {
         let member = self.members.get_mut(id).ok_or_else(|| UnknownNode(id.clone()))?;

@@ -98,7 +98,7 @@ async fn serve_api(
     let database = config.database();
     let database = database.map_err(|problem| Error::Invalid { field: "database", problem })?;
     let store = Store::open(&database).await?;
-    let tokens = Tokens::load(&config.api, &config.data_dir)?;
+    let tokens = Tokens::load(&config.api, &config.data_dir, &store).await?;
     let plane = Plane::open(config.fleet.clone(), config.zone.clone(), store).await?;
     plane.spawn(daemon, metrics);
     let snapshots = plane.subscribe();

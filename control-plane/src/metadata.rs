@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use nearcast_api::metadata::{Attribute, Message, Metadata};
 
 use crate::error::{Error, Result};
-pub use outbox::{Full, Outbox};
+pub use outbox::{Full, LIFE, MAX_WAITING, Outbox};
 
 /// Refuses what no playlist or message could hold. `now` is in milliseconds since the Unix epoch.
 pub fn check(metadata: &Metadata, now: u64) -> Result<()> {

@@ -9,9 +9,10 @@ mod keeper;
 mod metadata;
 mod playback;
 mod purges;
+mod shared;
 mod tokens;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -24,7 +25,7 @@ use tokio::sync::watch;
 
 use crate::access::Actor;
 use crate::error::{Error, Result};
-use crate::fleet::{self, Fleet, Member, UnknownNode};
+use crate::fleet::{self, Fleet, Known, Member, UnknownNode};
 use crate::metadata::Outbox;
 use crate::metrics::Metrics;
 use crate::store::{Store, StoredToken};
@@ -47,33 +48,18 @@ pub struct Plane {
     purged: tokio::sync::Notify,
     /// The API's, by their hashes.
     tokens: RwLock<HashMap<KeyHash, Arc<StoredToken>>>,
+    /// Nodes that have said something here, which other instances have not been told.
+    heard: Mutex<BTreeSet<NodeId>>,
 }
 
 impl Plane {
     /// Brings back what the store knows.
     pub async fn open(config: fleet::Config, zone: String, store: Store) -> Result<Arc<Self>> {
-        let mut channels = BTreeMap::new();
-        for stored in store.channels().await? {
-            channels.insert(stored.id.clone(), channels::snapshot(&stored));
-        }
-        for key in store.keys().await? {
-            if let Some(channel) = channels.get_mut(&key.channel) {
-                channels::admit(channel, key);
-            }
-        }
-        let version = store.version_ceiling().await? + 1;
-        store.raise_version_ceiling(version + keeper::RESERVED).await?;
-        let snapshot = Snapshot {
-            version,
-            zone,
-            nodes: BTreeMap::new(),
-            channels,
-            playback_keys: playback::verifying(&playback::keys(&store).await?),
-            revocations: playback::running(&store).await?,
-            purges: store.purges().await?,
-        };
+        playback::first_key(&store).await?;
+        let (state, nodes) = stored(&store).await?;
+        let snapshot = Snapshot { version: store.first_version().await?, zone, ..state };
         let tokens = tokens::by_hash(&store).await?;
-        let fleet = Fleet::restore(config, snapshot, store.nodes().await?, Instant::now());
+        let fleet = Fleet::restore(config, snapshot, nodes, Instant::now());
         Ok(Arc::new(Self {
             snapshot: watch::Sender::new(fleet.snapshot()),
             fleet: Mutex::new(fleet),
@@ -83,6 +69,7 @@ impl Plane {
             outbox: Mutex::new(Outbox::new(unix_millis().saturating_mul(1000))),
             purged: tokio::sync::Notify::new(),
             tokens: RwLock::new(tokens),
+            heard: Mutex::default(),
         }))
     }
 
@@ -91,6 +78,10 @@ impl Plane {
         daemon.drain.spawn("fleet expiry", self.clone().expire(daemon.drain.clone()));
         let keeper = keeper::run(self.store.clone(), self.subscribe(), metrics.clone(), daemon.drain.clone());
         daemon.drain.spawn("fleet keeper", keeper);
+        if self.store.is_shared() {
+            daemon.drain.spawn("other instances", self.clone().share(daemon.drain.clone()));
+            daemon.drain.spawn("others' changes", self.clone().hear(daemon.drain.clone()));
+        }
     }
 
     /// The newest snapshot, and a signal for each later one.
@@ -141,6 +132,9 @@ impl Plane {
     pub fn heartbeat(&self, id: &NodeId, mut beat: Heartbeat) -> Result<HeartbeatAck> {
         let received = std::mem::take(&mut beat.received);
         let ack = self.change(|fleet| fleet.heartbeat(id, beat, Instant::now()))?;
+        if self.store.is_shared() {
+            self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
+        }
         self.purged.notify_waiters();
         Ok(HeartbeatAck { metadata: self.hand_over(id, &received), ..ack })
     }
@@ -206,6 +200,27 @@ impl Plane {
     fn lock(&self) -> MutexGuard<'_, Fleet> {
         self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// All that the store knows: what snapshots say, but for their version, zone and nodes, and the nodes.
+async fn stored(store: &Store) -> Result<(Snapshot, Vec<Known>)> {
+    let mut channels = BTreeMap::new();
+    for stored in store.channels().await? {
+        channels.insert(stored.id.clone(), channels::snapshot(&stored));
+    }
+    for key in store.keys().await? {
+        if let Some(channel) = channels.get_mut(&key.channel) {
+            channels::admit(channel, key);
+        }
+    }
+    let snapshot = Snapshot {
+        channels,
+        playback_keys: playback::verifying(&store.playback_keys().await?),
+        revocations: playback::running(store).await?,
+        purges: store.purges().await?,
+        ..Snapshot::default()
+    };
+    Ok((snapshot, store.nodes().await?))
 }
 
 /// Milliseconds since the Unix epoch.

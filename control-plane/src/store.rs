@@ -8,12 +8,14 @@ mod keys;
 mod nodes;
 mod playback;
 mod purges;
+mod shared;
 mod tokens;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use sqlx::{AnyConnection, AnyPool};
+use sqlx::AnyPool;
 
+use self::shared::Shared;
 use crate::error::{Error, Result};
 
 pub use audit::{Change, Entry, Page, Which};
@@ -21,14 +23,15 @@ pub use channels::StoredChannel;
 pub use database::Database;
 pub use keys::StoredKey;
 pub use playback::{StoredPlaybackKey, StoredRevocation};
+pub use shared::{Heard, Listener, News};
 pub use tokens::StoredToken;
 
 /// An open database. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: AnyPool,
-    /// Tells other processes that this one is here.
-    _reserved: Arc<Option<Mutex<AnyConnection>>>,
+    /// Where there may be other instances.
+    shared: Option<Arc<Shared>>,
 }
 
 impl Store {
@@ -38,30 +41,25 @@ impl Store {
     /// It cannot be opened or written, is no database, or was made by a newer Nearcast.
     pub async fn open(database: &Database) -> Result<Self> {
         let pool = database.connect().await?;
-        let _reserved = Arc::new(database.reserve().await?.map(Mutex::new));
         MIGRATIONS.run(&pool).await.map_err(|source| Error::MigrateStore {
             database: database.to_string(),
             source: Box::new(source),
         })?;
-        Ok(Self { pool, _reserved })
+        let shared = match database {
+            Database::Sqlite(_) => None,
+            Database::Postgres(url) => Some(Arc::new(Shared::new(url.clone()))),
+        };
+        Ok(Self { pool, shared })
     }
 
-    /// No snapshot above this version was ever handed out.
-    pub async fn version_ceiling(&self) -> Result<u64> {
-        let query =
-            sqlx::query_scalar::<_, i64>("SELECT value FROM counters WHERE name = 'snapshot_version'");
-        let value = query.fetch_one(&self.pool).await.map_err(failed("read the snapshot's version"))?;
+    /// The first version of this process's snapshots. No other start has used it or one of the next 2^28, whichever
+    /// instance it was.
+    pub async fn first_version(&self) -> Result<u64> {
+        let query = sqlx::query_scalar::<_, i64>(
+            "UPDATE counters SET value = ((value >> 28) + 1) << 28 WHERE name = 'snapshot_version' RETURNING value",
+        );
+        let value = query.fetch_one(&self.pool).await.map_err(failed("reserve snapshot versions"))?;
         Ok(value.cast_unsigned())
-    }
-
-    /// Promises that no version above `ceiling` will be handed out before this is called again.
-    pub async fn raise_version_ceiling(&self, ceiling: u64) -> Result<()> {
-        sqlx::query("UPDATE counters SET value = $1 WHERE name = 'snapshot_version' AND value < $1")
-            .bind(ceiling.cast_signed())
-            .execute(&self.pool)
-            .await
-            .map_err(failed("reserve snapshot versions"))?;
-        Ok(())
     }
 
     /// Finishes what is being written and closes the database.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::keys;
+use crate::store::Store;
 
 /// `[api]`
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -57,16 +58,16 @@ impl Tokens {
     ///
     /// # Errors
     /// A token's file cannot be read or written, or holds no token.
-    pub fn load(config: &Config, data_dir: &Path) -> Result<Self> {
+    pub async fn load(config: &Config, data_dir: &Path, store: &Store) -> Result<Self> {
         fs::create_dir_all(data_dir)
             .map_err(|source| Error::DataDir { path: data_dir.to_owned(), source })?;
-        let token = |configured: &str, file: &str| match configured {
-            "" => kept(&data_dir.join(file)),
+        let token = async |configured: &str, file: &str| match configured {
+            "" => kept(&data_dir.join(file), file, store).await,
             configured => Ok(configured.to_owned()),
         };
         Ok(Self {
-            admin: token(&config.admin_token, "admin-token")?,
-            node: token(&config.node_token, "node-token")?,
+            admin: token(&config.admin_token, "admin-token").await?,
+            node: token(&config.node_token, "node-token").await?,
         })
     }
 
@@ -87,19 +88,22 @@ impl std::fmt::Debug for Tokens {
     }
 }
 
-fn kept(path: &Path) -> Result<String> {
+/// The token in the file, or a new one; where other instances have another already, theirs, and the file says so from then on.
+async fn kept(path: &Path, name: &str, store: &Store) -> Result<String> {
     let failed = |source| Error::TokenFile { path: path.to_owned(), source };
-    match fs::read_to_string(path) {
-        Ok(text) if is_usable(text.trim()) => return Ok(text.trim().to_owned()),
+    let own = match fs::read_to_string(path) {
+        Ok(text) if is_usable(text.trim()) => Some(text.trim().to_owned()),
         Ok(_) => return Err(Error::WeakToken { path: path.to_owned() }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(failed(error)),
+    };
+    let token = store.secret(name, own.clone().unwrap_or_else(keys::random)).await?;
+    if own.as_ref() != Some(&token) {
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+        file.and_then(|mut file| file.write_all(format!("{token}\n").as_bytes())).map_err(failed)?;
+        // Not the token itself: logs are sent to places and read by people that it must not reach.
+        tracing::info!("there is a new token in {}", path.display());
     }
-    let token = keys::random();
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(format!("{token}\n").as_bytes())).map_err(failed)?;
-    // Not the token itself: logs are sent to places and read by people that it must not reach.
-    tracing::info!("made a new token: it is in {}", path.display());
     Ok(token)
 }
 
@@ -112,34 +116,60 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::store::Database;
+    use crate::testing::postgres;
 
-    #[test]
-    fn random_tokens_are_made_once_and_only_the_owner_may_read_them() {
+    async fn store(directory: &Path) -> Store {
+        Store::open(&Database::Sqlite(directory.join("control.db"))).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn random_tokens_are_made_once_and_only_the_owner_may_read_them() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("data");
-        let first = Tokens::load(&Config::default(), &path).unwrap();
+        let (path, store) = (directory.path().join("data"), store(directory.path()).await);
+        let first = Tokens::load(&Config::default(), &path, &store).await.unwrap();
         let file = path.join("admin-token");
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        let second = Tokens::load(&Config::default(), &path).unwrap();
+        let second = Tokens::load(&Config::default(), &path, &store).await.unwrap();
         assert_eq!(second.holder(&first.admin), Some(Holder::Admin));
         assert_eq!(second.holder(&first.node), Some(Holder::Node));
         assert_eq!((second.holder(""), second.holder("x")), (None, None));
 
         fs::write(&file, "\n").unwrap();
-        let error = Tokens::load(&Config::default(), &path).unwrap_err().to_string();
+        let error = Tokens::load(&Config::default(), &path, &store).await.unwrap_err().to_string();
         assert!(error.contains("delete the file"), "{error}");
     }
 
-    #[test]
-    fn a_configured_token_needs_no_file() {
+    #[tokio::test]
+    async fn all_instances_have_the_same_tokens() {
+        let database = Database::Postgres(postgres::database().await);
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        // The second has tokens of an earlier life, alone.
+        let alone = store(folders[1].path()).await;
+        let before = Tokens::load(&Config::default(), folders[1].path(), &alone).await.unwrap();
+        let mut tokens = Vec::new();
+        for folder in &folders {
+            let store = Store::open(&database).await.unwrap();
+            tokens.push(Tokens::load(&Config::default(), folder.path(), &store).await.unwrap());
+        }
+        assert_eq!(tokens[1].holder(&tokens[0].node), Some(Holder::Node));
+        assert_eq!(tokens[1].holder(&tokens[0].admin), Some(Holder::Admin));
+        assert_eq!(tokens[1].holder(&before.admin), None);
+        let file = fs::read_to_string(folders[1].path().join("node-token")).unwrap();
+        assert_eq!(file.trim(), tokens[0].node);
+    }
+
+    #[tokio::test]
+    async fn a_configured_token_needs_no_file() {
         let directory = tempfile::tempdir().unwrap();
         let config = Config {
             admin_token: "an-admin-token-of-mine".into(),
             node_token: "a-node-token-of-mine".into(),
             ..Config::default()
         };
-        let tokens = Tokens::load(&config, directory.path()).unwrap();
+        let data = directory.path().join("data");
+        let tokens = Tokens::load(&config, &data, &store(directory.path()).await).await.unwrap();
         assert_eq!(tokens.holder("an-admin-token-of-mine"), Some(Holder::Admin));
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(data).unwrap().count(), 0);
     }
 }

@@ -24,6 +24,8 @@ mod hls;
 mod hostile;
 #[cfg(test)]
 mod ingest;
+#[cfg(test)]
+mod instances;
 mod ladder;
 #[cfg(test)]
 mod lifecycle;

@@ -28,6 +28,7 @@ pub mod obs;
 pub mod picture;
 pub mod player;
 pub mod ports;
+pub mod postgres;
 pub mod probe;
 pub mod process;
 pub mod proxy;

@@ -42,7 +42,7 @@ pub(super) async fn announce(
     extract::Json(metadata): extract::Json<Metadata>,
 ) -> Result<Response> {
     let at = metadata.at;
-    let (id, broadcast) = shared.plane.announce(&channel, metadata)?;
+    let (id, broadcast) = shared.plane.announce(&channel, metadata).await?;
     tracing::info!(actor = by.name, %channel, id, "metadata announced");
     Ok((StatusCode::ACCEPTED, Json(Accepted { id, broadcast, at })).into_response())
 }

@@ -2,6 +2,7 @@ mod access;
 mod bodies;
 mod document;
 mod ingest;
+mod instances;
 mod metadata;
 mod playback;
 mod purges;

@@ -66,11 +66,11 @@ impl Outbox {
 }
 
 /// Of one origin.
-const MAX_WAITING: usize = 256;
+pub const MAX_WAITING: usize = 256;
 /// In one answer: well below a megabyte.
 const MAX_AT_ONCE: usize = 64;
 /// An origin that is away for longer is down, and its broadcasts with it.
-const LIFE: Duration = Duration::from_secs(30);
+pub const LIFE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {

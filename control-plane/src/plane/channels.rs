@@ -53,9 +53,9 @@ impl Plane {
         patch: Option<serde_json::Value>,
     ) -> Result<StoredChannel> {
         let _changing = self.changing.lock().await;
-        let old = self.store.channel(id).await?;
-        let settings = patch.map(|patch| settings::merge(&old.settings, patch)).transpose()?;
         let mut change = self.store.change(by, "changeChannel", target(id), unix_millis()).await?;
+        let old = change.channel(id).await?;
+        let settings = patch.map(|patch| settings::merge(&old.settings, patch)).transpose()?;
         change.before(&json!({ "title": &old.title, "settings": &old.settings }));
         let (title, settings) = (title.unwrap_or(old.title), settings.unwrap_or(old.settings));
         change.rename_channel(id, &title).await?;
@@ -68,8 +68,8 @@ impl Plane {
     /// Removes a channel with its keys. What is live on it ends.
     pub async fn delete_channel(&self, by: &Actor, id: &ChannelId) -> Result<()> {
         let changing = self.changing.lock().await;
-        let old = self.store.channel(id).await?;
         let mut change = self.store.change(by, "deleteChannel", target(id), unix_millis()).await?;
+        let old = change.channel(id).await?;
         change.before(&json!({ "title": old.title, "settings": old.settings }));
         change.delete_channel(id).await?;
         change.commit().await?;

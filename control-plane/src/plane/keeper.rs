@@ -1,4 +1,4 @@
-//! Remembers in the store what heartbeats and silence changed: health, live broadcasts, versions handed out.
+//! Remembers in the store what heartbeats and silence changed: health and live broadcasts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub(super) async fn run(
 ) {
     let first = snapshots.borrow_and_update().clone();
     metrics.observe(&first);
-    let mut keeper = Keeper { store, down: down(&first), live: live(&first), ceiling: first.version };
+    let mut keeper = Keeper { store, down: down(&first), live: live(&first) };
     let mut failing = false;
     while let Some(Ok(())) = drain.unless_draining(snapshots.changed()).await {
         let snapshot = snapshots.borrow_and_update().clone();
@@ -45,17 +45,10 @@ struct Keeper {
     store: Store,
     down: BTreeMap<NodeId, bool>,
     live: BTreeMap<ChannelId, Option<Live>>,
-    ceiling: u64,
 }
 
 impl Keeper {
     async fn keep(&mut self, snapshot: &Snapshot) -> Result<()> {
-        // Half of what was reserved is left when more is, so that a slow disk holds nobody up.
-        if snapshot.version + RESERVED / 2 > self.ceiling {
-            let ceiling = snapshot.version + RESERVED;
-            self.store.raise_version_ceiling(ceiling).await?;
-            self.ceiling = ceiling;
-        }
         let (down, live) = (down(snapshot), live(snapshot));
         for (id, now) in &down {
             if self.down.get(id) != Some(now) {
@@ -90,6 +83,3 @@ fn down(snapshot: &Snapshot) -> BTreeMap<NodeId, bool> {
 fn live(snapshot: &Snapshot) -> BTreeMap<ChannelId, Option<Live>> {
     snapshot.channels.iter().map(|(id, channel)| (id.clone(), channel.live.clone())).collect()
 }
-
-/// Versions promised to the store at a time: a restart skips what is left of them, and no version is ever used twice.
-pub(super) const RESERVED: u64 = 1024;

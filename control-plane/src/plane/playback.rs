@@ -157,15 +157,13 @@ impl Plane {
     }
 }
 
-/// The playback keys; a first one is made where there is none, as the API's tokens are.
-pub(super) async fn keys(store: &Store) -> Result<Vec<StoredPlaybackKey>> {
-    let mut keys = store.playback_keys().await?;
-    if keys.is_empty() {
+/// Makes a first playback key where there is none, as the API's tokens are.
+pub(super) async fn first_key(store: &Store) -> Result<()> {
+    if store.playback_keys().await?.is_empty() {
         let first = make(NewKey { label: "made at the start".into(), ..NewKey::default() })?;
         add_key(store, &Actor::own(), &first).await?;
-        keys.push(first);
     }
-    Ok(keys)
+    Ok(())
 }
 
 async fn add_key(store: &Store, by: &Actor, key: &StoredPlaybackKey) -> Result<()> {

@@ -27,12 +27,10 @@ impl Plane {
         check(&order.target)?;
         let _changing = self.changing.lock().await;
         let newest = self.lock().snapshot().purges.newest();
+        let mut change = self.store.change(by, "createPurge", "purges", unix_millis()).await?;
         // Times, so that they grow even when the store was lost.
-        let purge = Purge { id: unix_millis().max(newest + 1), order };
-        let target = format!("purges/{}", purge.id);
-        let mut change = self.store.change(by, "createPurge", target, unix_millis()).await?;
-        change.add_purge(&purge).await?;
-        change.after(&purge.order);
+        let purge = change.add_purge(unix_millis().max(newest + 1), order).await?;
+        change.after(&purge);
         change.commit().await?;
         self.change(|fleet| fleet.purge(purge.clone()));
         Ok(purge)

@@ -71,7 +71,7 @@ impl Plane {
         self.store.audit(which, page, limit).await
     }
 
-    async fn reload_tokens(&self) -> Result<()> {
+    pub(super) async fn reload_tokens(&self) -> Result<()> {
         let tokens = by_hash(&self.store).await?;
         *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens;
         Ok(())

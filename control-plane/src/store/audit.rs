@@ -1,11 +1,13 @@
 //! The audit log, and the changes that are written together with their line in it.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::{Any, AnyConnection, Transaction};
 
+use super::shared::Shared;
 use super::{Store, damaged, failed};
 use crate::access::Actor;
 use crate::error::Result;
@@ -13,6 +15,7 @@ use crate::error::Result;
 /// A change under way: all of it and its line in the log, or nothing. Dropped, it has not happened.
 pub struct Change {
     transaction: Transaction<'static, Any>,
+    shared: Option<Arc<Shared>>,
     entry: Entry,
 }
 
@@ -70,7 +73,7 @@ impl Store {
             before: None,
             after: None,
         };
-        Ok(Change { transaction, entry })
+        Ok(Change { transaction, shared: self.shared.clone(), entry })
     }
 
     /// At most `limit` lines of the log.
@@ -113,7 +116,7 @@ impl Change {
 
     /// Makes it so.
     pub async fn commit(self) -> Result<()> {
-        let Self { mut transaction, entry } = self;
+        let Self { mut transaction, shared, entry } = self;
         let failed = || failed("write the audit log");
         sqlx::query(
             "INSERT INTO audit (id, at, actor, address, action, target, before, after) \
@@ -130,6 +133,9 @@ impl Change {
         .execute(&mut *transaction)
         .await
         .map_err(failed())?;
+        if let Some(shared) = shared {
+            shared.changed(&mut transaction).await?;
+        }
         transaction.commit().await.map_err(failed())?;
         let Entry { id, actor, action, target, .. } = entry;
         tracing::info!(audit = id, actor, target, "{action}");

@@ -19,6 +19,8 @@ pub struct StoredChannel {
     pub settings: Settings,
 }
 
+const ONE: &str = "SELECT id, title, created_at, live, settings FROM channels WHERE id = $1";
+
 type Row = (String, String, i64, Option<String>, String);
 
 impl Store {
@@ -33,10 +35,7 @@ impl Store {
 
     /// One channel.
     pub async fn channel(&self, id: &ChannelId) -> Result<StoredChannel> {
-        let query = sqlx::query_as::<_, Row>(
-            "SELECT id, title, created_at, live, settings FROM channels WHERE id = $1",
-        )
-        .bind(id.as_str());
+        let query = sqlx::query_as::<_, Row>(ONE).bind(id.as_str());
         let row = query.fetch_optional(&self.pool).await.map_err(failed("read a channel"))?;
         row.map_or_else(|| Err(Error::NoChannel(id.clone())), channel)
     }
@@ -55,6 +54,13 @@ impl Store {
 }
 
 impl Change {
+    /// The channel as it is before the change: nobody else changes anything until this one is over.
+    pub async fn channel(&mut self, id: &ChannelId) -> Result<StoredChannel> {
+        let query = sqlx::query_as::<_, Row>(ONE).bind(id.as_str());
+        let row = query.fetch_optional(self.connection()).await.map_err(failed("read a channel"))?;
+        row.map_or_else(|| Err(Error::NoChannel(id.clone())), channel)
+    }
+
     /// Adds a channel.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Where the state is kept: a SQLite file of this process's own, or a PostgreSQL database.
+//! Where the state is kept: a SQLite file of this process's own, or a PostgreSQL database that several share.
 
 use std::fmt;
 use std::fs::{OpenOptions, Permissions};
@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyConnection, AnyPool, Connection, Executor};
+use sqlx::{AnyConnection, AnyPool, Executor};
 use url::Url;
 
-use super::failed;
 use crate::error::{Error, Result};
 
 /// SQLite or PostgreSQL. What it displays is fit for logs: no password.
@@ -52,22 +51,6 @@ impl Database {
         };
         let opened = options.acquire_timeout(PATIENCE).connect(&url).await;
         opened.map_err(|source| Error::OpenStore { database: self.to_string(), source })
-    }
-
-    /// Says so when another process serves from this database, which two cannot do yet; the one before an upgrade is gone
-    /// soon. SQLite's file is this machine's, where a second process finds its ports in use.
-    pub(super) async fn reserve(&self) -> Result<Option<AnyConnection>> {
-        let Self::Postgres(url) = self else { return Ok(None) };
-        let opened = AnyConnection::connect(url.as_str()).await;
-        let mut connection =
-            opened.map_err(|source| Error::OpenStore { database: self.to_string(), source })?;
-        let lock = sqlx::query_scalar::<_, bool>("SELECT pg_try_advisory_lock($1)").bind(LOCK);
-        if !lock.fetch_one(&mut connection).await.map_err(failed("reserve the database"))? {
-            tracing::warn!(
-                "another control plane serves from {self}: its nodes are not heard here, stop one of them"
-            );
-        }
-        Ok(Some(connection))
     }
 }
 
@@ -113,5 +96,3 @@ const READERS: u32 = 4;
 const CONNECTIONS: u32 = 8;
 /// How long to wait for a connection, or another writer, such as a backup.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Any number that no other program is likely to lock.
-const LOCK: i64 = 0x6e65_6172_6361_7374;

@@ -24,13 +24,18 @@ impl Store {
     /// Adds a node or changes what it says of itself.
     pub async fn put_node(&self, spec: &Spec) -> Result<()> {
         let text = serde_json::to_string(spec).map_err(|_| damaged("a node", spec.id.as_str()))?;
+        let failed = || failed("remember a node");
+        let mut transaction = self.pool.begin().await.map_err(failed())?;
         sqlx::query("INSERT INTO nodes (id, spec) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET spec = excluded.spec")
             .bind(spec.id.as_str())
             .bind(text)
-            .execute(&self.pool)
+            .execute(&mut *transaction)
             .await
-            .map_err(failed("remember a node"))?;
-        Ok(())
+            .map_err(failed())?;
+        if let Some(shared) = &self.shared {
+            shared.changed(&mut transaction).await?;
+        }
+        transaction.commit().await.map_err(failed())
     }
 
     /// Remembers whether a node was last seen down.
@@ -60,6 +65,8 @@ impl Change {
     /// Forgets a node.
     pub async fn delete_node(&mut self, id: &NodeId) -> Result<()> {
         let query = sqlx::query("DELETE FROM nodes WHERE id = $1").bind(id.as_str());
+        query.execute(self.connection()).await.map_err(failed("forget a node"))?;
+        let query = sqlx::query("DELETE FROM beats WHERE node = $1").bind(id.as_str());
         query.execute(self.connection()).await.map_err(failed("forget a node"))?;
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Purges in the store, so that an edge that was away across a restart hears of them.
 
-use nearcast_api::purge::{Purge, Purges};
+use nearcast_api::purge::{Order, Purge, Purges};
 
 use super::audit::Change;
 use super::{Store, damaged, failed};
@@ -22,8 +22,12 @@ impl Store {
 
 impl Change {
     /// Adds a purge and forgets the oldest. One more than nodes are told is kept, to know which was the last to leave.
-    pub async fn add_purge(&mut self, Purge { id, order }: &Purge) -> Result<()> {
-        let text = serde_json::to_string(order).map_err(|_| damaged("a purge", &id.to_string()))?;
+    /// Its id is `least`, or more where that has been used.
+    pub async fn add_purge(&mut self, least: u64, order: Order) -> Result<Purge> {
+        let newest = sqlx::query_scalar::<_, Option<i64>>("SELECT max(id) FROM purges");
+        let newest = newest.fetch_one(self.connection()).await.map_err(failed("remember a purge"))?;
+        let id = newest.map_or(least, |newest| least.max(newest.cast_unsigned() + 1));
+        let text = serde_json::to_string(&order).map_err(|_| damaged("a purge", &id.to_string()))?;
         sqlx::query("INSERT INTO purges (id, purge) VALUES ($1, $2)")
             .bind(id.cast_signed())
             .bind(text)
@@ -37,6 +41,6 @@ impl Change {
         .execute(self.connection())
         .await
         .map_err(failed("remember a purge"))?;
-        Ok(())
+        Ok(Purge { id, order })
     }
 }

@@ -8,10 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
 use url::Url;
 
-use crate::store::Database;
-
-/// A new, empty database.
-pub(crate) async fn database() -> Database {
+/// The URL of a new, empty database.
+pub(crate) async fn database() -> Url {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
     sqlx::any::install_default_drivers();
@@ -19,7 +17,7 @@ pub(crate) async fn database() -> Database {
     let mut connection = AnyConnection::connect(url.as_str()).await.unwrap();
     connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
     url.set_path(&name);
-    Database::Postgres(url)
+    url
 }
 
 /// Runs as long as this process: it ends when its standard input does, which is never closed.

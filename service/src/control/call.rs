@@ -1,5 +1,7 @@
 //! One call of the control plane's API: a deadline, a bounded answer, and failures in words.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -16,8 +18,10 @@ use crate::{Error, Result};
 /// Where the API is and what opens it.
 #[derive(Debug, Clone)]
 pub(super) struct Api {
-    /// Without a trailing slash.
-    base: String,
+    /// Without a trailing slash, one for each instance.
+    bases: Arc<[String]>,
+    /// The one in use, by all clones: another one when it does not answer.
+    current: Arc<AtomicUsize>,
     authorization: Option<HeaderValue>,
     http: Http,
 }
@@ -38,14 +42,8 @@ pub(super) enum CallError {
 }
 
 impl Api {
-    pub(super) fn new(url: &str, token: &str, http: Http) -> Result<Self> {
-        let wrong = || Error::BaseUrl { url: url.to_owned() };
-        let base = url.trim_end_matches('/');
-        let uri: Uri = base.parse().map_err(|_| wrong())?;
-        let known = uri.scheme() == Some(&Scheme::HTTP) || uri.scheme() == Some(&Scheme::HTTPS);
-        if !known || uri.host().is_none_or(str::is_empty) || uri.query().is_some() {
-            return Err(wrong());
-        }
+    pub(super) fn new<'a>(urls: impl Iterator<Item = &'a str>, token: &str, http: Http) -> Result<Self> {
+        let bases = urls.map(base).collect::<Result<Arc<[String]>>>()?;
         let authorization = match token {
             "" => None,
             token => {
@@ -56,10 +54,11 @@ impl Api {
                 Some(value)
             }
         };
-        Ok(Self { base: base.to_owned(), authorization, http })
+        Ok(Self { bases, current: Arc::default(), authorization, http })
     }
 
-    /// Calls `{base}/api/v1{path}`. 204 gives `None`.
+    /// Calls `{base}/api/v1{path}`. 204 gives `None`. After a failure that another instance may not have, the next call
+    /// goes to that.
     pub(super) async fn call<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -67,23 +66,43 @@ impl Api {
         body: Option<&(impl Serialize + Sync)>,
         deadline: Duration,
     ) -> Result<Option<T>, CallError> {
-        let request = self.request(method, path, body)?;
-        let answered = tokio::time::timeout(deadline, self.exchange(request)).await;
+        let index = self.current.load(Ordering::Relaxed);
+        let base = self.bases.get(index).map_or("", String::as_str);
+        let answer = self.call_at(base, method, path, body, deadline).await;
+        if answer.as_ref().is_err_and(CallError::is_instances_own) {
+            let next = (index + 1) % self.bases.len().max(1);
+            // Unless another call has gone on already.
+            let _gone_on = self.current.compare_exchange(index, next, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        answer
+    }
+
+    async fn call_at<T: DeserializeOwned>(
+        &self,
+        base: &str,
+        method: Method,
+        path: &str,
+        body: Option<&(impl Serialize + Sync)>,
+        deadline: Duration,
+    ) -> Result<Option<T>, CallError> {
+        let request = self.request(base, method, path, body)?;
+        let answered = tokio::time::timeout(deadline, self.exchange(base, request)).await;
         let (status, bytes) =
-            answered.map_err(|_| CallError::TimedOut { base: self.base.clone(), deadline })??;
+            answered.map_err(|_| CallError::TimedOut { base: base.to_owned(), deadline })??;
         if status == StatusCode::NO_CONTENT || (status.is_success() && bytes.is_empty()) {
             return Ok(None);
         }
         if !status.is_success() {
             let problem: Option<Problem> = serde_json::from_slice(&bytes).ok();
             let detail = problem.map_or_else(|| "no reason given".to_owned(), |problem| problem.detail);
-            return Err(CallError::Refused { base: self.base.clone(), status, detail });
+            return Err(CallError::Refused { base: base.to_owned(), status, detail });
         }
-        serde_json::from_slice(&bytes).map(Some).map_err(|source| self.not_understood(source))
+        serde_json::from_slice(&bytes).map(Some).map_err(|source| not_understood(base, source))
     }
 
     fn request(
         &self,
+        base: &str,
         method: Method,
         path: &str,
         body: Option<&(impl Serialize + Sync)>,
@@ -91,9 +110,9 @@ impl Api {
         let mut request = Request::new(Body::empty());
         *request.method_mut() = method;
         // The base was checked and paths are made of ids.
-        *request.uri_mut() = format!("{}/api/v1{path}", self.base).parse().unwrap_or_default();
+        *request.uri_mut() = format!("{base}/api/v1{path}").parse().unwrap_or_default();
         if let Some(body) = body {
-            let json = serde_json::to_vec(body).map_err(|source| self.not_understood(source))?;
+            let json = serde_json::to_vec(body).map_err(|source| not_understood(base, source))?;
             *request.body_mut() = json.into();
             request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
@@ -103,8 +122,12 @@ impl Api {
         Ok(request)
     }
 
-    async fn exchange(&self, request: Request<Body>) -> Result<(StatusCode, bytes::Bytes), CallError> {
-        let base = || self.base.clone();
+    async fn exchange(
+        &self,
+        base: &str,
+        request: Request<Body>,
+    ) -> Result<(StatusCode, bytes::Bytes), CallError> {
+        let base = || base.to_owned();
         let response = self.http.request(request).await;
         let response = response.map_err(|source| CallError::Unreachable { base: base(), source })?;
         let status = response.status();
@@ -112,13 +135,34 @@ impl Api {
         let bytes = read.map_err(|source| CallError::Broken { base: base(), source })?;
         Ok((status, bytes))
     }
+}
 
-    fn not_understood(&self, source: serde_json::Error) -> CallError {
-        CallError::NotUnderstood { base: self.base.clone(), source }
+/// A URL without a slash at its end.
+fn base(url: &str) -> Result<String> {
+    let wrong = || Error::BaseUrl { url: url.to_owned() };
+    let base = url.trim_end_matches('/');
+    let uri: Uri = base.parse().map_err(|_| wrong())?;
+    let known = uri.scheme() == Some(&Scheme::HTTP) || uri.scheme() == Some(&Scheme::HTTPS);
+    if !known || uri.host().is_none_or(str::is_empty) || uri.query().is_some() {
+        return Err(wrong());
     }
+    Ok(base.to_owned())
+}
+
+fn not_understood(base: &str, source: serde_json::Error) -> CallError {
+    CallError::NotUnderstood { base: base.to_owned(), source }
 }
 
 impl CallError {
+    /// Whether another instance may do better.
+    fn is_instances_own(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => status.is_server_error(),
+            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Broken { .. } => true,
+            Self::NotUnderstood { .. } => false,
+        }
+    }
+
     /// The status, when the control plane did answer.
     pub(super) fn status(&self) -> Option<StatusCode> {
         match self {

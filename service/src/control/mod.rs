@@ -34,6 +34,8 @@ use store::Store;
 pub struct Config {
     /// Base URL of the control plane; empty to live from the snapshot file alone.
     pub url: String,
+    /// Base URLs of further instances of it, asked in turn when one does not answer.
+    pub others: Vec<String>,
     /// What the node shows the control plane.
     pub token: String,
     /// Where the last snapshot is kept, `{node.id}` standing for the node's name; empty to keep it in memory only.
@@ -69,6 +71,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             url: "http://127.0.0.1:8080".into(),
+            others: Vec::new(),
             token: String::new(),
             snapshot: PathBuf::new(),
             ca: PathBuf::new(),
@@ -83,8 +86,12 @@ impl Config {
             return Ok(());
         }
         let http = Http::new(&client::Config { ca: self.ca.clone(), ..client::Config::default() });
-        let api = http.and_then(|http| Api::new(&self.url, &self.token, http));
+        let api = http.and_then(|http| Api::new(self.urls(), &self.token, http));
         api.map(drop).map_err(|error| format!("[control]: {}", Chain(&error)))
+    }
+
+    fn urls(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.url).chain(&self.others).map(String::as_str)
     }
 
     /// Where the node of this name keeps its snapshot.
@@ -116,7 +123,7 @@ impl Client {
             return Ok(client);
         }
         let http = Http::new(&client::Config { ca: config.ca.clone(), ..client::Config::default() })?;
-        let api = Api::new(&config.url, &config.token, http)?;
+        let api = Api::new(config.urls(), &config.token, http)?;
         let first = (!known).then(|| daemon.ready.hold());
         let inbox = heartbeat::Inbox::new(commands, client.nudge.clone());
         let beats = heartbeat::run(api.clone(), spec, report, inbox, daemon.clone());

@@ -1,0 +1,141 @@
+//! Two control planes on one PostgreSQL.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use http::Method;
+use nearcast_tests::admin::Admin;
+use nearcast_tests::ports::Ports;
+use nearcast_tests::postgres::Postgres;
+use nearcast_tests::process::{Process, Program};
+use serde_json::json;
+
+/// One of the two.
+struct Instance {
+    process: Process,
+    ops: SocketAddr,
+    url: String,
+    admin: Admin,
+}
+
+impl Instance {
+    async fn start(name: &str, folder: &Path, ports: &Ports, database: &str) -> Result<Self> {
+        let [http, ops] = [local(ports)?, local(ports)?];
+        let config = folder.join(format!("{name}.toml"));
+        let data = folder.join(name);
+        std::fs::write(
+            &config,
+            format!(
+                "roles = [\"api\"]\ndata_dir = {data:?}\ndatabase = {database:?}\n\
+                 [http]\nplain_listen = \"{http}\"\n\
+                 [api]\nadmin_token = {ADMIN:?}\nnode_token = {NODE:?}\n\
+                 [ops]\nlisten = \"{ops}\"\n"
+            ),
+        )?;
+        let process = start("nearcast-control", name, &config, ops, folder).await?;
+        let url = format!("http://{http}");
+        let admin = Admin::connect(&url, ADMIN).await?;
+        Ok(Self { process, ops, url, admin })
+    }
+
+    /// Makes channels `{prefix}0`, `{prefix}1`, …, and gives the names of those that it has answered for.
+    async fn write(&self, prefix: &str, count: u32) -> Vec<String> {
+        let mut answered = Vec::new();
+        for number in 0..count {
+            let id = format!("{prefix}{number}");
+            let made = self.admin.send(Method::POST, "/channels", &json!({ "id": id })).await;
+            match made {
+                Ok(reply) if reply.status == 201 => answered.push(id),
+                // It was killed: what it had not answered may be there or not.
+                _ => break,
+            }
+        }
+        answered
+    }
+}
+
+#[tokio::test]
+async fn one_is_killed_under_writes_and_nothing_that_it_answered_is_lost() -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("instances-").tempdir()?;
+    let (folder, ports) = (folder.path(), Ports::claim()?);
+    let database = Postgres::start().await?;
+    let first = Instance::start("control-1", folder, &ports, &database.url).await?;
+    let second = Instance::start("control-2", folder, &ports, &database.url).await?;
+    // A node that talks to the first.
+    let [http, ops] = [local(&ports)?, local(&ports)?];
+    let config = folder.join("eu-1.toml");
+    std::fs::write(
+        &config,
+        format!(
+            "[node]\nid = \"eu-1\"\nregion = \"eu\"\naddresses = [\"127.0.0.1\"]\nurls = [\"http://{http}\"]\n\
+             [http]\nlisten = \"\"\nplain_listen = \"{http}\"\n\
+             [ops]\nlisten = \"{ops}\"\n\
+             [control]\nurl = {:?}\nothers = [{:?}]\ntoken = {NODE:?}\nsnapshot = {:?}\n",
+            first.url,
+            second.url,
+            folder.join("snapshot.json"),
+        ),
+    )?;
+    let mut edge = start("nearcast-edge", "eu-1", &config, ops, folder).await?;
+    let is_up = async |admin: &Admin| {
+        let nodes = admin.get("/nodes").await.unwrap_or_default();
+        nodes["nodes"].as_array().is_some_and(|nodes| nodes.iter().any(|node| node["status"] == "up"))
+    };
+    edge.until("up at the second", async || is_up(&second.admin).await).await?;
+
+    let writing = async {
+        let all = [first.write("a", u32::MAX), first.write("b", u32::MAX), first.write("c", u32::MAX)];
+        futures_util::future::join_all(all).await.concat()
+    };
+    let killing = async {
+        // In the middle of it, which is what is tried here.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        first.process.signal(rustix::process::Signal::KILL);
+        second.write("d", 50).await
+    };
+    let (answered, others) = tokio::join!(writing, killing);
+    ensure!(answered.len() > 30 && others.len() == 50, "only {} and {} writes", answered.len(), others.len());
+
+    let list = second.admin.get("/channels").await?;
+    let list = list["channels"].as_array().context("no list")?;
+    let has = |id: &str| list.iter().any(|channel| channel["id"] == id);
+    let lost: Vec<&String> = answered.iter().chain(&others).filter(|id| !has(id)).collect();
+    ensure!(lost.is_empty(), "{} writes were answered and are lost: {lost:?}", lost.len());
+    // Each with its author.
+    let log = second.admin.send(Method::GET, "/audit/export", &json!({})).await?.expect(200)?;
+    let log = log.text()?.lines().filter(|line| line.contains("\"createChannel\"")).count();
+    ensure!(log == list.len(), "{} channels, {log} lines in the audit log", list.len());
+
+    // The node goes on with the second, and hears what happens there; it is not down for a moment.
+    let newest = second.write("last", 1).await;
+    let snapshot = folder.join("snapshot.json");
+    let knows = || std::fs::read_to_string(&snapshot).is_ok_and(|text| text.contains(&newest[0]));
+    edge.until("told by the second", async || knows()).await?;
+    ensure!(is_up(&second.admin).await, "the node is not up");
+    let log = std::fs::read_to_string(second.process.log_path())?;
+    ensure!(!log.contains("node is down"), "the node was down:\n{log}");
+
+    // The first comes back with all of it.
+    let again =
+        start("nearcast-control", "control-1", &folder.join("control-1.toml"), first.ops, folder).await?;
+    let back = Admin::connect(&first.url, ADMIN).await?.get("/channels").await?;
+    ensure!(back["channels"].as_array().is_some_and(|back| back.len() == list.len() + 1), "not all is back");
+    drop((again, first.process));
+    Ok(())
+}
+
+async fn start(program: &str, name: &str, config: &Path, ops: SocketAddr, folder: &Path) -> Result<Process> {
+    let args = ["--config".to_owned(), config.to_string_lossy().into_owned()];
+    let mut process = Program::ours(program)?.named(name).args(args).start(&folder.join("logs"))?;
+    process.ready(ops).await?;
+    Ok(process)
+}
+
+fn local(ports: &Ports) -> Result<SocketAddr> {
+    Ok(SocketAddr::from(([127, 0, 0, 1], ports.take()?)))
+}
+
+const ADMIN: &str = "admin-token-of-the-tests";
+const NODE: &str = "node-token-of-the-tests";
