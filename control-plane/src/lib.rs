@@ -5,6 +5,7 @@
 //! like any node. Nothing here is on the path of media: when it is away, nodes go on from their last snapshot.
 
 pub mod access;
+pub mod cli;
 pub mod config;
 pub mod dns;
 pub mod error;

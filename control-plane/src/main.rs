@@ -1,4 +1,4 @@
-//! `nearcast-control`: the control plane as a process.
+//! `nearcast-control`: the control plane as a process, and the commands that ask one.
 
 use std::process::ExitCode;
 
@@ -6,6 +6,9 @@ use std::process::ExitCode;
 static ALLOCATOR: nearcast_service::Allocator = nearcast_service::Allocator;
 
 fn main() -> ExitCode {
+    if let Some(code) = nearcast_control::cli::run(std::env::args_os()) {
+        return code;
+    }
     let run = async |config, daemon| nearcast_control::run(config, daemon).await.map(drop);
     nearcast_service::daemon::main("nearcast-control", env!("CARGO_PKG_VERSION"), run)
 }

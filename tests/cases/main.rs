@@ -9,6 +9,8 @@ mod acme;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod cli;
+#[cfg(test)]
 mod codecs;
 #[cfg(test)]
 mod dash;

@@ -1,0 +1,80 @@
+//! Sends a command's call and makes its answer readable.
+
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Request, StatusCode};
+use nearcast_api::Problem;
+use nearcast_service::client::{self, Http};
+use nearcast_service::http::{Body, read_limited};
+use nearcast_service::log::Chain;
+use serde_json::Value;
+
+use super::commands::{Plan, Shape};
+use super::{Access, table};
+
+/// What to print, or one line on what went wrong.
+pub(super) fn send(access: &Access, plan: Plan) -> Result<String, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+    let (status, body) = runtime.block_on(exchange(access, &plan))?;
+    if !status.is_success() {
+        let problem: Option<Problem> = serde_json::from_slice(&body).ok();
+        return Err(
+            problem.map_or_else(|| format!("the control plane answered {status}"), |problem| problem.detail)
+        );
+    }
+    if body.is_empty() {
+        return Ok(String::new());
+    }
+    let text = String::from_utf8_lossy(&body).into_owned();
+    if plan.shape == Shape::Lines {
+        return Ok(text);
+    }
+    let value: Value = serde_json::from_str(&text)
+        .map_err(|_| "the answer is no JSON: is that a control plane?".to_owned())?;
+    Ok(match (access.json, plan.shape) {
+        (true, _) | (_, Shape::Lines) => format!("{value:#}\n"),
+        (false, Shape::List(field, columns)) => {
+            table::list(value[field].as_array().map_or(&[], Vec::as_slice), columns)
+        }
+        (false, Shape::One) => table::one(&value),
+    })
+}
+
+async fn exchange(access: &Access, plan: &Plan) -> Result<(StatusCode, bytes::Bytes), String> {
+    let config = client::Config { ca: access.ca.clone().unwrap_or_default(), ..client::Config::default() };
+    let http = Http::new(&config).map_err(|error| Chain(&error).to_string())?;
+    let base = access.url.trim_end_matches('/');
+    let mut request =
+        Request::builder().method(plan.method.clone()).uri(format!("{base}/api/v1{}", plan.path));
+    if let Some(token) = token(access)? {
+        let value = HeaderValue::try_from(format!("Bearer {token}"));
+        request = request.header(AUTHORIZATION, value.map_err(|_| "the token has characters that none has")?);
+    }
+    let body = plan.body.as_ref().map(Value::to_string).unwrap_or_default();
+    let request = request.header(CONTENT_TYPE, "application/json").body(Body::from(body));
+    let request = request.map_err(|_| format!("{} is no base URL: use https://HOST", access.url))?;
+    let asked = async {
+        let response = http
+            .request(request)
+            .await
+            .map_err(|error| format!("cannot reach {base}: {}; is --url right?", Chain(&error)))?;
+        let status = response.status();
+        let body = read_limited(response.into_body(), MAX_ANSWER).await;
+        Ok((status, body.map_err(|error| format!("the answer broke off: {}", Chain(&error)))?))
+    };
+    let late = |_| format!("{base} did not answer within {} s", PATIENCE.as_secs());
+    tokio::time::timeout(PATIENCE, asked).await.map_err(late)?
+}
+
+fn token(access: &Access) -> Result<Option<String>, String> {
+    let Some(file) = &access.token_file else { return Ok(access.token.clone()) };
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("cannot read the token in {}: {error}", file.display()))?;
+    Ok(Some(text.trim().to_owned()))
+}
+
+/// Longer than a purge waits for edges.
+const PATIENCE: Duration = Duration::from_secs(60);
+const MAX_ANSWER: usize = 256 << 20;

@@ -1,0 +1,416 @@
+//! The commands, and what each asks of the API.
+
+use std::time::Duration;
+
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use http::Method;
+use serde_json::{Value, json};
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Edges, origins and other instances.
+    #[command(subcommand)]
+    Node(Node),
+    /// What publishers own and viewers watch.
+    #[command(subcommand)]
+    Channel(Channel),
+    /// Stream keys: who may publish.
+    #[command(subcommand)]
+    Key(Key),
+    /// API tokens: who may call.
+    #[command(subcommand)]
+    Token(Token),
+    /// What caches are to forget.
+    #[command(subcommand)]
+    Purge(Purge),
+    /// Who has changed what.
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Print completions for a shell.
+    Completion { shell: Shell },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Node {
+    /// All of them, and how they are.
+    List,
+    /// One of them.
+    Show { id: String },
+    /// Send it no new work.
+    Drain { id: String },
+    /// End a drain.
+    Undrain { id: String },
+    /// Forget one that is gone.
+    Forget { id: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Channel {
+    /// All of them, and what is live.
+    List,
+    /// One of them.
+    Show { id: String },
+    /// Make one.
+    Create {
+        id: String,
+        #[command(flatten)]
+        fields: Fields,
+    },
+    /// Change its title or some of its settings.
+    Change {
+        id: String,
+        #[command(flatten)]
+        fields: Fields,
+    },
+    /// Delete it with its keys. What is live on it ends.
+    Delete { id: String },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Fields {
+    /// For people.
+    #[arg(long)]
+    title: Option<String>,
+    /// The settings that change, as JSON: '{"record": true}'; null for the default.
+    #[arg(long, value_parser = json_value)]
+    settings: Option<Value>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Key {
+    /// A channel's keys.
+    List { channel: String },
+    /// Make one; it is shown this once.
+    Create {
+        channel: String,
+        /// For people: whose it is, where it is used.
+        #[arg(long, default_value = "")]
+        label: String,
+        /// For an encoder that stands by.
+        #[arg(long)]
+        backup: bool,
+    },
+    /// Take one away. Its encoder is sent away.
+    Delete { channel: String, id: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Token {
+    /// All of them.
+    List,
+    /// Make one; it is shown this once.
+    Create {
+        /// What it may do; again for more.
+        #[arg(long = "scope", required = true)]
+        scopes: Vec<Scope>,
+        /// Only what is below this channel; again for more.
+        #[arg(long = "channel")]
+        channels: Vec<String>,
+        /// For people: whose it is, what uses it.
+        #[arg(long, default_value = "")]
+        label: String,
+        /// When it ends, such as 90d, 12h or 30m from now; never when left out.
+        #[arg(long, value_parser = duration)]
+        expires_in: Option<Duration>,
+    },
+    /// Take one away.
+    Delete { id: String },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Scope {
+    Admin,
+    Operator,
+    Publisher,
+    Moderator,
+    ReadOnly,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Purge {
+    /// The newest, and how far they are.
+    List,
+    /// Make caches forget something, and wait until they have.
+    Create(Target),
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("target").required(true))]
+pub(super) struct Target {
+    /// One URL as viewers write it, or a path for every host.
+    #[arg(long, group = "target")]
+    url: Option<String>,
+    /// All URLs that begin so.
+    #[arg(long, group = "target")]
+    prefix: Option<String>,
+    /// All answers with this tag.
+    #[arg(long, group = "target")]
+    tag: Option<String>,
+    /// All that is cached of a channel.
+    #[arg(long, group = "target")]
+    channel: Option<String>,
+    /// Stale instead of gone.
+    #[arg(long)]
+    soft: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Audit {
+    /// The newest changes.
+    List {
+        /// Only by this one, such as token:abcdefgh.
+        #[arg(long, default_value = "")]
+        actor: String,
+        /// Only of this and what is below it, such as channels/demo.
+        #[arg(long, default_value = "")]
+        target: String,
+        /// Only these, such as deleteChannel.
+        #[arg(long, default_value = "")]
+        action: String,
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// All changes, a line of JSON for each.
+    Export {
+        /// Those after this one.
+        #[arg(long, default_value_t = 0)]
+        after: u64,
+    },
+}
+
+/// A call of the API, and what of its answer people want to see.
+#[derive(Debug, PartialEq)]
+pub(super) struct Plan {
+    pub(super) method: Method,
+    /// Below `/api/v1`.
+    pub(super) path: String,
+    pub(super) body: Option<Value>,
+    pub(super) shape: Shape,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// A table of what stands in a field, by the names of columns; dots lead into objects.
+    List(&'static str, &'static [&'static str]),
+    /// Names and values.
+    One,
+    /// As it comes.
+    Lines,
+}
+
+impl Command {
+    /// What it asks for; a shell for its completions.
+    pub(super) fn plan(self) -> Result<Plan, Shell> {
+        let (method, path, body, shape) = match self {
+            Self::Node(node) => node.plan(),
+            Self::Channel(channel) => channel.plan(),
+            Self::Key(key) => key.plan(),
+            Self::Token(token) => token.plan(),
+            Self::Purge(purge) => purge.plan(),
+            Self::Audit(audit) => audit.plan(),
+            Self::Completion { shell } => return Err(shell),
+        };
+        Ok(Plan { method, path, body, shape })
+    }
+}
+
+type Parts = (Method, String, Option<Value>, Shape);
+
+impl Node {
+    fn plan(self) -> Parts {
+        const COLUMNS: &[&str] = &[
+            "spec.id",
+            "spec.role",
+            "spec.region",
+            "status",
+            "spec.version",
+            "load.viewers",
+            "load.egress_bps",
+            "load.cpu",
+        ];
+        match self {
+            Self::List => (Method::GET, "/nodes".into(), None, Shape::List("nodes", COLUMNS)),
+            Self::Show { id } => (Method::GET, format!("/nodes/{}", part(&id)), None, Shape::One),
+            Self::Drain { id } => (Method::POST, format!("/nodes/{}/drain", part(&id)), None, Shape::One),
+            Self::Undrain { id } => (Method::POST, format!("/nodes/{}/undrain", part(&id)), None, Shape::One),
+            Self::Forget { id } => (Method::DELETE, format!("/nodes/{}", part(&id)), None, Shape::One),
+        }
+    }
+}
+
+impl Channel {
+    fn plan(self) -> Parts {
+        const COLUMNS: &[&str] = &["id", "title", "live.origin", "live.started_at", "created_at"];
+        let body = |Fields { title, settings }: Fields| {
+            let fields = [("title", title.map(Value::from)), ("settings", settings)];
+            fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect::<Value>()
+        };
+        match self {
+            Self::List => (Method::GET, "/channels".into(), None, Shape::List("channels", COLUMNS)),
+            Self::Show { id } => (Method::GET, format!("/channels/{}", part(&id)), None, Shape::One),
+            Self::Create { id, fields } => {
+                let mut body = body(fields);
+                body["id"] = id.into();
+                (Method::POST, "/channels".into(), Some(body), Shape::One)
+            }
+            Self::Change { id, fields } => {
+                (Method::PATCH, format!("/channels/{}", part(&id)), Some(body(fields)), Shape::One)
+            }
+            Self::Delete { id } => (Method::DELETE, format!("/channels/{}", part(&id)), None, Shape::One),
+        }
+    }
+}
+
+impl Key {
+    fn plan(self) -> Parts {
+        const COLUMNS: &[&str] = &["id", "label", "backup", "created_at"];
+        let keys = |channel: &str| format!("/channels/{}/keys", part(channel));
+        match self {
+            Self::List { channel } => (Method::GET, keys(&channel), None, Shape::List("keys", COLUMNS)),
+            Self::Create { channel, label, backup } => {
+                let body = json!({ "label": label, "backup": backup });
+                (Method::POST, keys(&channel), Some(body), Shape::One)
+            }
+            Self::Delete { channel, id } => {
+                (Method::DELETE, format!("{}/{}", keys(&channel), part(&id)), None, Shape::One)
+            }
+        }
+    }
+}
+
+impl Token {
+    fn plan(self) -> Parts {
+        const COLUMNS: &[&str] = &["id", "label", "scopes", "channels", "created_at", "expires_at"];
+        match self {
+            Self::List => (Method::GET, "/api-tokens".into(), None, Shape::List("tokens", COLUMNS)),
+            Self::Create { scopes, channels, label, expires_in } => {
+                let name = |scope: &Scope| scope.to_possible_value().map(|value| value.get_name().to_owned());
+                let scopes: Vec<_> = scopes.iter().filter_map(name).collect();
+                let mut body = json!({ "scopes": scopes, "channels": channels, "label": label });
+                if let Some(expires_in) = expires_in {
+                    body["expires_in"] = expires_in.as_secs().into();
+                }
+                (Method::POST, "/api-tokens".into(), Some(body), Shape::One)
+            }
+            Self::Delete { id } => (Method::DELETE, format!("/api-tokens/{}", part(&id)), None, Shape::One),
+        }
+    }
+}
+
+impl Purge {
+    fn plan(self) -> Parts {
+        const COLUMNS: &[&str] =
+            &["id", "url", "prefix", "tag", "channel", "soft", "done", "applied", "pending", "down"];
+        match self {
+            Self::List => (Method::GET, "/purges".into(), None, Shape::List("purges", COLUMNS)),
+            Self::Create(Target { url, prefix, tag, channel, soft }) => {
+                let body =
+                    json!({ "url": url, "prefix": prefix, "tag": tag, "channel": channel, "soft": soft });
+                (Method::POST, "/purges".into(), Some(body), Shape::One)
+            }
+        }
+    }
+}
+
+impl Audit {
+    fn plan(self) -> Parts {
+        const COLUMNS: &[&str] = &["id", "at", "actor", "address", "action", "target"];
+        match self {
+            Self::List { actor, target, action, limit } => {
+                let query = url::form_urlencoded::Serializer::new(String::new())
+                    .append_pair("actor", &actor)
+                    .append_pair("target", &target)
+                    .append_pair("action", &action)
+                    .append_pair("limit", &limit.to_string())
+                    .finish();
+                (Method::GET, format!("/audit?{query}"), None, Shape::List("entries", COLUMNS))
+            }
+            Self::Export { after } => {
+                (Method::GET, format!("/audit/export?after={after}"), None, Shape::Lines)
+            }
+        }
+    }
+}
+
+/// One part of a path, whatever is in it.
+fn part(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
+fn json_value(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("this is no JSON: {error}"))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 24 * 3600,
+        _ => return Err("use a number and s, m, h or d, such as 90d".to_owned()),
+    };
+    let number: u64 = number.parse().map_err(|_| "use a number and s, m, h or d, such as 90d".to_owned())?;
+    Ok(Duration::from_secs(number.saturating_mul(seconds)))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::Cli;
+    use super::*;
+
+    fn plan(line: &str) -> Plan {
+        Cli::try_parse_from(line.split(' ')).unwrap().command.plan().unwrap()
+    }
+
+    #[test]
+    fn a_command_is_a_call() {
+        for (line, method, path, body) in [
+            ("x node drain eu-1", "POST", "/nodes/eu-1/drain", Value::Null),
+            ("x node show a/b", "GET", "/nodes/a%2Fb", Value::Null),
+            (
+                r#"x channel create demo --title Demo --settings {"record":true}"#,
+                "POST",
+                "/channels",
+                json!({ "id": "demo", "title": "Demo", "settings": { "record": true } }),
+            ),
+            ("x channel change demo --title New", "PATCH", "/channels/demo", json!({ "title": "New" })),
+            (
+                "x key create demo --backup",
+                "POST",
+                "/channels/demo/keys",
+                json!({ "label": "", "backup": true }),
+            ),
+            (
+                "x token create --scope publisher --scope read-only --channel demo --expires-in 2d",
+                "POST",
+                "/api-tokens",
+                json!({ "scopes": ["publisher", "read-only"], "channels": ["demo"], "label": "", "expires_in": 172_800 }),
+            ),
+            (
+                "x audit list --target channels/demo --limit 5",
+                "GET",
+                "/audit?actor=&target=channels%2Fdemo&action=&limit=5",
+                Value::Null,
+            ),
+        ] {
+            let plan = plan(line);
+            let made = (plan.method.as_str(), plan.path.as_str(), plan.body.unwrap_or_default());
+            assert_eq!(made, (method, path, body), "{line}");
+        }
+        for wrong in [
+            "x purge create",
+            "x purge create --tag a --url /b",
+            "x token create",
+            "x channel create a --settings {",
+        ] {
+            assert!(Cli::try_parse_from(wrong.split(' ')).is_err(), "{wrong}");
+        }
+        assert!(duration("90").is_err() && duration("d").is_err() && duration("5 d").is_err());
+    }
+}
