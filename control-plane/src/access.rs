@@ -1,11 +1,15 @@
 //! Who may do what with the API: scopes, and the channels that a token is limited to. Pure.
 
+mod refusals;
+
 use std::fmt;
 use std::net::IpAddr;
 
 use nearcast_api::ChannelId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub use refusals::Refusals;
 
 /// A part of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]

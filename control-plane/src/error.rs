@@ -67,6 +67,10 @@ pub enum Error {
     OutboxFull(#[from] crate::metadata::Full),
     #[error("the channel {0} exists: PATCH /api/v1/channels/{0} changes it")]
     ChannelExists(ChannelId),
+    #[error(
+        "channel {0} has changed since: GET /api/v1/channels/{0} shows what it is now, with the ETag to send"
+    )]
+    ChangedMeanwhile(ChannelId),
     #[error("channel {channel} has no stream key {id:?}: GET /api/v1/channels/{channel}/keys lists them")]
     NoKey { channel: ChannelId, id: String },
     #[error("there is no playback key {0:?}: GET /api/v1/playback-keys lists them")]

@@ -23,13 +23,14 @@ use nearcast_service::daemon::Daemon;
 use serde_json::json;
 use tokio::sync::watch;
 
-use crate::access::Actor;
+use crate::access::{Actor, Refusals};
 use crate::error::{Error, Result};
 use crate::fleet::{self, Fleet, Known, Member, UnknownNode};
 use crate::metadata::Outbox;
 use crate::metrics::Metrics;
 use crate::store::{Store, StoredToken};
 
+pub use channels::IfMatch;
 pub use ingest::Ingest;
 pub use playback::{NewKey, NewToken, Token};
 pub use purges::Progress;
@@ -50,6 +51,7 @@ pub struct Plane {
     tokens: RwLock<HashMap<KeyHash, Arc<StoredToken>>>,
     /// Nodes that have said something here, which other instances have not been told.
     heard: Mutex<BTreeSet<NodeId>>,
+    refusals: Mutex<Refusals>,
 }
 
 impl Plane {
@@ -70,6 +72,7 @@ impl Plane {
             purged: tokio::sync::Notify::new(),
             tokens: RwLock::new(tokens),
             heard: Mutex::default(),
+            refusals: Mutex::default(),
         }))
     }
 

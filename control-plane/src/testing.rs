@@ -67,10 +67,22 @@ impl World {
         token: &str,
         body: impl Into<Vec<u8>>,
     ) -> Answer {
+        self.send_with(method, path, token, &[], body).await
+    }
+
+    pub(crate) async fn send_with(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Vec<u8>>,
+    ) -> Answer {
         let base = self.running.plain.unwrap();
         let request = http::Request::builder().method(method).uri(format!("http://{base}{path}"));
         let request =
             if token.is_empty() { request } else { request.header(AUTHORIZATION, format!("Bearer {token}")) };
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let request = request.body(Body::from(body.into())).unwrap();
         let (parts, body) = self.client.request(request).await.unwrap().into_parts();
         let body = read_limited(body, 16 << 20).await.unwrap().to_vec();

@@ -32,9 +32,9 @@ pub(super) struct View {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     address: Option<String>,
-    /// The operation's id in this document.
+    /// The operation's id in this document, or `refused`: for each actor and address once a minute.
     action: String,
-    /// What was changed, as a path below `/api/v1/`.
+    /// What was changed, as a path below `/api/v1/`; the call that was refused.
     target: String,
     /// What it was; left out where it is new. Secrets are left out always.
     #[serde(skip_serializing_if = "Option::is_none")]

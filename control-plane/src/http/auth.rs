@@ -49,7 +49,7 @@ pub(super) struct Reader;
 #[derive(Debug)]
 pub(super) struct Node;
 
-/// Somebody with a token, whose rights the handler has to [check](Caller::check).
+/// Somebody with a token, whose rights the handler has to look at: [`Caller::insist`].
 #[derive(Debug)]
 pub(super) struct Limited(pub(super) Caller);
 
@@ -57,10 +57,26 @@ pub(super) struct Limited(pub(super) Caller);
 #[derive(Debug)]
 pub(super) struct Caller {
     pub(super) actor: Actor,
-    pub(super) grant: Grant,
+    grant: Grant,
+    /// What is asked for, as the audit log calls it.
+    call: String,
 }
 
 impl Caller {
+    /// As [`Caller::check`]; a refusal is noted.
+    pub(super) async fn insist(
+        &self,
+        shared: &Shared,
+        scope: Scope,
+        channel: Option<&str>,
+    ) -> Result<(), Error> {
+        let checked = self.check(scope, channel);
+        if let Err(why) = &checked {
+            shared.plane.refused(&self.actor, &self.call, why).await;
+        }
+        checked
+    }
+
     /// Refuses who has not the scope, or not for this channel; `None` for what belongs to no channel.
     pub(super) fn check(&self, scope: Scope, channel: Option<&str>) -> Result<(), Error> {
         if !self.grant.has(scope) {
@@ -90,13 +106,23 @@ impl FromRequestParts<Arc<Shared>> for Limited {
             .extensions
             .get::<Peer>()
             .map(|peer| client::address(peer.address.ip(), &parts.headers, &shared.trusted_proxies));
+        let call = format!("{} {}", parts.method, parts.uri.path().trim_start_matches('/'));
         let (name, grant) = match (shared.tokens.holder(token), shared.plane.token(token)) {
-            (Some(Holder::Admin), _) => ("admin-token".to_owned(), Grant::all()),
-            (Some(Holder::Node), _) => return Err(Error::NotANodes),
-            (None, Some(token)) => (format!("token:{}", token.id), token.grant.clone()),
+            (Some(Holder::Admin), _) => ("admin-token".to_owned(), Ok(Grant::all())),
+            (Some(Holder::Node), _) => ("node-token".to_owned(), Err(Error::NotANodes)),
+            (None, Some((token, true))) => (format!("token:{}", token.id), Ok(token.grant.clone())),
+            (None, Some((token, false))) => (format!("token:{}", token.id), Err(Error::WrongToken)),
+            // Nobody's: counted with the answers, and of no use in a log that is kept.
             (None, None) => return Err(Error::WrongToken),
         };
-        Ok(Self(Caller { actor: Actor { name, address }, grant }))
+        let actor = Actor { name, address };
+        match grant {
+            Ok(grant) => Ok(Self(Caller { actor, grant, call })),
+            Err(why) => {
+                shared.plane.refused(&actor, &call, &why).await;
+                Err(why)
+            }
+        }
     }
 }
 
@@ -116,7 +142,7 @@ async fn admit(parts: &mut Parts, shared: &Arc<Shared>, scope: Scope) -> Result<
     let Limited(caller) = Limited::from_request_parts(parts, shared).await?;
     let params = parts.extract::<RawPathParams>().await.ok();
     let named = params.as_ref().and_then(|params| params.iter().find(|(name, _)| *name == "channel"));
-    caller.check(scope, named.map(|(_, channel)| channel))?;
+    caller.insist(shared, scope, named.map(|(_, channel)| channel)).await?;
     Ok(caller.actor)
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
-use http::header::LOCATION;
+use http::header::{ETAG, LOCATION};
+use http::{HeaderName, StatusCode};
 use nearcast_api::channel::Settings;
 use nearcast_api::snapshot::Live;
 use nearcast_api::{ChannelId, Problem};
@@ -18,6 +18,7 @@ use super::auth::{Limited, Publisher, Reader};
 use super::{Shared, extract};
 use crate::access::Scope;
 use crate::error::{Error, Result};
+use crate::plane::IfMatch;
 use crate::settings;
 use crate::store::StoredChannel;
 
@@ -97,9 +98,9 @@ pub(super) async fn create(
     let title = title.unwrap_or_else(|| id.to_string());
     check(&title)?;
     let settings = settings::merge(&Settings::default(), settings.unwrap_or_else(|| json!({})))?;
-    let channel = View::from(shared.plane.create_channel(&by, &id, &title, &settings).await?);
+    let channel = shared.plane.create_channel(&by, &id, &title, &settings).await?;
     let location = [(LOCATION, format!("{}/channels/{id}", super::PREFIX))];
-    Ok((StatusCode::CREATED, location, Json(channel)).into_response())
+    Ok((StatusCode::CREATED, location, tagged(channel)).into_response())
 }
 
 /// One channel
@@ -110,39 +111,50 @@ pub(super) async fn show(
     _: Reader,
     extract::Path(id): extract::Path<ChannelId>,
     State(shared): State<Arc<Shared>>,
-) -> Result<Json<View>> {
-    Ok(Json(shared.plane.channel(&id).await?.into()))
+) -> Result<Tagged> {
+    Ok(tagged(shared.plane.channel(&id).await?))
 }
 
 /// Change a channel
-#[utoipa::path(patch, operation_id = "changeChannel", path = "/channels/{channel}", tag = "channels", params(("channel" = ChannelId, Path)),
+///
+/// With `If-Match`, only if its `ETag` is still that one.
+#[utoipa::path(patch, operation_id = "changeChannel", path = "/channels/{channel}", tag = "channels", params(("channel" = ChannelId, Path), ("If-Match" = Option<String>, Header)),
     request_body = Change, security(("token" = ["publisher"])),
     responses((status = 200, body = View), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn change(
     Publisher(by): Publisher,
     extract::Path(id): extract::Path<ChannelId>,
+    only: IfMatch,
     State(shared): State<Arc<Shared>>,
     extract::Json(Change { title, settings }): extract::Json<Change>,
-) -> Result<Json<View>> {
+) -> Result<Tagged> {
     if let Some(title) = &title {
         check(title)?;
     }
-    Ok(Json(shared.plane.change_channel(&by, &id, title, settings).await?.into()))
+    Ok(tagged(shared.plane.change_channel(&by, &id, &only, title, settings).await?))
 }
 
 /// Delete a channel and its stream keys
 ///
-/// What is live on it ends.
+/// What is live on it ends. With `If-Match`, only if its `ETag` is still that one.
 #[utoipa::path(delete, operation_id = "deleteChannel", path = "/channels/{channel}", tag = "channels", params(("channel" = ChannelId, Path)),
     security(("token" = ["publisher"])),
     responses((status = 204), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn delete(
     Publisher(by): Publisher,
     extract::Path(id): extract::Path<ChannelId>,
+    only: IfMatch,
     State(shared): State<Arc<Shared>>,
 ) -> Result<StatusCode> {
-    shared.plane.delete_channel(&by, &id).await?;
+    shared.plane.delete_channel(&by, &id, &only).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+type Tagged = ([(HeaderName, String); 1], Json<View>);
+
+/// With its tag, for `If-Match` of a later change.
+fn tagged(channel: StoredChannel) -> Tagged {
+    ([(ETAG, channel.etag())], Json(channel.into()))
 }
 
 /// Null is something other than nothing.

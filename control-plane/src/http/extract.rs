@@ -3,11 +3,13 @@
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
+use http::header::IF_MATCH;
 use http::request::Parts;
 use nearcast_service::http::{ReadError, read_limited};
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
+use crate::plane::IfMatch;
 
 /// Parts of the path.
 pub(super) struct Path<T>(pub(super) T);
@@ -23,6 +25,20 @@ pub(super) struct OptionalJson<T>(pub(super) T);
 
 /// As [`Json`], of at most [`MAX_HEARTBEAT`] bytes.
 pub(super) struct LargeJson<T>(pub(super) T);
+
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Error> {
+        let mut lines = parts.headers.get_all(IF_MATCH).iter().peekable();
+        if lines.peek().is_none() {
+            return Ok(Self::default());
+        }
+        // What cannot be read matches nothing, which is what is safe.
+        let texts = lines.filter_map(|line| line.to_str().ok());
+        Ok(Self::tags(texts.flat_map(|text| text.split(',')).map(|tag| tag.trim().to_owned())))
+    }
+}
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
     type Rejection = Error;

@@ -53,6 +53,7 @@ fn status(error: &Error) -> StatusCode {
         Error::Invalid { .. } | Error::OtherNode { .. } | Error::BadBody(_) => {
             StatusCode::UNPROCESSABLE_ENTITY
         }
+        Error::ChangedMeanwhile(_) => StatusCode::PRECONDITION_FAILED,
         Error::OutboxFull(_) => StatusCode::TOO_MANY_REQUESTS,
         Error::BadRequest(_) => StatusCode::BAD_REQUEST,
         Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,

@@ -88,7 +88,7 @@ pub(super) async fn create(
     State(shared): State<Arc<Shared>>,
     extract::Json(Create { token, subject, network, channel, seconds }): extract::Json<Create>,
 ) -> Result<(StatusCode, Json<View>)> {
-    caller.check(Scope::Moderator, channel.as_ref().map(ChannelId::as_str))?;
+    caller.insist(&shared, Scope::Moderator, channel.as_ref().map(ChannelId::as_str)).await?;
     let invalid = |field, problem: &str| Err(Error::Invalid { field, problem: problem.to_owned() });
     if token.is_none() && subject.is_none() && network.is_none() {
         return invalid("token", "name a token, a subject or a network: this would send everybody away");
@@ -117,7 +117,7 @@ pub(super) async fn delete(
 ) -> Result<StatusCode> {
     let revocations = shared.plane.revocations().await?;
     let stored = revocations.iter().find(|stored| stored.id == id);
-    caller.check(Scope::Moderator, stored.and_then(channel_of))?;
+    caller.insist(&shared, Scope::Moderator, stored.and_then(channel_of)).await?;
     shared.plane.delete_revocation(&caller.actor, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

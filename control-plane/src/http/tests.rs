@@ -64,6 +64,28 @@ async fn a_channel_is_made_shown_changed_and_deleted() {
 }
 
 #[tokio::test]
+async fn who_has_seen_an_older_channel_does_not_overwrite_a_newer_one() {
+    let (world, _directory) = world().await;
+    let made = world.post("/channels", json!({ "id": "demo" })).await;
+    let seen = made.headers["etag"].to_str().unwrap().to_owned();
+    assert_eq!(world.get("/channels/demo").await.headers["etag"], seen.as_str());
+    let send = async |method: Method, tag: &str, body: Value| {
+        world.send_with(method, "/api/v1/channels/demo", ADMIN, &[("if-match", tag)], body.to_string()).await
+    };
+    let changed = send(Method::PATCH, &seen, json!({ "title": "One" })).await;
+    assert_eq!(changed.status, StatusCode::OK);
+    assert_ne!(changed.headers["etag"], seen.as_str());
+    let late = send(Method::PATCH, &seen, json!({ "title": "Two" })).await;
+    assert_eq!(late.status, StatusCode::PRECONDITION_FAILED);
+    assert!(late.problem().detail.contains("has changed"), "{}", late.text());
+    assert_eq!(send(Method::DELETE, &seen, json!({})).await.status, StatusCode::PRECONDITION_FAILED);
+    assert_eq!(world.get("/channels/demo").await.json()["title"], "One");
+    let either = format!("\"x\", {}", changed.headers["etag"].to_str().unwrap());
+    assert_eq!(send(Method::PATCH, &either, json!({ "title": "Three" })).await.status, StatusCode::OK);
+    assert_eq!(send(Method::DELETE, "*", json!({})).await.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
 async fn a_stream_key_is_shown_once_and_only_its_hash_is_kept() {
     let (world, directory) = world().await;
     world.post("/channels", json!({ "id": "demo" })).await;

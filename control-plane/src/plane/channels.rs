@@ -8,9 +8,24 @@ use serde_json::json;
 
 use super::{Plane, unix_millis};
 use crate::access::Actor;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::{StoredChannel, StoredKey};
 use crate::{keys, settings};
+
+/// A change is only meant for what the caller has seen (RFC 9110 section 13.1.1); the default is for whatever there is.
+#[derive(Debug, Clone, Default)]
+pub struct IfMatch(Option<Vec<String>>);
+
+impl IfMatch {
+    /// For what has one of these tags; `*` is for whatever there is.
+    pub fn tags(tags: impl Iterator<Item = String>) -> Self {
+        Self(Some(tags.collect()))
+    }
+
+    fn allows(&self, etag: &str) -> bool {
+        self.0.as_ref().is_none_or(|tags| tags.iter().any(|tag| tag == etag || tag == "*"))
+    }
+}
 
 impl Plane {
     /// All channels, each with what is live on it now.
@@ -49,12 +64,14 @@ impl Plane {
         &self,
         by: &Actor,
         id: &ChannelId,
+        only: &IfMatch,
         title: Option<String>,
         patch: Option<serde_json::Value>,
     ) -> Result<StoredChannel> {
         let _changing = self.changing.lock().await;
         let mut change = self.store.change(by, "changeChannel", target(id), unix_millis()).await?;
         let old = change.channel(id).await?;
+        unchanged(&old, only)?;
         let settings = patch.map(|patch| settings::merge(&old.settings, patch)).transpose()?;
         change.before(&json!({ "title": &old.title, "settings": &old.settings }));
         let (title, settings) = (title.unwrap_or(old.title), settings.unwrap_or(old.settings));
@@ -66,10 +83,11 @@ impl Plane {
     }
 
     /// Removes a channel with its keys. What is live on it ends.
-    pub async fn delete_channel(&self, by: &Actor, id: &ChannelId) -> Result<()> {
+    pub async fn delete_channel(&self, by: &Actor, id: &ChannelId, only: &IfMatch) -> Result<()> {
         let changing = self.changing.lock().await;
         let mut change = self.store.change(by, "deleteChannel", target(id), unix_millis()).await?;
         let old = change.channel(id).await?;
+        unchanged(&old, only)?;
         change.before(&json!({ "title": old.title, "settings": old.settings }));
         change.delete_channel(id).await?;
         change.commit().await?;
@@ -141,6 +159,11 @@ impl Plane {
         let live = self.lock().snapshot().channels.get(&channel.id).and_then(|channel| channel.live.clone());
         StoredChannel { live, ..channel }
     }
+}
+
+/// Refuses a change that is meant for the channel as it was.
+fn unchanged(channel: &StoredChannel, only: &IfMatch) -> Result<()> {
+    if only.allows(&channel.etag()) { Ok(()) } else { Err(Error::ChangedMeanwhile(channel.id.clone())) }
 }
 
 /// What the audit log calls it.

@@ -83,19 +83,20 @@ impl Plane {
     async fn next(&self, listener: &mut Option<Listener>) -> Result<()> {
         let Some(hearing) = listener else {
             *listener = self.store.listen().await?;
-            self.reload().await?;
-            return self.collect().await;
+            return self.look(News { changed: true, commands: true }).await;
         };
         // Without news now and then, in case that some were lost.
         match tokio::time::timeout(LOOK, hearing.next()).await {
-            Ok(Ok(News::Commands)) => self.collect().await,
-            Ok(Ok(News::Changed)) => self.reload().await,
-            Ok(Err(error)) => Err(error),
-            Err(_silence) => {
-                self.reload().await?;
-                self.collect().await
-            }
+            Ok(news) => self.look(news?).await,
+            Err(_silence) => self.look(News { changed: true, commands: true }).await,
         }
+    }
+
+    async fn look(&self, news: News) -> Result<()> {
+        if news.changed {
+            self.reload().await?;
+        }
+        if news.commands { self.collect().await } else { Ok(()) }
     }
 
     /// Makes this instance say what the store says.

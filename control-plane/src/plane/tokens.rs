@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use nearcast_api::snapshot::KeyHash;
+use nearcast_service::log::Chain;
 use serde_json::{Value, json};
 
 use super::{Plane, unix_millis};
@@ -13,12 +15,31 @@ use crate::keys;
 use crate::store::{Entry, Page, Store, StoredToken, Which};
 
 impl Plane {
-    /// The token of the caller, if it is one of the API's that counts now.
-    pub fn token(&self, presented: &str) -> Option<Arc<StoredToken>> {
+    /// The token of the caller, if it is one of the API's, and whether it counts now.
+    pub fn token(&self, presented: &str) -> Option<(Arc<StoredToken>, bool)> {
         let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
         // By its hash: what the time of this look tells is of no use to who guesses tokens.
         let token = tokens.get(&keys::hash(presented))?;
-        token.expires_at.is_none_or(|expires| unix_millis() < expires).then(|| Arc::clone(token))
+        Some((Arc::clone(token), token.expires_at.is_none_or(|expires| unix_millis() < expires)))
+    }
+
+    /// Notes in the audit log that somebody known was refused `call`, at times.
+    pub async fn refused(&self, by: &Actor, call: &str, why: &Error) {
+        let is_news = {
+            let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+            refusals.is_news(by, Instant::now())
+        };
+        if !is_news {
+            return;
+        }
+        let noted = async {
+            let mut change = self.store.change(by, "refused", call, unix_millis()).await?;
+            change.after(&json!({ "why": why.to_string() }));
+            change.commit().await
+        };
+        if let Err(error) = noted.await {
+            tracing::warn!(actor = by.name, call, "a refusal is not in the audit log: {}", Chain(&error));
+        }
     }
 
     /// All API tokens, oldest first.

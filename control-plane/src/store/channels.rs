@@ -2,11 +2,12 @@
 
 use nearcast_api::ChannelId;
 use nearcast_api::channel::Settings;
-use nearcast_api::snapshot::Live;
+use nearcast_api::snapshot::{KeyHash, Live};
 
 use super::audit::Change;
 use super::{Store, damaged, failed};
 use crate::error::{Error, Result};
+use crate::keys;
 
 /// A channel as it is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +18,16 @@ pub struct StoredChannel {
     pub created_at: u64,
     pub live: Option<Live>,
     pub settings: Settings,
+}
+
+impl StoredChannel {
+    /// Names what an operator decides of it as it is now (RFC 9110 section 8.8.3).
+    pub fn etag(&self) -> String {
+        // A struct of numbers and texts always has a JSON form.
+        let settings = serde_json::to_string(&self.settings).unwrap_or_default();
+        let KeyHash(hash) = keys::hash(&format!("{} {} {settings}", self.title.len(), self.title));
+        format!("\"{}\"", &hash[..16])
+    }
 }
 
 const ONE: &str = "SELECT id, title, created_at, live, settings FROM channels WHERE id = $1";

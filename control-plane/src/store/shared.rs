@@ -26,13 +26,13 @@ pub struct Listener {
     instance: String,
 }
 
-/// What there is to hear.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum News {
+/// What there was to hear.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct News {
     /// Another instance has changed something, or may have while this one could not hear.
-    Changed,
+    pub changed: bool,
     /// There are commands for some instance's nodes.
-    Commands,
+    pub commands: bool,
 }
 
 /// What a node said to another instance.
@@ -188,17 +188,19 @@ impl Store {
 }
 
 impl Listener {
-    /// The next of it.
+    /// The next of it, with what came in behind it: hundreds of nodes may register at once.
     pub async fn next(&mut self) -> Result<News> {
-        loop {
-            // `None` after the connection was lost: it is there again, and what was said meanwhile is not.
-            match self.inner.try_recv().await.map_err(failed("listen to the other instances"))? {
-                None => return Ok(News::Changed),
-                Some(said) if said.payload() == COMMANDS => return Ok(News::Commands),
-                Some(said) if said.payload() != self.instance => return Ok(News::Changed),
-                Some(_own) => {}
+        let mut news = News::default();
+        while news == News::default() {
+            let first = self.inner.try_recv().await.map_err(failed("listen to the other instances"))?;
+            // None after the connection was lost: it is there again, and what was said meanwhile is not.
+            news.changed = first.is_none();
+            for said in first.into_iter().chain(std::iter::from_fn(|| self.inner.next_buffered())) {
+                news.commands |= said.payload() == COMMANDS;
+                news.changed |= said.payload() != COMMANDS && said.payload() != self.instance;
             }
         }
+        Ok(news)
     }
 }
 

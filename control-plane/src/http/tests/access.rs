@@ -98,6 +98,12 @@ async fn a_token_for_a_channel_opens_that_and_nothing_else() {
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{method} {path}: {}", answer.text());
         assert!(answer.problem().detail.contains("/api/v1/channels/demo"), "{}", answer.text());
     }
+    // Once in a minute, whatever it asks for.
+    let refused = world.get("/audit?action=refused").await.json();
+    let [refused] = refused["entries"].as_array().unwrap().as_slice() else { panic!("{refused}") };
+    assert_eq!(refused["target"], "GET channels/other");
+    assert!(refused["actor"].as_str().unwrap().starts_with("token:"));
+    assert!(refused["after"]["why"].as_str().unwrap().contains("only for"));
     let anna = world.get("/revocations").await.json()["revocations"][1]["id"].as_str().unwrap().to_owned();
     assert_eq!(send(&delete, &format!("/revocations/{anna}"), json!({})).await.status, StatusCode::FORBIDDEN);
 }
@@ -128,6 +134,12 @@ async fn a_token_that_is_over_or_taken_away_opens_nothing() {
     let left = expires.saturating_sub(now());
     tokio::time::sleep(std::time::Duration::from_millis(left + 1)).await;
     assert_eq!(status(&short).await, StatusCode::UNAUTHORIZED);
+    let refused = world.get("/audit?action=refused").await.json();
+    assert_eq!(
+        refused["entries"].as_array().unwrap().len(),
+        1,
+        "the one that is over, not the one that is unknown"
+    );
 
     for (body, says) in [
         (json!({ "scopes": [] }), "at least one"),
