@@ -12,7 +12,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build web run test system fmt bench-latency bench-edge bench-micro bench-transcode soak fuzz clean
+.PHONY: help setup build web run test system fmt bench-control bench-latency bench-edge bench-micro bench-transcode soak fuzz clean
 
 help: ## List every command
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,12 @@ bench-latency: ## Measure glass-to-glass latency through origin, edge and browse
 	@scripts/web build
 	cargo build --release --locked --workspace --bins
 	$(TARGET)/release/bench-latency
+
+bench-control: ## Measure what 500 nodes cost a control plane, and how soon a change is at all of them
+	@WITH_TESTS=1 scripts/setup
+	@scripts/web build
+	cargo build --release --locked --workspace --bins
+	$(TARGET)/release/bench-control
 
 bench-edge: ## Measure an edge beside nginx, varnish, trafficserver, caddy and envoy (RUNS=1 SECONDS=2 ROW=H3 for less)
 	@WITH_BENCHES=1 scripts/setup
