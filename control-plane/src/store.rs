@@ -23,7 +23,7 @@ pub use channels::StoredChannel;
 pub use database::Database;
 pub use keys::StoredKey;
 pub use playback::{StoredPlaybackKey, StoredRevocation};
-pub use shared::{Heard, Listener, News};
+pub use shared::{Heard, Listener};
 pub use tokens::StoredToken;
 
 /// An open database. Clones share it.

@@ -12,12 +12,13 @@ use nearcast_service::log::Chain;
 
 use super::{Plane, stored};
 use crate::error::Result;
-use crate::store::{Listener, News};
+use crate::store::Listener;
 
 impl Plane {
     /// Tells the others what nodes say here, and hears what they said there.
     pub(super) async fn share(self: Arc<Self>, drain: Drain) {
         let (mut failing, mut known) = (false, BTreeMap::new());
+        // Beats are gathered: telling of each as it comes would cost a write for every node and second.
         while drain.unless_draining(tokio::time::sleep(INTERVAL)).await.is_some() {
             match self.exchange(&mut known).await {
                 Ok(()) => failing = false,
@@ -57,7 +58,8 @@ impl Plane {
             });
             self.purged.notify_waiters();
         }
-        Ok(())
+        // Here rather than when one is left: the origin may be on its way from another instance.
+        self.collect().await
     }
 
     /// Looks at the store whenever another instance says that it has changed.
@@ -71,6 +73,7 @@ impl Plane {
                 Err(error) => {
                     listener = None;
                     say(&mut failing, &error);
+                    // A database that is away must not be asked in a tight loop.
                     if drain.unless_draining(tokio::time::sleep(backoff.delay())).await.is_none() {
                         return;
                     }
@@ -79,24 +82,17 @@ impl Plane {
         }
     }
 
-    /// Waits for news, and does what they ask for. A new listener asks for everything: what was said before it is lost.
+    /// Waits for a change, and looks at it. A new listener looks at everything: what was said before it is lost.
     async fn next(&self, listener: &mut Option<Listener>) -> Result<()> {
-        let Some(hearing) = listener else {
-            *listener = self.store.listen().await?;
-            return self.look(News { changed: true, commands: true }).await;
-        };
-        // Without news now and then, in case that some were lost.
-        match tokio::time::timeout(LOOK, hearing.next()).await {
-            Ok(news) => self.look(news?).await,
-            Err(_silence) => self.look(News { changed: true, commands: true }).await,
+        match listener {
+            None => *listener = self.store.listen().await?,
+            // Without news now and then, in case that some were lost.
+            Some(hearing) => match tokio::time::timeout(LOOK, hearing.changed()).await {
+                Ok(changed) => changed?,
+                Err(_silence) => {}
+            },
         }
-    }
-
-    async fn look(&self, news: News) -> Result<()> {
-        if news.changed {
-            self.reload().await?;
-        }
-        if news.commands { self.collect().await } else { Ok(()) }
+        self.reload().await
     }
 
     /// Makes this instance say what the store says.

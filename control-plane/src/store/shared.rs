@@ -26,15 +26,6 @@ pub struct Listener {
     instance: String,
 }
 
-/// What there was to hear.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct News {
-    /// Another instance has changed something, or may have while this one could not hear.
-    pub changed: bool,
-    /// There are commands for some instance's nodes.
-    pub commands: bool,
-}
-
 /// What a node said to another instance.
 #[derive(Debug)]
 pub struct Heard {
@@ -53,7 +44,10 @@ impl Shared {
 
     /// Tells the others, when the connection's transaction is committed.
     pub(super) async fn changed(&self, connection: &mut AnyConnection) -> Result<()> {
-        notify(connection, &self.instance).await
+        // NOTIFY takes no parameters; what is said is a word of ours.
+        let statement = AssertSqlSafe(format!("NOTIFY {CHANNEL}, '{}'", self.instance));
+        connection.execute(statement).await.map_err(failed("tell the other instances"))?;
+        Ok(())
     }
 }
 
@@ -154,7 +148,6 @@ impl Store {
         if sent.rows_affected() == 0 {
             return Ok(false);
         }
-        notify(&mut transaction, COMMANDS).await?;
         transaction.commit().await.map_err(failed())?;
         Ok(true)
     }
@@ -188,28 +181,21 @@ impl Store {
 }
 
 impl Listener {
-    /// The next of it, with what came in behind it: hundreds of nodes may register at once.
-    pub async fn next(&mut self) -> Result<News> {
-        let mut news = News::default();
-        while news == News::default() {
+    /// Returns when another instance has changed something, or may have while this one could not hear. What came in behind
+    /// that is taken with it: hundreds of nodes may register at once.
+    pub async fn changed(&mut self) -> Result<()> {
+        loop {
             let first = self.inner.try_recv().await.map_err(failed("listen to the other instances"))?;
             // None after the connection was lost: it is there again, and what was said meanwhile is not.
-            news.changed = first.is_none();
+            let mut changed = first.is_none();
             for said in first.into_iter().chain(std::iter::from_fn(|| self.inner.next_buffered())) {
-                news.commands |= said.payload() == COMMANDS;
-                news.changed |= said.payload() != COMMANDS && said.payload() != self.instance;
+                changed |= said.payload() != self.instance;
+            }
+            if changed {
+                return Ok(());
             }
         }
-        Ok(news)
     }
 }
 
-async fn notify(connection: &mut AnyConnection, what: &str) -> Result<()> {
-    // NOTIFY takes no parameters; what is said is a word of ours.
-    let statement = AssertSqlSafe(format!("NOTIFY {CHANNEL}, '{what}'"));
-    connection.execute(statement).await.map_err(failed("tell the other instances"))?;
-    Ok(())
-}
-
 const CHANNEL: &str = "nearcast";
-const COMMANDS: &str = "commands";
