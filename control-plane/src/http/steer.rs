@@ -13,8 +13,9 @@ use nearcast_api::{ChannelId, Problem};
 use nearcast_service::http::Peer;
 use serde::Deserialize;
 
-use super::auth::Reader;
+use super::auth::Limited;
 use super::{Shared, client, extract};
+use crate::access::Scope;
 use crate::error::{Error, Result};
 use crate::steer;
 
@@ -33,7 +34,7 @@ pub(super) struct Query {
         (status = 404, body = Problem, content_type = Problem::CONTENT_TYPE, description = "No such channel"),
         (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn show(
-    caller: Result<Reader, Error>,
+    caller: Result<Limited, Error>,
     extract::Path(channel): extract::Path<ChannelId>,
     extract::Query(Query { ip }): extract::Query<Query>,
     Extension(peer): Extension<Peer>,
@@ -41,8 +42,11 @@ pub(super) async fn show(
     headers: HeaderMap,
 ) -> Result<Response> {
     let address = match ip {
-        Some(address) if caller.is_ok() => address,
-        Some(_) => return Err(Error::NoTokenForIp),
+        Some(address) => {
+            let Limited(caller) = caller.map_err(|_| Error::NoTokenForIp)?;
+            caller.insist(&shared, Scope::ReadOnly, Some(channel.as_str())).await?;
+            address
+        }
         None => client::address(peer.address.ip(), &headers, &shared.trusted_proxies),
     };
     let snapshot = shared.plane.subscribe().borrow().clone();
