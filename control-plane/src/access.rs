@@ -5,6 +5,7 @@ mod refusals;
 use std::fmt;
 use std::net::IpAddr;
 
+use clap::ValueEnum;
 use nearcast_api::ChannelId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,7 +13,7 @@ use utoipa::ToSchema;
 pub use refusals::Refusals;
 
 /// A part of the API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scope {
     /// Everything, tokens, playback keys and the audit log among it.
@@ -45,17 +46,6 @@ pub struct Actor {
 }
 
 impl Scope {
-    /// As it is written.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Admin => "admin",
-            Self::Operator => "operator",
-            Self::Publisher => "publisher",
-            Self::Moderator => "moderator",
-            Self::ReadOnly => "read-only",
-        }
-    }
-
     fn includes(self, other: Self) -> bool {
         match self {
             Self::Admin => true,
@@ -68,7 +58,14 @@ impl Scope {
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.name().fmt(f)
+        let name = match self {
+            Self::Admin => "admin",
+            Self::Operator => "operator",
+            Self::Publisher => "publisher",
+            Self::Moderator => "moderator",
+            Self::ReadOnly => "read-only",
+        };
+        name.fmt(f)
     }
 }
 

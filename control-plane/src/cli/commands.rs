@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand};
 use clap_complete::Shell;
 use http::Method;
 use serde_json::{Value, json};
+
+use crate::access::Scope;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -117,15 +119,6 @@ pub(super) enum Token {
     },
     /// Take one away.
     Delete { id: String },
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum Scope {
-    Admin,
-    Operator,
-    Publisher,
-    Moderator,
-    ReadOnly,
 }
 
 #[derive(Debug, Subcommand)]
@@ -287,8 +280,6 @@ impl Token {
         match self {
             Self::List => (Method::GET, "/api-tokens".into(), None, Shape::List("tokens", COLUMNS)),
             Self::Create { scopes, channels, label, expires_in } => {
-                let name = |scope: &Scope| scope.to_possible_value().map(|value| value.get_name().to_owned());
-                let scopes: Vec<_> = scopes.iter().filter_map(name).collect();
                 let mut body = json!({ "scopes": scopes, "channels": channels, "label": label });
                 if let Some(expires_in) = expires_in {
                     body["expires_in"] = expires_in.as_secs().into();

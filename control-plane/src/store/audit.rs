@@ -155,11 +155,19 @@ fn entry((id, at, actor, address, action, target, before, after): Row) -> Result
     Ok(Entry { id, at, actor, address, action, target, before, after })
 }
 
-const NEWEST: &str = "SELECT id, at, actor, address, action, target, before, after FROM audit WHERE id < $1 \
-    AND ($2 = '' OR actor = $2) \
-    AND ($3 = '' OR target = $3 OR substr(target, 1, length($3) + 1) = $3 || '/') \
-    AND ($4 = '' OR action = $4) ORDER BY id DESC LIMIT $5";
-const OLDEST: &str = "SELECT id, at, actor, address, action, target, before, after FROM audit WHERE id > $1 \
-    AND ($2 = '' OR actor = $2) \
-    AND ($3 = '' OR target = $3 OR substr(target, 1, length($3) + 1) = $3 || '/') \
-    AND ($4 = '' OR action = $4) ORDER BY id LIMIT $5";
+macro_rules! lines {
+    ($beyond:literal, $order:literal) => {
+        concat!(
+            "SELECT id, at, actor, address, action, target, before, after FROM audit WHERE id ",
+            $beyond,
+            " $1 AND ($2 = '' OR actor = $2) \
+             AND ($3 = '' OR target = $3 OR substr(target, 1, length($3) + 1) = $3 || '/') \
+             AND ($4 = '' OR action = $4) ORDER BY id ",
+            $order,
+            " LIMIT $5"
+        )
+    };
+}
+
+const NEWEST: &str = lines!("<", "DESC");
+const OLDEST: &str = lines!(">", "ASC");
