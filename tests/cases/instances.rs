@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use http::Method;
@@ -11,6 +10,7 @@ use nearcast_tests::ports::Ports;
 use nearcast_tests::postgres::Postgres;
 use nearcast_tests::process::{Process, Program};
 use serde_json::json;
+use tokio::sync::watch;
 
 /// One of the two.
 struct Instance {
@@ -41,13 +41,17 @@ impl Instance {
     }
 
     /// Makes channels `{prefix}0`, `{prefix}1`, …, and gives the names of those that it has answered for.
-    async fn write(&self, prefix: &str, count: u32) -> Vec<String> {
+    /// Each is counted in `total`.
+    async fn write(&self, prefix: &str, count: u32, total: &watch::Sender<u32>) -> Vec<String> {
         let mut answered = Vec::new();
         for number in 0..count {
             let id = format!("{prefix}{number}");
             let made = self.admin.send(Method::POST, "/channels", &json!({ "id": id })).await;
             match made {
-                Ok(reply) if reply.status == 201 => answered.push(id),
+                Ok(reply) if reply.status == 201 => {
+                    answered.push(id);
+                    total.send_modify(|total| *total += 1);
+                }
                 // It was killed: what it had not answered may be there or not.
                 _ => break,
             }
@@ -85,17 +89,19 @@ async fn one_is_killed_under_writes_and_nothing_that_it_answered_is_lost() -> Re
     };
     edge.until("up at the second", async || is_up(&second.admin).await).await?;
 
+    let (total, mut count) = watch::channel(0);
     let writing = async {
-        let all = [first.write("a", u32::MAX), first.write("b", u32::MAX), first.write("c", u32::MAX)];
+        let all = ["a", "b", "c"].map(|prefix| first.write(prefix, u32::MAX, &total));
         futures_util::future::join_all(all).await.concat()
     };
     let killing = async {
-        // In the middle of it, which is what is tried here.
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        // In the middle of it: all three go on writing.
+        count.wait_for(|total| *total >= 60).await.context("no writes")?;
         first.process.signal(rustix::process::Signal::KILL);
-        second.write("d", 50).await
+        anyhow::Ok(second.write("d", 50, &total).await)
     };
     let (answered, others) = tokio::join!(writing, killing);
+    let others = others?;
     ensure!(answered.len() > 30 && others.len() == 50, "only {} and {} writes", answered.len(), others.len());
 
     let list = second.admin.get("/channels").await?;
@@ -109,7 +115,7 @@ async fn one_is_killed_under_writes_and_nothing_that_it_answered_is_lost() -> Re
     ensure!(log == list.len(), "{} channels, {log} lines in the audit log", list.len());
 
     // The node goes on with the second, and hears what happens there; it is not down for a moment.
-    let newest = second.write("last", 1).await;
+    let newest = second.write("last", 1, &total).await;
     let snapshot = folder.join("snapshot.json");
     let knows = || std::fs::read_to_string(&snapshot).is_ok_and(|text| text.contains(&newest[0]));
     edge.until("told by the second", async || knows()).await?;

@@ -53,6 +53,7 @@ async fn measure(name: &str, databases: &[&str]) -> Result<Vec<Row>> {
         nodes.push(Client::start(&config, spec(number)?, Heartbeat::default, &daemon)?.watch());
     }
     until(&mut nodes, |now| now.nodes.len() == NODES).await.context("the nodes never knew each other")?;
+    // All have registered, which each of them was told: that is not what is measured.
     sleep(SETTLE).await;
 
     let mut rows = Vec::new();
@@ -60,6 +61,7 @@ async fn measure(name: &str, databases: &[&str]) -> Result<Vec<Row>> {
     let mut cost = Vec::new();
     for _ in 0..RUNS {
         let (before, began) = (used()?, Instant::now());
+        // The time over which the cost is measured.
         sleep(RUN).await;
         cost.push((used()? - before) / began.elapsed().as_secs_f64() * 100.0);
     }
@@ -76,6 +78,7 @@ async fn measure(name: &str, databases: &[&str]) -> Result<Vec<Row>> {
         let told = until(&mut nodes, |now| now.channels.contains_key(id.as_str()));
         told.await.context("not all nodes were told")?;
         last.push(began.elapsed().as_secs_f64());
+        // The nodes are in this process: let them finish with one change before the next.
         sleep(PAUSE).await;
     }
     let measure = format!("{name}: from a change to the last of {NODES} nodes");
@@ -135,6 +138,5 @@ const RUNS: u32 = 5;
 const RUN: Duration = Duration::from_secs(5);
 const CHANGES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(300);
-/// After all have registered, which each of them was told.
 const SETTLE: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(60);

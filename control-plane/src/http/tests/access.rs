@@ -132,6 +132,7 @@ async fn a_token_that_is_over_or_taken_away_opens_nothing() {
         u64::try_from(since.as_millis()).unwrap()
     };
     let left = expires.saturating_sub(now());
+    // What ends it is the clock, and there is no event to wait for.
     tokio::time::sleep(std::time::Duration::from_millis(left + 1)).await;
     assert_eq!(status(&short).await, StatusCode::UNAUTHORIZED);
     let refused = world.get("/audit?action=refused").await.json();
