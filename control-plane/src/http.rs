@@ -14,6 +14,7 @@ mod keys;
 mod metadata;
 mod nodes;
 mod openapi;
+mod page;
 mod pages;
 mod playback;
 mod purges;

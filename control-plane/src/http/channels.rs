@@ -15,6 +15,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::auth::{Limited, Publisher, Reader};
+use super::page::Page;
 use super::{Shared, extract};
 use crate::access::Scope;
 use crate::error::{Error, Result};
@@ -35,11 +36,15 @@ pub(super) struct View {
     settings: Settings,
 }
 
-/// All channels.
+/// Channels by id.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ChannelList)]
 pub(super) struct List {
     channels: Vec<View>,
+    /// For `cursor` of the next request; left out when there are no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next: Option<String>,
 }
 
 /// A channel to be.
@@ -77,12 +82,17 @@ impl From<StoredChannel> for View {
 }
 
 /// All channels, or those that the token is limited to
-#[utoipa::path(get, operation_id = "listChannels", path = "/channels", tag = "channels", security(("token" = ["read-only"])),
+#[utoipa::path(get, operation_id = "listChannels", path = "/channels", tag = "channels", params(Page), security(("token" = ["read-only"])),
     responses((status = 200, body = List), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
-pub(super) async fn list(Limited(caller): Limited, State(shared): State<Arc<Shared>>) -> Result<Json<List>> {
+pub(super) async fn list(
+    Limited(caller): Limited,
+    extract::Query(page): extract::Query<Page>,
+    State(shared): State<Arc<Shared>>,
+) -> Result<Json<List>> {
     let mut channels = shared.plane.channels().await?;
     channels.retain(|channel| caller.check(Scope::ReadOnly, Some(channel.id.as_str())).is_ok());
-    Ok(Json(List { channels: channels.into_iter().map(View::from).collect() }))
+    let (channels, next) = page.of(channels, |channel| channel.id.to_string())?;
+    Ok(Json(List { channels: channels.into_iter().map(View::from).collect(), next }))
 }
 
 /// Make a channel

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::auth::{Node, Operator, Reader};
+use super::page::Page;
 use super::{Shared, extract};
 use crate::access::Actor;
 use crate::dns;
@@ -34,11 +35,15 @@ pub(super) struct View {
     silent_ms: u64,
 }
 
-/// All nodes.
+/// Nodes by id.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = NodeList)]
 pub(super) struct List {
     nodes: Vec<View>,
+    /// For `cursor` of the next request; left out when there are no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next: Option<String>,
 }
 
 impl View {
@@ -55,11 +60,16 @@ impl View {
 }
 
 /// All nodes
-#[utoipa::path(get, operation_id = "listNodes", path = "/nodes", tag = "nodes", security(("token" = ["read-only"])),
+#[utoipa::path(get, operation_id = "listNodes", path = "/nodes", tag = "nodes", params(Page), security(("token" = ["read-only"])),
     responses((status = 200, body = List), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
-pub(super) async fn list(_: Reader, State(shared): State<Arc<Shared>>) -> Json<List> {
+pub(super) async fn list(
+    _: Reader,
+    extract::Query(page): extract::Query<Page>,
+    State(shared): State<Arc<Shared>>,
+) -> Result<Json<List>> {
     let now = Instant::now();
-    Json(List { nodes: shared.plane.members().into_iter().map(|member| View::new(member, now)).collect() })
+    let (members, next) = page.of(shared.plane.members(), |member| member.spec.id.to_string())?;
+    Ok(Json(List { nodes: members.into_iter().map(|member| View::new(member, now)).collect(), next }))
 }
 
 /// One node
