@@ -21,6 +21,7 @@ mod problem;
 pub mod purge;
 pub mod snapshot;
 pub mod steer;
+pub mod topology;
 
 pub use id::{BroadcastId, ChannelId, NodeId, Region, RenditionId};
 pub use problem::Problem;

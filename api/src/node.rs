@@ -73,6 +73,13 @@ pub struct Heartbeat {
     /// The newest [`purge::Purge`](crate::purge::Purge) that an edge has carried out, with all before it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub purged: u64,
+    /// The node has begun and is not ready: it waits for a snapshot or a certificate.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub joining: bool,
+    /// How far the node's clock is ahead of the control plane's, in milliseconds, as its last heartbeat showed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
+    pub clock_offset_ms: Option<i64>,
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -82,7 +89,6 @@ fn is_zero(number: &u64) -> bool {
 /// Load over the last heartbeat interval.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
 pub struct Load {
     /// Share of all cores in use by the process, 0 to 1.
     pub cpu: f32,
@@ -90,6 +96,10 @@ pub struct Load {
     pub viewers: u32,
     /// Bits per second sent to viewers.
     pub egress_bps: u64,
+    /// Share of an edge's requests for media that needed no fetch of their own, 0 to 1; left out when there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
+    pub cache_ratio: Option<f32>,
 }
 
 /// A broadcast that is live on an origin.
@@ -123,8 +133,10 @@ impl Broadcast {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    Up,
-    /// Asked for, or answered, no new work.
+    /// It has begun, and nobody is sent to it yet.
+    Joining,
+    Ready,
+    /// Gets no new work: an operator or a maintenance window says so, or the node itself.
     Draining,
     /// Missed its heartbeats.
     Down,
@@ -136,6 +148,9 @@ pub enum Status {
 pub struct HeartbeatAck {
     /// The newest snapshot's version.
     pub snapshot: u64,
+    /// The control plane's time, in milliseconds since the Unix epoch; 0 where it was not told.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub at: u64,
     /// What need not be sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<ingest::Acknowledged>,

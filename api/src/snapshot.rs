@@ -8,6 +8,7 @@ use crate::channel::Settings;
 use crate::node::{Spec, Status};
 use crate::playback::{Key, Revocation};
 use crate::purge::{Purge, Purges};
+use crate::topology::{NORMAL_WEIGHT, Topology};
 use crate::{BroadcastId, ChannelId, NodeId};
 
 /// Everything a node needs to work without the control plane.
@@ -28,6 +29,8 @@ pub struct Snapshot {
     pub revocations: BTreeMap<String, Revocation>,
     #[serde(default, skip_serializing_if = "Purges::is_empty")]
     pub purges: Purges,
+    #[serde(default)]
+    pub topology: Topology,
 }
 
 /// A registered node and its health.
@@ -36,6 +39,12 @@ pub struct Snapshot {
 pub struct Node {
     pub spec: Spec,
     pub status: Status,
+    /// See [`NodePlan::weight`](crate::topology::NodePlan::weight).
+    #[serde(default = "normal_weight", skip_serializing_if = "is_normal_weight")]
+    pub weight: u16,
+    /// It does what it can: new viewers go elsewhere.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub full: bool,
 }
 
 /// A channel, who may publish to it and where it is live.
@@ -66,6 +75,13 @@ pub struct Live {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(nullable = false))]
     pub taken_over_at: Option<u64>,
+}
+
+impl Node {
+    /// A node of normal weight that has room.
+    pub fn new(spec: Spec, status: Status) -> Self {
+        Self { spec, status, weight: NORMAL_WEIGHT, full: false }
+    }
 }
 
 impl Live {
@@ -114,6 +130,10 @@ pub struct Delta {
     /// Those that are new.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub purges: Vec<Purge>,
+    /// When it is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
+    pub topology: Option<Topology>,
 }
 
 /// A delta that does not start where the snapshot is.
@@ -135,6 +155,7 @@ impl Snapshot {
             playback_keys: difference(&old.playback_keys, &self.playback_keys),
             revocations: difference(&old.revocations, &self.revocations),
             purges: self.purges.since(old.purges.newest()).unwrap_or_default().to_vec(),
+            topology: (self.topology != old.topology).then(|| self.topology.clone()),
         }
     }
 
@@ -152,6 +173,7 @@ impl Snapshot {
                 patch(&mut self.playback_keys, delta.playback_keys);
                 patch(&mut self.revocations, delta.revocations);
                 delta.purges.into_iter().for_each(|purge| self.purges.push(purge));
+                self.topology = delta.topology.unwrap_or_else(|| std::mem::take(&mut self.topology));
             }
         }
         Ok(())
@@ -161,24 +183,34 @@ impl Snapshot {
 impl Delta {
     /// Brings nothing new.
     pub fn is_empty(&self) -> bool {
-        let Self { from: _, to: _, nodes, channels, playback_keys, revocations, purges } = self;
+        let Self { from: _, to: _, nodes, channels, playback_keys, revocations, purges, topology } = self;
         nodes.is_empty()
             && channels.is_empty()
             && playback_keys.is_empty()
             && revocations.is_empty()
             && purges.is_empty()
+            && topology.is_none()
     }
 
     /// Takes in the one that follows.
     pub fn extend(&mut self, next: Self) {
-        let Self { from: _, to, nodes, channels, playback_keys, revocations, purges } = next;
+        let Self { from: _, to, nodes, channels, playback_keys, revocations, purges, topology } = next;
         self.to = to;
         self.nodes.extend(nodes);
         self.channels.extend(channels);
         self.playback_keys.extend(playback_keys);
         self.revocations.extend(revocations);
         self.purges.extend(purges);
+        self.topology = topology.or_else(|| self.topology.take());
     }
+}
+
+fn normal_weight() -> u16 {
+    NORMAL_WEIGHT
+}
+
+fn is_normal_weight(weight: &u16) -> bool {
+    *weight == NORMAL_WEIGHT
 }
 
 fn difference<K: Ord + Clone, V: PartialEq + Clone>(
@@ -202,6 +234,7 @@ fn patch<K: Ord, V>(map: &mut BTreeMap<K, V>, changes: BTreeMap<K, Option<V>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::topology::NodePlan;
 
     fn snapshot(version: u64, channels: &[(&str, &str)]) -> Snapshot {
         let channel = |title: &&str| Channel { title: (*title).to_owned(), ..Channel::default() };
@@ -212,7 +245,8 @@ mod tests {
     #[test]
     fn a_delta_carries_only_what_changed_and_leads_to_the_same_snapshot() {
         let old = snapshot(4, &[("same", "a"), ("changed", "b"), ("gone", "c")]);
-        let new = snapshot(7, &[("same", "a"), ("changed", "d"), ("added", "e")]);
+        let mut new = snapshot(7, &[("same", "a"), ("changed", "d"), ("added", "e")]);
+        new.topology.nodes.insert("eu-1".parse().unwrap(), NodePlan::default());
         let delta = new.since(&old);
         assert_eq!(delta.channels.len(), 3);
 

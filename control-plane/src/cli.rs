@@ -3,6 +3,7 @@
 mod call;
 mod commands;
 mod table;
+mod topology;
 
 use std::ffi::OsString;
 use std::io::Write;

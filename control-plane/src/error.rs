@@ -81,6 +81,23 @@ pub enum Error {
     NoSigningKey(ChannelId),
     #[error("there is no revocation {0:?}: GET /api/v1/revocations lists them")]
     NoRevocation(String),
+    #[error("there is no version {0} of the topology: GET /api/v1/topology/versions lists those there are")]
+    NoTopology(u64),
+    #[error("there is no draft of the topology: PUT or PATCH /api/v1/topology/draft begins one")]
+    NoDraft,
+    #[error(
+        "the draft has changed since: GET /api/v1/topology/draft shows what it is now, with the ETag to send"
+    )]
+    DraftChanged,
+    #[error(
+        "this is meant for version {base} of the topology, and {newest} is published: look at GET /api/v1/topology, and \
+         send `\"base\": {newest}` if it is still right"
+    )]
+    OutdatedDraft { base: u64, newest: u64 },
+    #[error(
+        "{0}: send `\"force\": true` to do it all the same; POST /api/v1/topology/draft/validate says more"
+    )]
+    Outage(String),
     #[error("there is no API token {0:?}: GET /api/v1/api-tokens lists them")]
     NoApiToken(String),
     #[error("there are {max} {what} already: delete some that are of no more use")]

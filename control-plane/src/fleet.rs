@@ -6,20 +6,24 @@
 mod health;
 mod history;
 mod live;
+mod member;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nearcast_api::node::{Broadcast, Heartbeat, HeartbeatAck, Spec, Status};
+use nearcast_api::node::{Broadcast, Heartbeat, HeartbeatAck, Spec};
 use nearcast_api::playback::{Key, Revocation};
 use nearcast_api::purge::Purge;
-use nearcast_api::snapshot::{Channel, Live, Node, Snapshot, Update};
+use nearcast_api::snapshot::{Channel, Live, Snapshot, Update};
+use nearcast_api::topology::{Topology, Window};
 use nearcast_api::{ChannelId, NodeId};
 use serde::{Deserialize, Serialize};
 
 use health::Health;
 use history::History;
+
+pub use member::Member;
 
 /// `[fleet]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,18 +44,8 @@ pub struct Fleet {
     members: BTreeMap<NodeId, Member>,
     snapshot: Arc<Snapshot>,
     history: History,
-}
-
-/// A node, and what it last said.
-#[derive(Debug, Clone)]
-pub struct Member {
-    pub spec: Spec,
-    /// An operator asked it to drain; the node's own wish is in `beat`.
-    pub drain: bool,
-    pub beat: Heartbeat,
-    health: Health,
-    /// False when it has been silent for longer than broadcasts linger.
-    credible: bool,
+    /// The maintenance windows that are open.
+    open: Vec<Window>,
 }
 
 /// What a node was when the control plane last stopped.
@@ -89,7 +83,7 @@ impl Fleet {
         let mut members: BTreeMap<NodeId, Member> = BTreeMap::new();
         for Known { spec, drain, down } in nodes {
             let health = Health::restored(down, now);
-            let member = Member { spec, drain, beat: Heartbeat::default(), health, credible: true };
+            let member = Member::new(spec, drain, Heartbeat::default(), health);
             members.insert(member.spec.id.clone(), member);
         }
         for (channel, Live { origin, broadcast, started_at, taken_over_at }) in
@@ -106,7 +100,8 @@ impl Fleet {
                 member.beat.broadcasts.push(broadcast);
             }
         }
-        let mut fleet = Self { config, members, snapshot: Arc::new(snapshot), history: History::default() };
+        let (history, snapshot) = (History::default(), Arc::new(snapshot));
+        let mut fleet = Self { config, members, snapshot, history, open: Vec::new() };
         fleet.refresh();
         fleet
     }
@@ -130,7 +125,8 @@ impl Fleet {
         &self.members
     }
 
-    /// A node says who it is. A new one is up at once; one that is known keeps its health and its drain.
+    /// A node says who it is. A new one joins, and is ready as soon as it says so; one that is known keeps its health and
+    /// its drain.
     /// `started_at` is when its process started, as in [`Heartbeat::started_at`].
     pub fn register(&mut self, spec: Spec, started_at: u64, now: Instant) {
         let id = spec.id.clone();
@@ -140,8 +136,8 @@ impl Fleet {
                 member.beat.started_at = started_at;
             }
             None => {
-                let (health, beat) = (Health::new(now), Heartbeat { started_at, ..Heartbeat::default() });
-                self.members.insert(id, Member { spec, drain: false, beat, health, credible: true });
+                let beat = Heartbeat { started_at, joining: true, ..Heartbeat::default() };
+                self.members.insert(id, Member::new(spec, false, beat, Health::new(now)));
             }
         }
         self.refresh();
@@ -171,15 +167,16 @@ impl Fleet {
         }
         let news = !member.credible
             || member.beat.draining != beat.draining
+            || member.beat.joining != beat.joining
             || !live::same_broadcasts(&member.beat.broadcasts, &beat.broadcasts);
         live::keep_health(&member.beat.broadcasts, &mut beat.broadcasts);
         member.beat = beat;
         member.credible = true;
-        let changed = member.health.on_heartbeat(now, &self.config);
+        let changed = member.health.on_heartbeat(now, &self.config) | member.measure();
         if news || changed {
             self.refresh();
         }
-        Ok(HeartbeatAck { snapshot: self.snapshot.version, events: None, metadata: Vec::new() })
+        Ok(HeartbeatAck { snapshot: self.snapshot.version, at: 0, events: None, metadata: Vec::new() })
     }
 
     /// A node said how it is to another instance, at `at`.
@@ -198,15 +195,15 @@ impl Fleet {
             let member = match old.remove(&id) {
                 Some(member) => Member { spec, drain, ..member },
                 None => {
-                    let health = Health::restored(down, now);
-                    Member { spec, drain, beat: Heartbeat::default(), health, credible: true }
+                    let beat = Heartbeat { joining: true, ..Heartbeat::default() };
+                    Member::new(spec, drain, beat, Health::restored(down, now))
                 }
             };
             self.members.insert(id, member);
         }
         self.publish(|snapshot| {
-            let Snapshot { channels, playback_keys, revocations, purges, .. } = state;
-            *snapshot = Snapshot { channels, playback_keys, revocations, purges, ..std::mem::take(snapshot) };
+            let Snapshot { version, zone, nodes, .. } = std::mem::take(snapshot);
+            *snapshot = Snapshot { version, zone, nodes, ..state };
         });
     }
 
@@ -247,6 +244,20 @@ impl Fleet {
     /// Who was sent away.
     pub fn set_revocations(&mut self, revocations: BTreeMap<String, Revocation>) {
         self.publish(|snapshot| snapshot.revocations = revocations);
+    }
+
+    /// How the network is to be.
+    pub fn set_topology(&mut self, topology: Topology) {
+        self.publish(|snapshot| snapshot.topology = topology);
+    }
+
+    /// Maintenance windows open and close at `unix_millis`.
+    pub fn keep_windows(&mut self, unix_millis: u64) {
+        let open = self.snapshot.topology.open_windows(unix_millis);
+        if !open.eq(&self.open) {
+            self.open = self.snapshot.topology.open_windows(unix_millis).cloned().collect();
+            self.refresh();
+        }
     }
 
     /// Revocations that are over at `unix_millis` leave.
@@ -299,34 +310,16 @@ impl Fleet {
         for (id, channel) in &mut new.channels {
             channel.live = live.remove(id);
         }
+        let open: Vec<_> = self.open.iter().collect();
+        for member in self.members.values_mut() {
+            member.follow(&new.topology, &open);
+        }
         new.nodes = self.members.iter().map(|(id, member)| (id.clone(), member.node())).collect();
         let delta = new.since(old);
         if !delta.is_empty() {
             self.history.push(delta);
             self.snapshot = Arc::new(new);
         }
-    }
-}
-
-impl Member {
-    /// What the control plane thinks of it.
-    pub fn status(&self) -> Status {
-        if self.health.is_down() {
-            Status::Down
-        } else if self.drain || self.beat.draining {
-            Status::Draining
-        } else {
-            Status::Up
-        }
-    }
-
-    /// How long it has been silent.
-    pub fn silence(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.health.heard())
-    }
-
-    fn node(&self) -> Node {
-        Node { spec: self.spec.clone(), status: self.status() }
     }
 }
 

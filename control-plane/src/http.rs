@@ -22,6 +22,7 @@ mod respond;
 mod revocations;
 mod snapshot;
 mod steer;
+mod topology;
 mod viewers;
 
 use std::sync::{Arc, OnceLock};
@@ -107,6 +108,18 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(nodes::drain))
         .routes(routes!(nodes::undrain))
         .routes(routes!(snapshot::show))
+        .routes(routes!(topology::show))
+        .routes(routes!(topology::list))
+        .routes(routes!(topology::version))
+        .routes(routes!(topology::roll_back))
+        .routes(routes!(
+            topology::show_draft,
+            topology::replace_draft,
+            topology::change_draft,
+            topology::discard_draft
+        ))
+        .routes(routes!(topology::validate))
+        .routes(routes!(topology::publish))
         .routes(routes!(channels::list, channels::create))
         .routes(routes!(channels::show, channels::change, channels::delete))
         .routes(routes!(ingest::show))

@@ -14,11 +14,13 @@ pub mod http;
 pub mod keys;
 pub mod metadata;
 pub mod metrics;
+mod patch;
 pub mod plane;
 mod settings;
 pub mod steer;
 pub mod store;
 pub mod tokens;
+pub mod topology;
 
 #[cfg(test)]
 mod testing;

@@ -47,7 +47,12 @@ pub struct NodeLabels {
 impl Metrics {
     /// Shows what the snapshot says.
     pub fn observe(&self, snapshot: &Snapshot) {
-        for (status, label) in [(Status::Up, "up"), (Status::Draining, "draining"), (Status::Down, "down")] {
+        for (status, label) in [
+            (Status::Joining, "joining"),
+            (Status::Ready, "ready"),
+            (Status::Draining, "draining"),
+            (Status::Down, "down"),
+        ] {
             let count = snapshot.nodes.values().filter(|node| node.status == status).count();
             self.nodes.get_or_create(&NodeLabels { status: label }).set(count as i64);
         }

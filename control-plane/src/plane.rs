@@ -11,6 +11,7 @@ mod playback;
 mod purges;
 mod shared;
 mod tokens;
+mod topology;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -34,6 +35,7 @@ pub use channels::IfMatch;
 pub use ingest::Ingest;
 pub use playback::{NewKey, NewToken, Token};
 pub use purges::Progress;
+pub use topology::{Edit, Publish};
 
 /// The shared state.
 #[derive(Debug)]
@@ -127,7 +129,8 @@ impl Plane {
         }
         Ok(self.change(|fleet| {
             fleet.register(spec, started_at, Instant::now());
-            HeartbeatAck { snapshot: fleet.snapshot().version, events: None, metadata: Vec::new() }
+            let (snapshot, at) = (fleet.snapshot().version, unix_millis());
+            HeartbeatAck { snapshot, at, events: None, metadata: Vec::new() }
         }))
     }
 
@@ -139,7 +142,7 @@ impl Plane {
             self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
         }
         self.purged.notify_waiters();
-        Ok(HeartbeatAck { metadata: self.hand_over(id, &received), ..ack })
+        Ok(HeartbeatAck { at: unix_millis(), metadata: self.hand_over(id, &received), ..ack })
     }
 
     /// An operator starts or ends a node's drain.
@@ -179,7 +182,9 @@ impl Plane {
             }
             self.change(|fleet| {
                 fleet.expire(Instant::now());
-                fleet.let_in_again(unix_millis());
+                let now = unix_millis();
+                fleet.let_in_again(now);
+                fleet.keep_windows(now);
             });
         }
     }
@@ -221,6 +226,7 @@ async fn stored(store: &Store) -> Result<(Snapshot, Vec<Known>)> {
         playback_keys: playback::verifying(&store.playback_keys().await?),
         revocations: playback::running(store).await?,
         purges: store.purges().await?,
+        topology: store.topology().await?.topology,
         ..Snapshot::default()
     };
     Ok((snapshot, store.nodes().await?))

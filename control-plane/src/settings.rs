@@ -4,6 +4,7 @@ use nearcast_api::channel::Settings;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::patch;
 
 /// `settings` after a merge patch (RFC 7396).
 ///
@@ -11,47 +12,9 @@ use crate::error::{Error, Result};
 /// [`Error::Invalid`] names the setting that is unknown or cannot be, and says what can.
 pub(crate) fn merge(settings: &Settings, patch: Value) -> Result<Settings> {
     let invalid = |problem: String| Error::Invalid { field: "settings", problem };
-    if !patch.is_object() && !patch.is_null() {
-        return Err(invalid("use an object of settings, or null for the origin's defaults".into()));
-    }
-    let mut merged = serde_json::to_value(settings).map_err(|error| invalid(error.to_string()))?;
-    // Null for the whole is null for each.
-    if patch.is_null() {
-        merged = Value::Object(serde_json::Map::new())
-    } else {
-        apply(&mut merged, patch)
-    }
-    let mut unknown = None;
-    // Nodes skip what they do not know; here a misspelt setting must not look as if it worked.
-    let read = serde_ignored::deserialize(merged, |path| {
-        // It writes a question mark for every setting that may be left out.
-        unknown = Some(path.to_string().replace(".?", ""));
-    });
-    let merged: Settings = read.map_err(|error| invalid(error.to_string()))?;
-    if let Some(name) = unknown {
-        return Err(invalid(format!("there is no setting {name:?}")));
-    }
+    let merged = patch::merge(settings, patch).map_err(invalid)?;
     merged.check().map_err(invalid)?;
     Ok(merged)
-}
-
-/// RFC 7396 §2.
-fn apply(target: &mut Value, patch: Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch;
-        return;
-    };
-    if !target.is_object() {
-        *target = Value::Object(serde_json::Map::new());
-    }
-    let Some(target) = target.as_object_mut() else { return };
-    for (name, value) in patch {
-        if value.is_null() {
-            target.remove(&name);
-        } else {
-            apply(target.entry(name).or_insert(Value::Null), value);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -19,8 +19,9 @@ pub fn steer(
     let reachable =
         |node: &&nearcast_api::snapshot::Node| node.spec.role == Role::Edge && !node.spec.urls.is_empty();
     let place = locator.locate(address).place;
-    let ranked =
-        locator.atlas().rank(&place, spread_key(address).0, snapshot.nodes.values().filter(reachable));
+    let order = snapshot.topology.order(place.region.as_ref(), place.country);
+    let nodes = snapshot.nodes.values().filter(reachable);
+    let ranked = locator.atlas().rank(&place, order, spread_key(address).0, nodes);
     let edge = |node: &nearcast_api::snapshot::Node| Edge {
         node: node.spec.id.clone(),
         region: node.spec.region.clone(),
@@ -49,7 +50,7 @@ mod tests {
                 urls: vec![format!("https://{id}.example")],
                 version: String::new(),
             };
-            (spec.id.clone(), Node { spec, status: *status })
+            (spec.id.clone(), Node::new(spec, *status))
         };
         let channels = BTreeMap::from([("demo".parse().unwrap(), Channel::default())]);
         Snapshot { nodes: nodes.iter().map(node).collect(), channels, ..Snapshot::default() }
@@ -63,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_viewer_gets_its_own_regions_edge_first_and_no_origin() {
-        let up = Status::Up;
+        let up = Status::Ready;
         let snapshot =
             snapshot(&[("eu-1", Role::Edge, up), ("us-1", Role::Edge, up), ("eu-o", Role::Origin, up)]);
         assert_eq!(edges(&snapshot, "198.51.100.1"), ["https://eu-1.example", "https://us-1.example"]);
@@ -72,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_sick_edge_is_left_out_until_all_are() {
-        let mut world = snapshot(&[("eu-1", Role::Edge, Status::Down), ("us-1", Role::Edge, Status::Up)]);
+        let mut world = snapshot(&[("eu-1", Role::Edge, Status::Down), ("us-1", Role::Edge, Status::Ready)]);
         assert_eq!(edges(&world, "198.51.100.1"), ["https://us-1.example"]);
         world.nodes.values_mut().for_each(|node| node.status = Status::Down);
         assert_eq!(edges(&world, "198.51.100.1").len(), 2);

@@ -10,6 +10,7 @@ mod playback;
 mod purges;
 mod shared;
 mod tokens;
+mod topology;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ pub use keys::StoredKey;
 pub use playback::{StoredPlaybackKey, StoredRevocation};
 pub use shared::{Heard, Listener};
 pub use tokens::StoredToken;
+pub use topology::{Draft, Published};
 
 /// An open database. Clones share it.
 #[derive(Debug, Clone)]

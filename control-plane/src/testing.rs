@@ -106,6 +106,11 @@ impl World {
         self.send(Method::PUT, &path, NODE, spec.to_string()).await
     }
 
+    pub(crate) async fn beat(&self, node: &str, beat: Value) -> Answer {
+        let path = format!("/api/v1/nodes/{node}/heartbeat");
+        self.send(Method::POST, &path, NODE, beat.to_string()).await
+    }
+
     /// The two edges and the origin of the development world.
     pub(crate) async fn populate(&self) {
         for (id, role, region, address) in [
@@ -115,6 +120,8 @@ impl World {
         ] {
             let answer = self.register(&spec(id, role, region, &[address])).await;
             assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+            let load = json!({ "cpu": 0.1, "viewers": 0, "egress_bps": 0 });
+            assert_eq!(self.beat(id, json!({ "load": load })).await.status, StatusCode::OK);
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::purge::Purger;
 pub(crate) struct Load {
     audience: Arc<Audience>,
     sent: Counter,
+    cache: metrics::Cache,
     purges: Arc<Purger>,
     last: Mutex<Last>,
 }
@@ -30,6 +31,14 @@ struct Last {
     cpu: Sampler,
     at: Instant,
     bytes: u64,
+    lookups: Lookups,
+}
+
+/// How often media was asked for, and how often it had to be fetched.
+#[derive(Debug, Clone, Copy)]
+struct Lookups {
+    all: u64,
+    fetched: u64,
 }
 
 /// Gives a heartbeat whenever it is called; an empty one while the edge is still being put together.
@@ -78,9 +87,15 @@ impl House {
 }
 
 impl Load {
-    pub(crate) fn new(audience: Arc<Audience>, sent: Counter, purges: Arc<Purger>) -> Self {
-        let last = Last { cpu: Sampler::new(), at: Instant::now(), bytes: sent.get() };
-        Self { audience, sent, purges, last: Mutex::new(last) }
+    pub(crate) fn new(
+        audience: Arc<Audience>,
+        sent: Counter,
+        cache: metrics::Cache,
+        purges: Arc<Purger>,
+    ) -> Self {
+        let lookups = Lookups::so_far(&cache);
+        let last = Last { cpu: Sampler::new(), at: Instant::now(), bytes: sent.get(), lookups };
+        Self { audience, sent, cache, purges, last: Mutex::new(last) }
     }
 
     fn measure(&self) -> node::Load {
@@ -89,7 +104,35 @@ impl Load {
         let seconds = (now - last.at).as_secs_f64();
         let bits = bytes.saturating_sub(last.bytes) as f64 * 8.0;
         let egress_bps = if seconds > 0.0 { (bits / seconds) as u64 } else { 0 };
-        (last.at, last.bytes) = (now, bytes);
-        node::Load { cpu: last.cpu.cpu(), viewers: self.audience.viewers(), egress_bps }
+        let lookups = Lookups::so_far(&self.cache);
+        let cache_ratio = lookups.ratio_since(last.lookups);
+        (last.at, last.bytes, last.lookups) = (now, bytes, lookups);
+        node::Load { cpu: last.cpu.cpu(), viewers: self.audience.viewers(), egress_bps, cache_ratio }
+    }
+}
+
+impl Lookups {
+    fn so_far(cache: &metrics::Cache) -> Self {
+        let fetched = cache.fills.get();
+        let served = [&cache.hits, &cache.joins, &cache.assembled_segments].map(|counter| counter.get());
+        Self { all: served.iter().sum::<u64>() + fetched, fetched }
+    }
+
+    /// The share that needed no fetch of its own; none when nothing was asked for.
+    fn ratio_since(self, last: Self) -> Option<f32> {
+        let (all, fetched) = (self.all.saturating_sub(last.all), self.fetched.saturating_sub(last.fetched));
+        (all > 0).then(|| (1.0 - fetched as f64 / all as f64) as f32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lookups;
+
+    #[test]
+    fn the_ratio_is_of_what_was_asked_since_the_last_look() {
+        let at = |all, fetched| Lookups { all, fetched };
+        assert_eq!(at(150, 15).ratio_since(at(50, 10)), Some(0.95));
+        assert_eq!(at(50, 10).ratio_since(at(50, 10)), None);
     }
 }

@@ -83,6 +83,9 @@ pub async fn run(mut config: Config, daemon: Daemon) -> Result<Addresses> {
     let log = Arc::<Log>::default();
     let disk = config.cache.open_disk(&config.node.id, &log, &daemon.drain, metrics.disk)?;
     let drain = daemon.drain.clone();
+    let keeping = Arc::clone(&upstream).keep_tier(config.node.spec(), drain.clone());
+    daemon.drain.spawn("tier above", keeping);
+    let lookups = metrics.cache.clone();
     let cache = Cache::new(&config.cache, upstream, Arc::clone(&log), disk, drain, metrics.cache);
     let followers = Followers::new(config.follow, Arc::clone(&cache), daemon.drain.clone(), metrics.follow);
     let purges = Purger::new(Arc::clone(&cache), &control.current(), metrics.purges);
@@ -111,7 +114,7 @@ pub async fn run(mut config: Config, daemon: Daemon) -> Result<Addresses> {
         Edge::new(node, Arc::clone(&cache), followers, Arc::clone(&proxy), door, metrics.serve.clone());
 
     let sent = server.metrics().sent_bytes.clone();
-    load.get_or_init(|| Load::new(Arc::clone(&audience), sent, Arc::clone(&purges)));
+    load.get_or_init(|| Load::new(Arc::clone(&audience), sent, lookups, Arc::clone(&purges)));
     daemon.drain.spawn("purges", purge::run(purges, proxy, control, daemon.drain.clone()));
     let house = House { cache, audience, metrics: metrics.serve, full, full_at };
     daemon.drain.spawn("housekeeping", house.keep(daemon.drain.clone()));

@@ -67,13 +67,14 @@ impl Locator {
         let place = match (region, entry.location) {
             (None, None) => self.by_default(),
             (Some(region), None) => self.in_region(region),
-            (region, location) => Place { region: region.cloned(), location },
+            (region, location) => Place { region: region.cloned(), location, country: None },
         };
-        Located { place, scope }
+        let country = entry.country.and_then(|code| code.parse().ok());
+        Located { place: Place { country, ..place }, scope }
     }
 
     fn in_region(&self, region: &Region) -> Place {
-        Place { region: Some(region.clone()), location: self.atlas.location(region) }
+        Place { region: Some(region.clone()), location: self.atlas.location(region), country: None }
     }
 
     fn by_default(&self) -> Place {
@@ -114,6 +115,7 @@ mod tests {
         assert_eq!(region_and_scope(&locator, "192.0.2.1"), (Some("us".into()), 28));
         let paris = locator.locate("2001:db8:10::1".parse().unwrap());
         assert_eq!(paris.place.location.unwrap().latitude, 48.86);
+        assert_eq!(paris.place.country, "FR".parse().ok());
     }
 
     #[test]

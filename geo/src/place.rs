@@ -2,6 +2,7 @@
 
 use nearcast_api::Region;
 use nearcast_api::node::Location;
+use nearcast_api::playback::Country;
 
 /// What is known of where somebody is. Nothing at all is a valid answer.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -9,6 +10,8 @@ pub struct Place {
     /// The operator's region that serves it.
     pub region: Option<Region>,
     pub location: Option<Location>,
+    /// As the database has it.
+    pub country: Option<Country>,
 }
 
 /// Kilometres between two points along a great circle (haversine; the Earth taken as a sphere, wrong by at most 0.5 %).

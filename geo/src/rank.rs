@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::net::IpAddr;
 
+use nearcast_api::Region;
 use nearcast_api::node::Status;
 use nearcast_api::snapshot::Node;
 
@@ -19,6 +20,8 @@ pub struct Ranked<'a, T = Node> {
 /// What decides before the spread does. Less is better, compared in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Cost {
+    /// Where its region stands in the order that the topology wants.
+    place: usize,
     elsewhere: bool,
     /// In steps of [`STEP_KM`].
     distance: u32,
@@ -27,21 +30,22 @@ struct Cost {
 impl Atlas {
     /// Orders `nodes` for someone at `viewer`.
     ///
-    /// Only nodes that are up, while there is one; else those that drain; else, because an answer that may work beats
-    /// none, those that are down (fail open). Among these the viewer's region goes first, then the nearest; equals are
-    /// ordered by rendezvous hash of `key` (see [`spread_key`]) and node id, so each gets its share of the viewers and
-    /// losing one moves only its own.
+    /// Only nodes that are ready and have room, while there is one; else those that are full; else those that are not to
+    /// have viewers; else, because an answer that may work beats none, those that are down (fail open). Among these the
+    /// regions of `order` go first, then the viewer's, then the nearest; equals are ordered by weighted rendezvous hash of
+    /// `key` (see [`spread_key`]) and node id, so each gets its share of the viewers and losing one moves only its own.
     pub fn rank<'a, T: Borrow<Node>>(
         &self,
         viewer: &Place,
+        order: &[Region],
         key: u64,
         nodes: impl IntoIterator<Item = &'a T>,
     ) -> Ranked<'a, T> {
         let mut best = u8::MAX;
-        let mut ranked: Vec<(Cost, u64, &T)> = Vec::new();
+        let mut ranked: Vec<(Cost, f64, &T)> = Vec::new();
         for candidate in nodes {
             let node = candidate.borrow();
-            let class = class(node.status);
+            let class = class(node);
             if class > best {
                 continue;
             }
@@ -49,11 +53,13 @@ impl Atlas {
                 best = class;
                 ranked.clear();
             }
-            let score = mix(key ^ fnv1a(node.spec.id.as_str().as_bytes()));
-            ranked.push((self.cost(viewer, node), score, candidate));
+            let hash = mix(key ^ fnv1a(node.spec.id.as_str().as_bytes()));
+            ranked.push((self.cost(viewer, order, node), score(hash, node.weight), candidate));
         }
         ranked.sort_unstable_by(|a, b| {
-            (a.0, b.1, &a.2.borrow().spec.id).cmp(&(b.0, a.1, &b.2.borrow().spec.id))
+            let by_score = || b.1.total_cmp(&a.1);
+            let by_id = || a.2.borrow().spec.id.cmp(&b.2.borrow().spec.id);
+            a.0.cmp(&b.0).then_with(by_score).then_with(by_id)
         });
         Ranked {
             costs: ranked.iter().map(|(cost, ..)| *cost).collect(),
@@ -61,18 +67,25 @@ impl Atlas {
         }
     }
 
-    fn cost(&self, viewer: &Place, node: &Node) -> Cost {
+    fn cost(&self, viewer: &Place, order: &[Region], node: &Node) -> Cost {
         let distance = match (viewer.location, self.locate_node(&node.spec)) {
             (Some(from), Some(to)) => (distance_km(from, to) / STEP_KM) as u32,
             // Nobody knows how far: after every node that is known to be near, level with each other.
             _ => u32::MAX,
         };
         let elsewhere = viewer.region.as_ref().is_some_and(|region| *region != node.spec.region);
-        Cost { elsewhere, distance }
+        let place = order.iter().position(|region| *region == node.spec.region).unwrap_or(order.len());
+        Cost { place, elsewhere, distance }
     }
 }
 
-impl<T> Ranked<'_, T> {
+impl<'a, T> Ranked<'a, T> {
+    /// The first nodes, as far as nothing but the key orders them.
+    pub fn equals(&self) -> &[&'a T] {
+        let equal = self.costs.iter().take_while(|cost| Some(*cost) == self.costs.first()).count();
+        &self.nodes[..equal]
+    }
+
     /// True when the key, not only the place, decided which nodes are the first `count`, or their order.
     pub fn spread(&self, count: usize) -> bool {
         self.costs.windows(2).take(count).any(|pair| pair[0] == pair[1])
@@ -94,12 +107,21 @@ pub fn spread_key(address: IpAddr) -> (u64, u8) {
     (key, if mapped { length + crate::networks::MAPPED_BITS } else { length })
 }
 
-fn class(status: Status) -> u8 {
-    match status {
-        Status::Up => 0,
-        Status::Draining => 1,
-        Status::Down => 2,
+fn class(node: &Node) -> u8 {
+    match node.status {
+        Status::Ready if node.weight > 0 && !node.full => 0,
+        Status::Ready if node.weight > 0 => 1,
+        Status::Ready | Status::Joining | Status::Draining => 2,
+        Status::Down => 3,
     }
+}
+
+/// Weighted rendezvous hashing: the greatest of `-weight / ln(hash)`, with the hash in (0, 1), is a node in proportion to
+/// its weight (Schindelhauer and Schomaker 2005, the logarithmic method).
+fn score(hash: u64, weight: u16) -> f64 {
+    // 53 bits, as many as a double has, and never 0 or 1.
+    let unit = ((hash >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
+    -f64::from(weight.max(1)) / unit.ln()
 }
 
 /// FNV-1a, 64 bits: the same on every machine and in every version, unlike the standard library's hasher.

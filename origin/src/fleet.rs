@@ -36,7 +36,7 @@ impl control::Report for Reporter {
         self.last = now;
         let (seconds, bytes) = ((now.0 - last.0).as_secs_f64(), now.1.saturating_sub(last.1));
         let egress_bps = if seconds > 0.0 { (bytes as f64 * 8.0 / seconds) as u64 } else { 0 };
-        let load = Load { cpu: self.cpu.cpu(), viewers: 0, egress_bps };
+        let load = Load { cpu: self.cpu.cpu(), egress_bps, ..Load::default() };
         let mut broadcasts = self.channels.live();
         self.board.describe(&mut broadcasts);
         Heartbeat { load, broadcasts, events: self.board.pending(), ..Heartbeat::default() }

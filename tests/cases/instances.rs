@@ -85,7 +85,7 @@ async fn one_is_killed_under_writes_and_nothing_that_it_answered_is_lost() -> Re
     let mut edge = start("nearcast-edge", "eu-1", &config, ops, folder).await?;
     let is_up = async |admin: &Admin| {
         let nodes = admin.get("/nodes").await.unwrap_or_default();
-        nodes["nodes"].as_array().is_some_and(|nodes| nodes.iter().any(|node| node["status"] == "up"))
+        nodes["nodes"].as_array().is_some_and(|nodes| nodes.iter().any(|node| node["status"] == "ready"))
     };
     edge.until("up at the second", async || is_up(&second.admin).await).await?;
 

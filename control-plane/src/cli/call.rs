@@ -38,6 +38,12 @@ pub(super) fn send(access: &Access, plan: Plan) -> Result<String, String> {
         (false, Shape::List(field, columns)) => {
             table::list(value[field].as_array().map_or(&[], Vec::as_slice), columns)
         }
+        (false, Shape::Report(field, columns)) => {
+            let mut rest = value;
+            let rows = rest.as_object_mut().and_then(|rest| rest.remove(field)).unwrap_or_default();
+            let rows = table::list(rows.as_array().map_or(&[], Vec::as_slice), columns);
+            format!("{}\n{rows}", table::one(&rest))
+        }
         (false, Shape::One) => table::one(&value),
     })
 }

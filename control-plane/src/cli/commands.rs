@@ -7,6 +7,7 @@ use clap_complete::Shell;
 use http::Method;
 use serde_json::{Value, json};
 
+use super::topology::Topology;
 use crate::access::Scope;
 
 /// What to do.
@@ -15,6 +16,9 @@ pub(super) enum Command {
     /// Edges, origins and other instances.
     #[command(subcommand)]
     Node(Node),
+    /// Regions, tiers, weights, capacities, routes and maintenance.
+    #[command(subcommand)]
+    Topology(Topology),
     /// What publishers own and viewers watch.
     #[command(subcommand)]
     Channel(Channel),
@@ -188,6 +192,8 @@ pub(super) struct Plan {
 pub(super) enum Shape {
     /// A table of what stands in a field, by the names of columns; dots lead into objects.
     List(&'static str, &'static [&'static str]),
+    /// The same, and before it names and values of the rest.
+    Report(&'static str, &'static [&'static str]),
     /// Names and values.
     One,
     /// As it comes.
@@ -199,6 +205,7 @@ impl Command {
     pub(super) fn plan(self) -> Result<Plan, Shell> {
         let (method, path, body, shape) = match self {
             Self::Node(node) => node.plan(),
+            Self::Topology(topology) => topology.plan(),
             Self::Channel(channel) => channel.plan(),
             Self::Key(key) => key.plan(),
             Self::Token(token) => token.plan(),
@@ -210,7 +217,7 @@ impl Command {
     }
 }
 
-type Parts = (Method, String, Option<Value>, Shape);
+pub(super) type Parts = (Method, String, Option<Value>, Shape);
 
 impl Node {
     fn plan(self) -> Parts {
@@ -219,6 +226,7 @@ impl Node {
             "spec.role",
             "spec.region",
             "status",
+            "reason",
             "spec.version",
             "load.viewers",
             "load.egress_bps",
@@ -331,7 +339,7 @@ fn part(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
-fn json_value(text: &str) -> Result<Value, String> {
+pub(super) fn json_value(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|error| format!("this is no JSON: {error}"))
 }
 
@@ -382,6 +390,25 @@ mod tests {
                 "POST",
                 "/api-tokens",
                 json!({ "scopes": ["publisher", "read-only"], "channels": ["demo"], "label": "", "expires_in": 172_800 }),
+            ),
+            (
+                "x topology publish --note go --force",
+                "POST",
+                "/topology/draft/publish",
+                json!({ "note": "go", "force": true }),
+            ),
+            (
+                "x topology rollback 3 --base 5",
+                "POST",
+                "/topology/versions/3/rollback",
+                json!({ "note": "", "force": false, "base": 5 }),
+            ),
+            ("x topology show 3", "GET", "/topology/versions/3", Value::Null),
+            (
+                r#"x topology patch {"nodes":{"a":null}}"#,
+                "PATCH",
+                "/topology/draft",
+                json!({ "nodes": { "a": null } }),
             ),
             (
                 "x audit list --target channels/demo --limit 5",

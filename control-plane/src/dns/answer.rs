@@ -68,7 +68,8 @@ fn nearest<'z>(
     let fitting = hosts.iter().filter(|host| !host.records.of_type(kind).is_empty());
     let located = locator.locate(client.address);
     let (key, key_bits) = spread_key(client.address);
-    let ranked = locator.atlas().rank(&located.place, key, fitting);
+    let order = zone.topology.order(located.place.region.as_ref(), located.place.country);
+    let ranked = locator.atlas().rank(&located.place, order, key, fitting);
     let scope = match ranked.nodes.len() {
         // Everybody gets the same.
         0 | 1 => 0,

@@ -9,6 +9,7 @@ use hickory_proto::rr::rdata::{A, AAAA, HTTPS, NS, SOA, SVCB};
 use hickory_proto::rr::{LowerName, Name, RData, Record, RecordType};
 use nearcast_api::node::Role;
 use nearcast_api::snapshot::{Node, Snapshot};
+use nearcast_api::topology::Topology;
 
 use super::{Config, EDGE, INGEST, NAME_SERVER, parse_name};
 use crate::error::Result;
@@ -21,6 +22,7 @@ pub(super) struct Zone {
     pub(super) name_servers: Vec<Record>,
     /// Addresses of name servers inside the zone.
     pub(super) glue: Vec<Record>,
+    pub(super) topology: Topology,
     names: HashMap<LowerName, Entry>,
 }
 
@@ -81,6 +83,7 @@ impl Zone {
             name_servers: servers.into_iter().map(ns).collect(),
             glue: shown,
             origin: LowerName::from(&origin),
+            topology: snapshot.topology.clone(),
             names,
         })
     }

@@ -60,6 +60,11 @@ impl Health {
         self.down
     }
 
+    /// Heartbeats in a row while down.
+    pub(super) fn streak(&self) -> u32 {
+        self.streak
+    }
+
     pub(super) fn heard(&self) -> Instant {
         self.heard
     }

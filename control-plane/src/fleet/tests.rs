@@ -1,5 +1,6 @@
-use nearcast_api::node::{Broadcast, Role};
+use nearcast_api::node::{Broadcast, Load, Role, Status};
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 
@@ -39,6 +40,12 @@ impl World {
 
     fn register(&mut self, id: &str, role: Role) {
         self.fleet.register(spec(id, role), 0, self.now);
+    }
+
+    /// Registers, and says that it is ready.
+    fn join(&mut self, id: &str, role: Role) {
+        self.register(id, role);
+        self.beat(id, &[]);
     }
 
     fn beat(&mut self, id: &str, broadcasts: &[(&str, u64)]) {
@@ -84,12 +91,14 @@ fn titled(title: String) -> Channel {
 }
 
 #[test]
-fn a_node_is_up_when_it_registers_and_down_after_five_silent_seconds() {
+fn a_node_joins_when_it_registers_is_ready_when_it_says_so_and_down_after_five_silent_seconds() {
     let mut world = World::new();
     world.register("eu-1", Role::Edge);
-    assert_eq!(world.status("eu-1"), Status::Up);
+    assert_eq!(world.status("eu-1"), Status::Joining);
+    world.beat("eu-1", &[]);
+    assert_eq!(world.status("eu-1"), Status::Ready);
     world.pass(4.9);
-    assert_eq!(world.status("eu-1"), Status::Up);
+    assert_eq!(world.status("eu-1"), Status::Ready);
     world.pass(0.1);
     assert_eq!(world.status("eu-1"), Status::Down);
 }
@@ -108,33 +117,33 @@ fn a_node_that_was_down_comes_up_with_its_second_heartbeat_in_a_row() {
     world.register("eu-1", Role::Edge);
     assert_eq!(world.status("eu-1"), Status::Down, "saying its name is no proof of health");
     world.beat("eu-1", &[]);
-    assert_eq!(world.status("eu-1"), Status::Up);
+    assert_eq!(world.status("eu-1"), Status::Ready);
 }
 
 #[test]
 fn steady_heartbeats_change_no_version() {
     let mut world = World::new();
-    world.register("eu-1", Role::Edge);
+    world.join("eu-1", Role::Edge);
     let version = world.fleet.snapshot().version;
     for _ in 0..100 {
         world.pass(1.0);
         world.beat("eu-1", &[]);
     }
     assert_eq!(world.fleet.snapshot().version, version);
-    assert_eq!(world.status("eu-1"), Status::Up);
+    assert_eq!(world.status("eu-1"), Status::Ready);
 }
 
 #[test]
 fn a_drain_is_the_operators_or_the_nodes_and_ends_with_both() {
     let mut world = World::new();
-    world.register("eu-1", Role::Edge);
+    world.join("eu-1", Role::Edge);
     let id = "eu-1".parse().unwrap();
     world.fleet.set_drain(&id, true).unwrap();
     assert_eq!(world.status("eu-1"), Status::Draining);
     world.register("eu-1", Role::Edge);
     assert_eq!(world.status("eu-1"), Status::Draining, "a restart does not end an operator's drain");
     world.fleet.set_drain(&id, false).unwrap();
-    assert_eq!(world.status("eu-1"), Status::Up);
+    assert_eq!(world.status("eu-1"), Status::Ready);
 
     let beat = Heartbeat { draining: true, ..Heartbeat::default() };
     world.fleet.heartbeat(&id, beat, world.now).unwrap();
@@ -219,9 +228,9 @@ fn a_silent_origins_broadcast_lingers_and_then_ends() {
 fn after_a_restart_silence_is_forgiven_for_a_while_and_the_version_goes_on() {
     let known = |id: &str, down| Known { spec: spec(id, Role::Edge), drain: false, down };
     let mut world = World::restore(41, vec![known("eu-1", false), known("us-1", true)]);
-    assert_eq!((world.status("eu-1"), world.status("us-1")), (Status::Up, Status::Down));
+    assert_eq!((world.status("eu-1"), world.status("us-1")), (Status::Ready, Status::Down));
     world.pass(14.0);
-    assert_eq!(world.status("eu-1"), Status::Up);
+    assert_eq!(world.status("eu-1"), Status::Ready);
     world.pass(1.0);
     assert_eq!(world.status("eu-1"), Status::Down);
     assert_eq!(world.fleet.snapshot().version, 43, "one for what was restored, one for the change");
@@ -341,4 +350,72 @@ fn of_two_processes_with_one_name_the_one_that_started_later_is_heard() {
     assert_eq!(beat(&mut world, 100), Err(UnknownNode(id.clone()).into()));
     register(&mut world, 100);
     assert_eq!(beat(&mut world, 100), Ok(()));
+}
+
+fn planned(json: serde_json::Value) -> Topology {
+    serde_json::from_value(json).unwrap()
+}
+
+fn reason(world: &World, id: &str) -> String {
+    world.fleet.members()[id].reason(world.now).unwrap_or_default()
+}
+
+#[test]
+fn a_node_rests_while_its_maintenance_window_is_open_also_one_that_comes_later() {
+    let mut world = World::new();
+    world.join("eu-1", Role::Edge);
+    let window = json!({ "region": "eu", "from": 1000, "until": 2000, "reason": "new disks" });
+    world.fleet.set_topology(planned(json!({ "maintenance": [window] })));
+    world.fleet.keep_windows(999);
+    assert_eq!(world.status("eu-1"), Status::Ready);
+    world.fleet.keep_windows(1000);
+    assert_eq!(world.status("eu-1"), Status::Draining);
+    assert_eq!(reason(&world, "eu-1"), "maintenance until 1970-01-01T00:00:02Z: new disks");
+    world.join("eu-2", Role::Edge);
+    assert_eq!(world.status("eu-2"), Status::Draining);
+    let version = world.fleet.snapshot().version;
+    world.fleet.keep_windows(1999);
+    assert_eq!(world.fleet.snapshot().version, version, "an open window is no news");
+    world.fleet.keep_windows(2000);
+    assert_eq!((world.status("eu-1"), world.status("eu-2")), (Status::Ready, Status::Ready));
+}
+
+#[test]
+fn a_node_is_full_at_its_capacity_and_has_room_again_when_a_tenth_is_free() {
+    let mut world = World::new();
+    world.join("eu-1", Role::Edge);
+    let capacity = json!({ "viewers": 100, "egress_bps": 1_000_000 });
+    world.fleet.set_topology(planned(json!({ "nodes": { "eu-1": { "capacity": capacity, "weight": 7 } } })));
+    let mut full_at = |viewers, egress_bps| {
+        let load = Load { viewers, egress_bps, ..Load::default() };
+        let beat = Heartbeat { load, ..Heartbeat::default() };
+        world.fleet.heartbeat(&"eu-1".parse().unwrap(), beat, world.now).unwrap();
+        let node = &world.fleet.snapshot().nodes["eu-1"];
+        assert_eq!((node.status, node.weight), (Status::Ready, 7));
+        node.full
+    };
+    assert!(!full_at(99, 0));
+    assert!(full_at(100, 0));
+    assert!(full_at(90, 0));
+    assert!(!full_at(89, 0));
+    assert!(full_at(0, 1_000_000));
+    assert!(reason(&world, "eu-1").contains("1000000 bit/s"));
+    world.fleet.set_topology(Topology::default());
+    let node = &world.fleet.snapshot().nodes["eu-1"];
+    assert_eq!((node.full, node.weight), (false, 100), "a limit that is gone binds nobody");
+}
+
+#[test]
+fn why_a_node_gets_no_work_is_said_in_words() {
+    let mut world = World::new();
+    world.register("eu-1", Role::Edge);
+    assert!(reason(&world, "eu-1").contains("waits for a snapshot"));
+    world.beat("eu-1", &[]);
+    assert_eq!(reason(&world, "eu-1"), "");
+    world.fleet.set_drain(&"eu-1".parse().unwrap(), true).unwrap();
+    assert_eq!(reason(&world, "eu-1"), "an operator drains it");
+    world.pass(7.0);
+    assert_eq!(reason(&world, "eu-1"), "no heartbeat for 7 s");
+    world.beat("eu-1", &[]);
+    assert!(reason(&world, "eu-1").contains("heard again"));
 }

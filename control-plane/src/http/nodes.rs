@@ -8,6 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use nearcast_api::node::{Broadcast, Heartbeat, HeartbeatAck, Load, Spec, Status};
+use nearcast_api::topology::NodePlan;
 use nearcast_api::{NodeId, Problem};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -26,9 +27,21 @@ use crate::fleet::Member;
 pub(super) struct View {
     spec: Spec,
     status: Status,
+    /// Why it gets no new work, or less; left out when nothing keeps it from its work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reason: Option<String>,
     /// An operator asked it to drain.
     drain: bool,
     load: Load,
+    /// What the topology has it do.
+    plan: NodePlan,
+    /// It does what `plan.capacity` says that it can.
+    full: bool,
+    /// How far its clock is ahead of the control plane's, in milliseconds; media is late or early by so much.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    clock_offset_ms: Option<i64>,
     /// Live on this origin.
     broadcasts: Vec<Broadcast>,
     /// Milliseconds since the last heartbeat.
@@ -50,10 +63,14 @@ impl View {
     fn new(member: Member, now: Instant) -> Self {
         Self {
             status: member.status(),
+            reason: member.reason(now),
             drain: member.drain,
             silent_ms: u64::try_from(member.silence(now).as_millis()).unwrap_or(u64::MAX),
             spec: member.spec,
             load: member.beat.load,
+            plan: member.plan,
+            full: member.full,
+            clock_offset_ms: member.beat.clock_offset_ms,
             broadcasts: member.beat.broadcasts,
         }
     }

@@ -52,6 +52,7 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Response {
     components(schemas(nearcast_api::Problem)),
     tags(
         (name = "nodes", description = "Edges, origins and control-plane instances"),
+        (name = "topology", description = "How operators want the network: regions, tiers, weights, capacities, routes, maintenance"),
         (name = "channels", description = "What publishers own and viewers watch"),
         (name = "stream keys", description = "Who may publish to a channel"),
         (name = "playback", description = "Who may watch"),

@@ -23,16 +23,30 @@ impl Page {
         all: impl IntoIterator<Item = T>,
         key: impl Fn(&T) -> String,
     ) -> Result<(Vec<T>, Option<String>)> {
-        let limit = self.limit.unwrap_or(DEFAULT);
-        if !(1..=MOST).contains(&limit) {
-            return Err(Error::Invalid { field: "limit", problem: format!("use 1 to {MOST}") });
-        }
+        let limit = self.limit()?;
         let rest = all.into_iter().filter(|item| self.cursor.as_ref().is_none_or(|last| key(item) > *last));
         let mut page: Vec<T> = rest.take(limit + 1).collect();
         let more = page.len() > limit;
         page.truncate(limit);
         let next = page.last().filter(|_| more).map(key);
         Ok((page, next))
+    }
+
+    /// How much of it.
+    pub(super) fn limit(&self) -> Result<usize> {
+        let limit = self.limit.unwrap_or(DEFAULT);
+        match (1..=MOST).contains(&limit) {
+            true => Ok(limit),
+            false => Err(Error::Invalid { field: "limit", problem: format!("use 1 to {MOST}") }),
+        }
+    }
+
+    /// For a list of numbers, the greatest first: those before this one.
+    pub(super) fn before(&self) -> Result<u64> {
+        let number = self.cursor.as_ref().map(|cursor| cursor.parse());
+        let problem = |_| "use `next` of the page before".to_owned();
+        let number = number.transpose().map_err(problem);
+        Ok(number.map_err(|problem| Error::Invalid { field: "cursor", problem })?.unwrap_or(u64::MAX))
     }
 }
 

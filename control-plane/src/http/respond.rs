@@ -41,6 +41,8 @@ fn status(error: &Error) -> StatusCode {
         | Error::NoRevocation(_)
         | Error::NoApiToken(_)
         | Error::NoNode(_)
+        | Error::NoTopology(_)
+        | Error::NoDraft
         | Error::NoPurge(_)
         | Error::NoSuchPath => StatusCode::NOT_FOUND,
         Error::ChannelExists(_)
@@ -48,12 +50,14 @@ fn status(error: &Error) -> StatusCode {
         | Error::KeyTaken
         | Error::NoSigningKey(_)
         | Error::Full { .. }
+        | Error::OutdatedDraft { .. }
+        | Error::Outage(_)
         | Error::SharedName(_)
         | Error::FleetFull { .. } => StatusCode::CONFLICT,
         Error::Invalid { .. } | Error::OtherNode { .. } | Error::BadBody(_) => {
             StatusCode::UNPROCESSABLE_ENTITY
         }
-        Error::ChangedMeanwhile(_) => StatusCode::PRECONDITION_FAILED,
+        Error::ChangedMeanwhile(_) | Error::DraftChanged => StatusCode::PRECONDITION_FAILED,
         Error::OutboxFull(_) => StatusCode::TOO_MANY_REQUESTS,
         Error::BadRequest(_) => StatusCode::BAD_REQUEST,
         Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,

@@ -6,6 +6,7 @@ mod instances;
 mod metadata;
 mod playback;
 mod purges;
+mod topology;
 
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,7 @@ async fn operations(world: &World) -> Vec<(Method, String, bool)> {
     for (path, item) in document["paths"].as_object().unwrap() {
         let path = path.replace("{node}", "x-1").replace("{channel}", "x").replace("{key}", "y");
         let path = path.replace("{revocation}", "z").replace("{purge}", "7").replace("{token}", "t");
+        let path = path.replace("{version}", "7");
         for (method, operation) in item.as_object().unwrap() {
             let open = operation["security"].as_array().unwrap().iter().any(|one| one == &json!({}));
             operations.push((method.to_uppercase().parse().unwrap(), path.clone(), open));
@@ -206,10 +208,10 @@ async fn nodes_register_report_drain_and_are_forgotten() {
     assert_eq!(current.channels["demo"].live.as_ref().unwrap().broadcast.as_str(), "b1");
     assert_eq!(world.get("/channels/demo").await.json()["live"]["origin"], "origin-1");
     let node = world.get("/nodes/origin-1").await.json();
-    assert_eq!((&node["status"], &node["load"]["viewers"]), (&json!("up"), &json!(7)));
+    assert_eq!((&node["status"], &node["load"]["viewers"]), (&json!("ready"), &json!(7)));
 
     assert_eq!(world.post("/nodes/eu-1/drain", json!({})).await.json()["status"], "draining");
-    assert_eq!(world.post("/nodes/eu-1/undrain", json!({})).await.json()["status"], "up");
+    assert_eq!(world.post("/nodes/eu-1/undrain", json!({})).await.json()["status"], "ready");
     assert_eq!(world.delete("/nodes/eu-1").await.status, StatusCode::NO_CONTENT);
     assert_eq!(world.get("/nodes").await.json()["nodes"].as_array().unwrap().len(), 2);
 }

@@ -22,7 +22,7 @@ impl IfMatch {
         Self(Some(tags.collect()))
     }
 
-    fn allows(&self, etag: &str) -> bool {
+    pub(super) fn allows(&self, etag: &str) -> bool {
         self.0.as_ref().is_none_or(|tags| tags.iter().any(|tag| tag == etag || tag == "*"))
     }
 }

@@ -4,6 +4,7 @@ use nearcast_api::node::{Role, Spec};
 use nearcast_api::playback::{Algorithm, Key, Revocation};
 use nearcast_api::purge::{Order, Purge, Target};
 use nearcast_api::snapshot::{KeyHash, Live};
+use nearcast_api::topology::{RegionPlan, Topology};
 
 use super::*;
 use crate::access::{Actor, Grant, Scope};
@@ -67,6 +68,7 @@ on_both! {
     a_change_and_its_line_in_the_log_are_there_together_or_not_at_all
     the_log_is_read_in_pages_and_by_what_is_looked_for
     a_token_is_kept_with_what_it_allows
+    topologies_are_numbered_and_the_draft_is_one
 }
 
 fn key(id: &str, channel: &str, hash: &str, created_at: u64) -> StoredKey {
@@ -295,4 +297,34 @@ async fn a_token_is_kept_with_what_it_allows(place: Place) {
     assert!(matches!(made!(store, delete_token("t1")), Err(Error::NoApiToken(_))));
     let kept = place.open().await.tokens().await.unwrap();
     assert_eq!(kept, [token("t2", None), token("t3", Some(u64::MAX >> 1))]);
+}
+
+async fn topologies_are_numbered_and_the_draft_is_one(place: Place) {
+    let store = place.open().await;
+    assert_eq!((store.topology().await.unwrap(), store.draft().await.unwrap()), Default::default());
+    let titled = |title: &str| {
+        let plan = RegionPlan { title: title.to_owned(), ..RegionPlan::default() };
+        Topology { regions: [("eu".parse().unwrap(), plan)].into(), ..Topology::default() }
+    };
+    let draft = |title| Draft { base: 0, topology: titled(title), author: "me".into(), at: 5 };
+    made!(store, put_draft(&draft("one"))).unwrap();
+    made!(store, put_draft(&draft("two"))).unwrap();
+    assert_eq!(store.draft().await.unwrap(), Some(draft("two")));
+    let by = Actor::own();
+    for (at, copy_of) in [(1, None), (2, Some(1))] {
+        let note = format!("number {at}");
+        let published = made!(store, publish_topology(&by, titled(&note), note.clone(), copy_of)).unwrap();
+        assert_eq!((published.version, published.copy_of), (at, copy_of));
+    }
+    made!(store, delete_draft()).unwrap();
+
+    let store = place.open().await;
+    assert_eq!(store.draft().await.unwrap(), None);
+    let newest = store.topology().await.unwrap();
+    assert_eq!((newest.version, newest.topology, newest.author), (2, titled("number 2"), by.name));
+    assert_eq!(store.topology_version(1).await.unwrap().note, "number 1");
+    assert_eq!(store.topology_version(0).await.unwrap(), Published::default());
+    assert!(matches!(store.topology_version(3).await, Err(Error::NoTopology(3))));
+    let versions: Vec<_> = store.topologies(2, 10).await.unwrap().iter().map(|one| one.version).collect();
+    assert_eq!(versions, [1]);
 }

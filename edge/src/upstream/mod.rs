@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::header::{USER_AGENT, VIA};
 use http::{HeaderValue, Request, StatusCode};
@@ -46,7 +47,7 @@ pub struct Config {
     /// Base URLs of origins to ask beside those that the control plane names.
     pub origins: Vec<String>,
     /// Base URLs of edges to ask instead of origins: for one rendition all edges with the same list ask the same of
-    /// them. When none of them answers, the origins are asked.
+    /// them. When none of them answers, the origins are asked. Empty for those that the topology names.
     pub parents: Vec<String>,
     /// Milliseconds after which another parent is asked beside one that has not answered what exists already; 0 for
     /// never.
@@ -69,7 +70,7 @@ pub struct Upstream {
     client: Http,
     config: Config,
     snapshot: watch::Receiver<Arc<Snapshot>>,
-    tier: Tier,
+    tier: ArcSwap<Tier>,
     learned: Learned,
     breakers: Mutex<HashMap<Arc<str>, Breaker>>,
     budget: Budget,
@@ -129,7 +130,8 @@ impl Upstream {
         let client = Http::counted(&config.client(), metrics.connections.clone())?;
         let (learned, breakers, budget) = Default::default();
         let searches = Limiter::new(MAX_SEARCHES);
-        let tier = Tier::new(&config.parents);
+        let parents = config.parents.iter().map(|url| Parent::new(std::slice::from_ref(url)));
+        let tier = ArcSwap::from_pointee(Tier::new(parents));
         Ok(Self { client, config, snapshot, tier, learned, breakers, budget, searches, via, pass, metrics })
     }
 
@@ -190,7 +192,7 @@ impl Upstream {
 
     /// True when it is known whom to ask for the channel.
     pub fn knows(&self, channel: &str) -> bool {
-        !self.tier.is_empty() || self.parent(channel).is_some()
+        !self.tier.load().is_empty() || self.parent(channel).is_some()
     }
 
     fn parent(&self, channel: &str) -> Option<Parent> {
@@ -288,7 +290,7 @@ impl Upstream {
             .header(VIA, &self.via)
             .body(Body::empty())
             .map_err(|error| Error::Connect { origin: origin(), source: Arc::new(error) })?;
-        if let Some(pass) = self.pass.as_ref().filter(|_| self.tier.has(url)) {
+        if let Some(pass) = self.pass.as_ref().filter(|_| self.tier.load().has(url)) {
             pass.add_to(request.headers_mut());
         }
         let answer = tokio::time::timeout(question.patience, self.client.request(request)).await;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nearcast_api::node::{Role, Status};
+use nearcast_api::node::{Role, Spec, Status};
 use nearcast_api::snapshot::{Live, Snapshot};
 
 /// Base URLs of one origin, best first, without a trailing slash.
@@ -42,6 +42,16 @@ pub fn origins(snapshot: &Snapshot, configured: &[String]) -> Vec<Parent> {
     parents.extend(configured.iter().map(|url| Parent::new(std::slice::from_ref(url))));
     parents.retain(|parent| !parent.urls.is_empty());
     parents
+}
+
+/// The edges that the topology has `node` ask instead of origins, but those that are down.
+pub fn shields(snapshot: &Snapshot, node: &Spec) -> Vec<Parent> {
+    let named = snapshot.topology.shields(&node.id, &node.region).iter();
+    let known = named.filter_map(|shield| snapshot.nodes.get(shield));
+    let usable = known.filter(|shield| {
+        shield.spec.role == Role::Edge && shield.status != Status::Down && !shield.spec.urls.is_empty()
+    });
+    usable.map(|shield| Parent::new(&shield.spec.urls)).collect()
 }
 
 impl Parent {
@@ -97,8 +107,8 @@ const MAX_LEARNED: usize = 4096;
 
 #[cfg(test)]
 mod tests {
-    use nearcast_api::node::Spec;
     use nearcast_api::snapshot::{Channel, Node};
+    use nearcast_api::topology::RegionPlan;
 
     use super::*;
 
@@ -112,7 +122,7 @@ mod tests {
             urls: vec![format!("http://{id}:8600/")],
             version: "0".into(),
         };
-        Node { spec, status }
+        Node::new(spec, status)
     }
 
     fn snapshot(nodes: &[(&str, Role, Status)], live: Option<&str>) -> Snapshot {
@@ -134,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_live_channel_is_at_its_origin() {
-        let snapshot = snapshot(&[("o1", Role::Origin, Status::Up)], Some("o1"));
+        let snapshot = snapshot(&[("o1", Role::Origin, Status::Ready)], Some("o1"));
         assert_eq!(live_at(&snapshot, "demo").unwrap().name().as_ref(), "http://o1:8600");
         assert_eq!(live_at(&snapshot, "other"), None);
     }
@@ -142,10 +152,10 @@ mod tests {
     #[test]
     fn dead_origins_are_asked_only_when_all_are() {
         let mut nodes = vec![
-            ("a", Role::Origin, Status::Up),
+            ("a", Role::Origin, Status::Ready),
             ("b", Role::Origin, Status::Draining),
             ("c", Role::Origin, Status::Down),
-            ("e", Role::Edge, Status::Up),
+            ("e", Role::Edge, Status::Ready),
         ];
         let configured = ["http://fixed/".to_owned()];
         let asked = names(&origins(&snapshot(&nodes, None), &configured));
@@ -156,8 +166,24 @@ mod tests {
     }
 
     #[test]
+    fn an_edge_asks_its_regions_shields_that_are_not_down_and_shields_ask_origins() {
+        let nodes = [
+            ("s1", Role::Edge, Status::Ready),
+            ("s2", Role::Edge, Status::Down),
+            ("o1", Role::Origin, Status::Ready),
+        ];
+        let mut snapshot = snapshot(&nodes, None);
+        let ids = ["s1", "s2", "o1", "s9"].map(|id| id.parse().unwrap()).to_vec();
+        let plan = RegionPlan { shields: ids, ..RegionPlan::default() };
+        snapshot.topology.regions.insert("eu".parse().unwrap(), plan);
+        let edge = |id| node(id, Role::Edge, Status::Ready).spec;
+        assert_eq!(names(&shields(&snapshot, &edge("eu-1"))), ["http://s1:8600"]);
+        assert!(shields(&snapshot, &edge("s1")).is_empty());
+    }
+
+    #[test]
     fn what_was_learned_holds_until_the_snapshot_changes_its_mind() {
-        let nodes = [("a", Role::Origin, Status::Up), ("b", Role::Origin, Status::Up)];
+        let nodes = [("a", Role::Origin, Status::Ready), ("b", Role::Origin, Status::Ready)];
         let (before, learned) = (snapshot(&nodes, None), Learned::default());
         learned.insert(&before, "demo", &Parent::new(&["http://b:8600".into()]));
         assert_eq!(learned.get(&before, "demo").unwrap().name().as_ref(), "http://b:8600");

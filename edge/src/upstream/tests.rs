@@ -160,7 +160,8 @@ fn count(asked: &AtomicUsize) -> usize {
 
 fn below(parents: &[&str], origin: &str) -> Upstream {
     let mut upstream = upstream(origin);
-    upstream.tier = Tier::new(&parents.iter().map(|url| (*url).to_owned()).collect::<Vec<_>>());
+    let parents = parents.iter().map(|url| Parent::new(&[(*url).to_owned()]));
+    upstream.tier = ArcSwap::from_pointee(Tier::new(parents));
     upstream
 }
 
@@ -213,7 +214,7 @@ async fn a_parent_that_is_slow_is_not_waited_for_where_the_answer_exists_already
     upstream.config.hedge_ms = 20;
     // The first rendition of which the slow one is asked first.
     let directories = (0..).map(|rendition| format!("/live/demo/b1/r{rendition}"));
-    let is_slow = |directory: &String| *upstream.tier.rank(directory)[0].parent.urls[0] == silent;
+    let is_slow = |directory: &String| *upstream.tier.load().rank(directory)[0].parent.urls[0] == silent;
     let path = directories.into_iter().find(is_slow).unwrap() + "/init.mp4";
     let opened = upstream.open(Resource::parse(&path).unwrap(), &path).await.unwrap();
     assert_eq!(opened.collect().await.unwrap(), "shield");

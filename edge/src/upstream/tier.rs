@@ -4,22 +4,26 @@
 //! that the origin is asked once; a parent with more than its share of the open requests comes after the others (bounded
 //! loads, Mirrokni et al. 2018).
 
+use std::fmt;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use nearcast_api::node::Spec;
 use nearcast_media::path::directory;
+use nearcast_service::drain::Drain;
 use tokio::time::sleep;
 
-use super::route::Parent;
+use super::route::{self, Parent};
 use super::{Opened, Question, Upstream};
 use crate::error::{Error, Result};
 use crate::metrics;
 
 /// All parents of this edge.
 #[derive(Debug, Default)]
-pub(super) struct Tier(Vec<Shield>);
+pub(super) struct Tier(Vec<Arc<Shield>>);
 
 /// A parent that is an edge.
 #[derive(Debug)]
@@ -40,13 +44,24 @@ pub(super) enum Above {
 }
 
 impl Tier {
-    /// Edges at these base URLs.
-    pub(super) fn new(urls: &[String]) -> Self {
-        let shield = |url: &String| Shield {
-            parent: Parent::new(std::slice::from_ref(url)),
-            open: AtomicUsize::new(0),
-        };
-        Self(urls.iter().map(shield).collect())
+    /// These edges.
+    pub(super) fn new(parents: impl IntoIterator<Item = Parent>) -> Self {
+        let shield = |parent| Arc::new(Shield { parent, open: AtomicUsize::new(0) });
+        Self(parents.into_iter().map(shield).collect())
+    }
+
+    /// The tier of these edges, unless it is this one. Those that stay keep the count of what they are asked.
+    pub(super) fn renewed(&self, parents: Vec<Parent>) -> Option<Self> {
+        if self.0.iter().map(|shield| &shield.parent).eq(&parents) {
+            return None;
+        }
+        let mut renewed = Self::new(parents);
+        for shield in &mut renewed.0 {
+            if let Some(known) = self.0.iter().find(|known| known.parent == shield.parent) {
+                *shield = Arc::clone(known);
+            }
+        }
+        Some(renewed)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -62,7 +77,7 @@ impl Tier {
     pub(super) fn rank(&self, key: &str) -> Vec<&Shield> {
         let open: usize = self.0.iter().map(|shield| shield.open.load(Ordering::Relaxed)).sum();
         let most = ((open + 1) as f64 * SHARE / self.0.len() as f64).ceil() as usize;
-        let mut ranked: Vec<&Shield> = self.0.iter().collect();
+        let mut ranked: Vec<&Shield> = self.0.iter().map(Arc::as_ref).collect();
         ranked.sort_by_cached_key(|shield| {
             let full = shield.open.load(Ordering::Relaxed) >= most;
             (full, std::cmp::Reverse(weight(&shield.parent.name(), key)))
@@ -71,10 +86,39 @@ impl Tier {
     }
 }
 
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("origins");
+        }
+        let names: Vec<_> = self.0.iter().map(|shield| shield.parent.name()).collect();
+        write!(f, "{} instead of origins", names.join(", "))
+    }
+}
+
 impl Upstream {
+    /// Keeps the tier above as the topology has it for `node`, until the drain. Parents of the configuration stay.
+    pub async fn keep_tier(self: Arc<Self>, node: Spec, drain: Drain) {
+        if !self.config.parents.is_empty() {
+            return;
+        }
+        let mut snapshots = self.snapshot.clone();
+        loop {
+            let parents = route::shields(&snapshots.borrow_and_update(), &node);
+            if let Some(tier) = self.tier.load().renewed(parents) {
+                tracing::info!("asking {tier}");
+                self.tier.store(Arc::new(tier));
+            }
+            if !matches!(drain.unless_draining(snapshots.changed()).await, Some(Ok(()))) {
+                return;
+            }
+        }
+    }
+
     /// Asks the tier above, one parent after the other; of what exists already a second one when the first is slow.
     pub(super) async fn shielded(&self, question: Question<'_>) -> Above {
-        let mut parents = self.tier.rank(directory(question.path)).into_iter();
+        let tier = self.tier.load_full();
+        let mut parents = tier.rank(directory(question.path)).into_iter();
         let mut asked = FuturesUnordered::new();
         let Some(first) = parents.next() else { return Above::None(None) };
         asked.push(self.ask_above(first, question));
@@ -168,7 +212,7 @@ mod tests {
     use super::*;
 
     fn tier(count: usize) -> Tier {
-        Tier::new(&(0..count).map(|n| format!("https://shield-{n}")).collect::<Vec<_>>())
+        Tier::new((0..count).map(|n| Parent::new(&[format!("https://shield-{n}")])))
     }
 
     fn first(tier: &Tier, key: &str) -> String {
@@ -193,6 +237,17 @@ mod tests {
         }
         assert!(counts.values().all(|count| (250..420).contains(count)), "{counts:?}");
         assert!((180..320).contains(&moved), "{moved} moved");
+    }
+
+    #[test]
+    fn a_parent_that_stays_keeps_its_count_when_the_tier_changes() {
+        let (two, parent) = (tier(2), |n: u32| Parent::new(&[format!("https://shield-{n}")]));
+        assert!(two.renewed(vec![parent(0), parent(1)]).is_none());
+        let _asking = two.0[1].ask();
+        let renewed = two.renewed(vec![parent(1), parent(2)]).unwrap();
+        let open: Vec<_> = renewed.0.iter().map(|shield| shield.open.load(Ordering::Relaxed)).collect();
+        assert_eq!(open, [1, 0]);
+        assert_eq!(renewed.renewed(Vec::new()).unwrap().to_string(), "origins");
     }
 
     #[test]

@@ -25,9 +25,8 @@ use crate::sockets::Sockets;
 /// one says so.
 pub(super) async fn run(api: Api, spec: Spec, report: impl Report, mut inbox: Inbox, daemon: Daemon) {
     let Daemon { drain, sockets, ready, metrics, .. } = daemon;
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let started_at = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-    let mut report = Stamped { report, started_at };
+    let started_at = unix_millis();
+    let mut report = Stamped { report, started_at, clock_offset_ms: None };
     let mut link = Link { down: None, sockets, ready, metrics: Metrics::register(&metrics) };
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
     while !drain.is_draining() {
@@ -83,8 +82,9 @@ async fn session(
     while drain.unless_draining(due()).await.is_some() {
         let beat_now = report.heartbeat();
         // Nobody is sent to a node that has no certificate yet. A successor's address is served by the process before it.
-        let draining = beat_now.draining || !ready.is_ready() && !link.sockets.is_successor();
-        let now = Heartbeat { received: inbox.received.clone(), draining, ..beat_now };
+        let joining = !ready.is_ready() && !link.sockets.is_successor();
+        let now = Heartbeat { received: inbox.received.clone(), joining, ..beat_now };
+        let sent_at = unix_millis();
         match beat(api, spec, &now, DEADLINE).await {
             Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => return Ok(End::Forgotten),
             Err(error) if error.status() == Some(StatusCode::CONFLICT) => {
@@ -93,6 +93,8 @@ async fn session(
             }
             sent => {
                 let ack = sent?;
+                let theirs = ack.as_ref().map_or(0, |ack| ack.at);
+                report.clock_offset_ms = clock_offset(sent_at, unix_millis(), theirs);
                 ack.iter().for_each(|ack| report.report.acknowledged(ack));
                 inbox.take(ack.map(|ack| ack.metadata).unwrap_or_default());
             }
@@ -113,6 +115,19 @@ async fn beat(
     api.call(Method::POST, &path, Some(heartbeat), deadline).await
 }
 
+/// How far this clock is ahead of another whose time `theirs` came between `sent` and `heard` (all in milliseconds since
+/// the Unix epoch), half the way being taken for each direction (RFC 5905 section 8). None for an answer that took too
+/// long to say.
+fn clock_offset(sent: u64, heard: u64, theirs: u64) -> Option<i64> {
+    let took = heard.checked_sub(sent).filter(|took| *took <= LONGEST_LOOK && theirs > 0)?;
+    Some((sent + took / 2).cast_signed().saturating_sub(theirs.cast_signed()))
+}
+
+fn unix_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn path(spec: &Spec) -> String {
     format!("/nodes/{}", spec.id)
 }
@@ -130,11 +145,14 @@ struct Stamped<R> {
     report: R,
     /// When the process started, in milliseconds since the Unix epoch.
     started_at: u64,
+    /// How far this clock is ahead of the control plane's, as the last answer showed.
+    clock_offset_ms: Option<i64>,
 }
 
 impl<R: Report> Stamped<R> {
     fn heartbeat(&mut self) -> Heartbeat {
-        Heartbeat { started_at: self.started_at, ..self.report.heartbeat() }
+        let Self { started_at, clock_offset_ms, .. } = *self;
+        Heartbeat { started_at, clock_offset_ms, ..self.report.heartbeat() }
     }
 }
 
@@ -230,3 +248,21 @@ const DEADLINE: Duration = Duration::from_secs(3);
 
 /// A drain must not wait for a control plane that is away.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Milliseconds; a longer way says too little of the clock at its end.
+const LONGEST_LOOK: u64 = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::clock_offset;
+
+    #[test]
+    fn a_clock_is_compared_in_the_middle_of_the_way_and_not_by_a_slow_answer() {
+        assert_eq!(clock_offset(10_000, 10_100, 10_050), Some(0));
+        assert_eq!(clock_offset(10_000, 10_100, 9_000), Some(1_050));
+        assert_eq!(clock_offset(10_000, 10_100, 12_000), Some(-1_950));
+        assert_eq!(clock_offset(10_000, 11_001, 10_500), None);
+        assert_eq!(clock_offset(10_000, 9_000, 9_500), None, "the clock was set back meanwhile");
+        assert_eq!(clock_offset(10_000, 10_100, 0), None, "it was not told");
+    }
+}

@@ -62,7 +62,10 @@ fn spec() -> Spec {
 }
 
 fn heartbeat() -> Heartbeat {
-    Heartbeat { load: Load { cpu: 0.5, viewers: 7, egress_bps: 9 }, ..Heartbeat::default() }
+    Heartbeat {
+        load: Load { cpu: 0.5, viewers: 7, egress_bps: 9, cache_ratio: None },
+        ..Heartbeat::default()
+    }
 }
 
 fn config(address: SocketAddr, snapshot: &std::path::Path) -> Config {
@@ -139,8 +142,8 @@ async fn a_node_registers_beats_and_registers_again_when_it_was_forgotten() {
         assert_eq!((method.as_str(), path.as_str()), ("POST", "/api/v1/nodes/eu-1/heartbeat"));
         let beat = serde_json::from_str::<Heartbeat>(&body).unwrap();
         assert!(beat.started_at > 0);
-        assert!(beat.draining, "nobody is to be sent to a node without a snapshot");
-        assert_eq!(Heartbeat { started_at: 0, draining: false, ..beat }, heartbeat());
+        assert!(beat.joining, "nobody is to be sent to a node without a snapshot");
+        assert_eq!(Heartbeat { started_at: 0, joining: false, ..beat }, heartbeat());
     }
     assert!(!node.ready.is_ready(), "there is no snapshot yet");
     assert_eq!(client.current().version, 0);

@@ -20,7 +20,7 @@ fn node(id: &str, role: Role, region: &str, addresses: &[&str]) -> (nearcast_api
         urls: vec![format!("https://{}:8443", addresses[0])],
         version: String::new(),
     };
-    (spec.id.clone(), Node { spec, status: Status::Up })
+    (spec.id.clone(), Node::new(spec, Status::Ready))
 }
 
 fn zone() -> Zone {

@@ -61,8 +61,11 @@ async fn what_one_instance_is_told_the_other_says() {
     a.populate().await;
     let live = json!({ "broadcasts": [{ "channel": "demo", "id": "b1", "started_at": 5 }] });
     beat(&a, "origin-1", live).await;
-    let there = until(&b, "live", |now| now.channels["demo"].live.is_some() && now.nodes.len() == 3).await;
-    assert!(there.nodes.values().all(|node| node.status == Status::Up));
+    until(&b, "live and ready", |now| {
+        let ready = now.nodes.values().filter(|node| node.status == Status::Ready).count();
+        now.channels["demo"].live.is_some() && ready == 3
+    })
+    .await;
 
     b.post("/nodes/eu-1/drain", json!({})).await;
     until(&a, "draining", |now| now.nodes["eu-1"].status == Status::Draining).await;
