@@ -26,6 +26,10 @@ pub struct Settings {
     /// Its lower renditions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ladder: Option<Ladder>,
+    /// Seconds that viewers can go back while it is live (DVR), 30 to 3600. It holds for broadcasts that begin after it was
+    /// set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dvr: Option<u32>,
     /// Keep its broadcasts as recordings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record: Option<bool>,
@@ -42,6 +46,9 @@ impl Settings {
 
     /// Says what cannot be, if anything, and what can.
     pub fn check(&self) -> Result<(), String> {
+        if self.dvr.is_some_and(|seconds| !(30..=3600).contains(&seconds)) {
+            return Err("`dvr` is 30 to 3600 seconds; null for the origin's `package.window`".to_owned());
+        }
         self.limits.as_ref().map_or(Ok(()), Limits::check)?;
         self.ladder.as_ref().map_or(Ok(()), Ladder::check)?;
         self.playback.as_ref().map_or(Ok(()), Playback::check)

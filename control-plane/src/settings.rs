@@ -41,6 +41,7 @@ mod tests {
         };
         assert!(error(json!({ "takover": "newest" })).contains("takover"));
         assert!(error(json!({ "takeover": "oldest" })).contains("oldest"));
+        assert!(error(json!({ "dvr": 3601 })).contains("`dvr` is 30 to 3600"));
         assert!(error(json!([])).contains("object"));
         assert!(error(json!({ "limits": { "bitrat": 1_000_000 } })).contains("limits.bitrat"));
         assert!(error(json!({ "limits": { "bitrate": 5 } })).contains("`limits.bitrate` is below 64000"));

@@ -58,6 +58,8 @@ mod thumbs;
 #[cfg(test)]
 mod tiers;
 #[cfg(test)]
+mod topology;
+#[cfg(test)]
 mod two_origins;
 #[cfg(test)]
 mod upgrade;

@@ -130,11 +130,18 @@ async fn a_full_disk_stops_the_recording_and_nothing_else() -> Result<()> {
 
 #[tokio::test]
 async fn viewers_go_back_to_what_memory_has_no_room_for() -> Result<()> {
-    let settings = format!("{SOURCE_ONLY}[package]\nwindow = 60.0\nbroadcast_bytes = 200000\n");
-    let (mut world, mut publisher) = broadcast_and_watch("dvr", &settings).await?;
+    // The shortest window, of which the channel wants another.
+    let settings = format!("{SOURCE_ONLY}[package]\nwindow = 0.0\nbroadcast_bytes = 200000\n");
+    let mut world = World::builder("dvr").edges(["eu-1"]).setting("origin-1", &settings).start().await?;
+    let admin = world.admin().await?;
+    admin.create_channel("demo", "demo").await?;
+    let dvr = json!({ "settings": { "dvr": 60 } });
+    admin.send(Method::PATCH, "/channels/demo", &dvr).await?.expect(200)?;
+    let key = admin.create_key("demo").await?;
+    let mut publisher = world.publish("demo", &key, &Feed::pattern(360)).await?;
     let viewer = world.viewer("eu-1", Protocol::H3).await?;
     let source = renditions(&viewer, "demo").await?.swap_remove(0);
-    let followed = follow(&viewer, &source, Until::Segments(8)).await?.strict()?;
+    let followed = follow(&viewer, &source, Until::Segments(10)).await?.strict()?;
 
     // What has just been watched, once more, from the origin's disk.
     let origin = world.origin_client().await?;

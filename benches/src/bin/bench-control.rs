@@ -1,5 +1,5 @@
 //! `make bench-control`: 500 nodes that say how they are once a second. What do they cost a control plane, and how soon is a
-//! change at all of them? Alone on SQLite, and as two instances on one PostgreSQL that share the nodes.
+//! published topology at all of them? Alone on SQLite, and as two instances on one PostgreSQL that share the nodes.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::future::join_all;
+use http::Method;
 use nearcast_api::node::{Heartbeat, Role, Spec};
 use nearcast_api::snapshot::Snapshot;
 use nearcast_benches::cpu;
@@ -20,6 +21,7 @@ use nearcast_tests::admin::Admin;
 use nearcast_tests::ports::Ports;
 use nearcast_tests::postgres::Postgres;
 use nearcast_tests::process::{Process, Program};
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -71,17 +73,20 @@ async fn measure(name: &str, databases: &[&str]) -> Result<Vec<Row>> {
     // At the first; half of the nodes are another's where there is one.
     let admin = Admin::connect(&instances.first().context("no instance")?.1, TOKEN).await?;
     let mut last = Vec::new();
-    for change in 0..CHANGES {
-        let id = format!("change-{change}");
+    for change in 1..=CHANGES {
+        let draft = json!({ "nodes": { "edge-0": { "weight": change } } });
+        admin.send(Method::PUT, "/topology/draft", &draft).await?.expect(200)?;
         let began = Instant::now();
-        admin.create_channel(&id, "One more").await?;
-        let told = until(&mut nodes, |now| now.channels.contains_key(id.as_str()));
+        admin.send(Method::POST, "/topology/draft/publish", &Value::Null).await?.expect(201)?;
+        let told = until(&mut nodes, |now| {
+            now.nodes.get("edge-0").is_some_and(|node| u32::from(node.weight) == change)
+        });
         told.await.context("not all nodes were told")?;
         last.push(began.elapsed().as_secs_f64());
         // The nodes are in this process: let them finish with one change before the next.
         sleep(PAUSE).await;
     }
-    let measure = format!("{name}: from a change to the last of {NODES} nodes");
+    let measure = format!("{name}: from publishing a topology to the last of {NODES} nodes");
     rows.push(Row::of(&measure, "s", last).within("budget", 1.0));
     daemon.drain.begin();
     let _all_in_time = daemon.drain.wait(PATIENCE).await;

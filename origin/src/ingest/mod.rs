@@ -230,7 +230,7 @@ impl Context {
         let own = channel.map(|channel| channel.settings.clone()).unwrap_or_default();
         let limits = own.limits.map_or(self.limits, |own| self.limits.with(&own));
         let probe = self.board.open(&pass.channel, source, limits);
-        Publisher::new(claim.with_ladder(own.ladder), self.forwarder.clone(), pass, probe)
+        Publisher::new(claim.with_ladder(own.ladder).with_dvr(own.dvr), self.forwarder.clone(), pass, probe)
     }
 
     /// For how long a channel's publisher must have been quiet to give way to another.

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::broadcast::Tracks;
 use super::channels::{Claim, Inner};
 use super::program::{Join, Program};
-use super::{Broadcast, id};
+use super::{Broadcast, Config, id};
 use crate::transcode::{Ladder, Transcoders};
 
 /// What another origin needs to go on with a broadcast.
@@ -83,6 +83,8 @@ impl Claim {
     ) {
         let Inner { config, transcode, encoder, failover, stores, budget, metrics, drain, changed, .. } =
             self.channels.inner();
+        let window = self.dvr.map_or(config.window, f64::from);
+        let config = &Config { window, ..config.clone() };
         let (video, audio) = tracks;
         let transcode = &transcode.with(self.ladder.as_ref());
         let rungs = video.as_ref().map(|video| transcode.plan(video)).unwrap_or_default();

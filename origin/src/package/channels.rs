@@ -85,6 +85,8 @@ pub struct Claim {
     pub(super) own: Vec<Own>,
     /// What the channel has instead of the origin's ladder.
     pub(super) ladder: Option<settings::Ladder>,
+    /// Seconds that viewers can go back, instead of the origin's window.
+    pub(super) dvr: Option<u32>,
 }
 
 /// When a publisher last sent something, and whether another has taken its place.
@@ -149,6 +151,7 @@ impl Channels {
             pulse,
             own: Vec::new(),
             ladder: None,
+            dvr: None,
         })
     }
 
@@ -236,6 +239,13 @@ impl Claim {
     #[must_use]
     pub fn with_ladder(mut self, ladder: Option<settings::Ladder>) -> Self {
         self.ladder = ladder;
+        self
+    }
+
+    /// With as long a window, in seconds, for broadcasts that begin from here on.
+    #[must_use]
+    pub fn with_dvr(mut self, dvr: Option<u32>) -> Self {
+        self.dvr = dvr;
         self
     }
 
