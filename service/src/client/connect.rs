@@ -1,7 +1,7 @@
 //! How a client connection comes to be: name, TCP, and TLS for `https://`.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -33,6 +33,18 @@ pub(super) struct Connector {
     tls: TlsConnectorDebug,
     handshake: Duration,
     opened: Counter,
+    allows: Allows,
+}
+
+/// Whether an address may be connected to.
+pub(super) type Allows = fn(IpAddr) -> bool;
+
+/// Where a URL leads is no place to connect to.
+#[derive(Debug, thiserror::Error)]
+#[error("{host} leads to {address}, which this client does not connect to")]
+struct Refused {
+    host: String,
+    address: IpAddr,
 }
 
 /// A connection, with or without TLS.
@@ -43,30 +55,31 @@ pub(super) enum Stream {
 
 /// Names to addresses with the system's name servers and hosts file.
 #[derive(Debug, Clone)]
-struct Dns(Result<TokioResolver, String>);
+struct Dns {
+    resolver: Result<TokioResolver, String>,
+    allows: Allows,
+}
 
 #[derive(Clone)]
 struct TlsConnectorDebug(TlsConnector);
 
 impl Connector {
-    pub(super) fn new(tls: Arc<ClientConfig>, connect: Duration, opened: Counter) -> Self {
-        let mut tcp = HttpConnector::new_with_resolver(Dns::of_system());
+    pub(super) fn new(tls: Arc<ClientConfig>, connect: Duration, opened: Counter, allows: Allows) -> Self {
+        let mut tcp = HttpConnector::new_with_resolver(Dns::of_system(allows));
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(connect));
         tcp.set_keepalive(Some(Duration::from_secs(15)));
-        Self { tcp, tls: TlsConnectorDebug(tls.into()), handshake: connect, opened }
+        Self { tcp, tls: TlsConnectorDebug(tls.into()), handshake: connect, opened, allows }
     }
 }
 
 impl Dns {
     /// Where /etc/resolv.conf is unusable, addresses in URLs still work; names fail with the reason.
-    fn of_system() -> Self {
+    fn of_system(allows: Allows) -> Self {
         let resolver = TokioResolver::builder_tokio().and_then(|builder| builder.build());
-        Self(
-            resolver
-                .map_err(|error| format!("the system's DNS configuration is unusable: {}", Chain(&error))),
-        )
+        let unusable = |error| format!("the system's DNS configuration is unusable: {}", Chain(&error));
+        Self { resolver: resolver.map_err(unusable), allows }
     }
 }
 
@@ -80,11 +93,15 @@ impl Service<Name> for Dns {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        let Self(resolver) = self.clone();
+        let Self { resolver, allows } = self.clone();
         async move {
             let found = resolver?.lookup_ip(name.as_str()).await?;
+            let (allowed, refused): (Vec<_>, Vec<_>) = found.iter().partition(|ip| allows(*ip));
+            if let ([], Some(address)) = (&*allowed, refused.first()) {
+                return Err(Refused { host: name.as_str().to_owned(), address: *address }.into());
+            }
             // The connector puts the URI's port in.
-            let addresses: Vec<_> = found.iter().map(|ip| SocketAddr::new(ip, 0)).collect();
+            let addresses: Vec<_> = allowed.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect();
             Ok(addresses.into_iter())
         }
         .boxed()
@@ -103,6 +120,10 @@ impl Service<Uri> for Connector {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let secure = uri.scheme_str() == Some("https");
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        // An address in the URI is connected to without asking the resolver.
+        if let Some(address) = host.parse().ok().filter(|address| !(self.allows)(*address)) {
+            return async move { Err(Refused { host, address }.into()) }.boxed();
+        }
         let tcp = self.tcp.call(uri);
         let (TlsConnectorDebug(tls), handshake) = (self.tls.clone(), self.handshake);
         let opened = self.opened.clone();

@@ -2,6 +2,7 @@
 
 mod connect;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use crate::{Error, Result, tls};
 
 pub use hyper_util::client::legacy::Error as RequestError;
 
-use connect::Connector;
+use connect::{Allows, Connector};
 
 /// How to reach others: a section of the daemon that asks, `[upstream]` at an edge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,19 +61,25 @@ impl Http {
     /// As [`Http::new`]; `opened` counts TCP connections, so that beside the requests it is seen how well they are used
     /// again.
     pub fn counted(config: &Config, opened: Counter) -> Result<Self> {
-        Self::build(config, roots(config)?, opened)
+        Self::build(config, roots(config)?, opened, |_| true)
+    }
+
+    /// As [`Http::new`], connecting only to addresses that `allows` says yes to, whether the URI has them or a name leads to
+    /// them. It is asked before each connection, so a name that leads elsewhere later is no way around it.
+    pub fn guarded(config: &Config, allows: fn(IpAddr) -> bool) -> Result<Self> {
+        Self::build(config, roots(config)?, Counter::default(), allows)
     }
 
     /// As [`Http::new`], trusting `roots` alone.
     pub fn with_roots(config: &Config, roots: RootCertStore) -> Result<Self> {
-        Self::build(config, roots, Counter::default())
+        Self::build(config, roots, Counter::default(), |_| true)
     }
 
-    fn build(config: &Config, roots: RootCertStore, opened: Counter) -> Result<Self> {
+    fn build(config: &Config, roots: RootCertStore, opened: Counter, allows: Allows) -> Result<Self> {
         let connect = Duration::from_millis(config.connect_timeout_ms);
         let mut tls = client_config(roots)?;
         tls.alpn_protocols.retain(|protocol| config.http2 || protocol != b"h2");
-        let connector = Connector::new(Arc::new(tls), connect, opened);
+        let connector = Connector::new(Arc::new(tls), connect, opened, allows);
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -167,6 +174,21 @@ mod tests {
         assert_eq!((response.status().as_u16(), response.version()), (200, http::Version::HTTP_2));
         let refused = get(&Config::default()).await.unwrap_err();
         assert!(Chain(&refused).to_string().contains("invalid peer certificate"), "{}", Chain(&refused));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_allowed_is_not_connected_to_whether_by_address_or_by_name() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let http =
+            Http::guarded(&Config::default(), |address| !address.to_canonical().is_loopback()).unwrap();
+        for host in ["127.0.0.1", "localhost", "LOCALHOST.", "[::1]", "[::ffff:127.0.0.1]"] {
+            let request = http::Request::get(format!("http://{host}:{port}/")).body(Body::empty()).unwrap();
+            let refused = Chain(&http.request(request).await.unwrap_err()).to_string();
+            assert!(refused.contains("does not connect to"), "{host}: {refused}");
+        }
+        let nobody = std::future::poll_fn(|context| std::task::Poll::Ready(listener.poll_accept(context)));
+        assert!(nobody.await.is_pending(), "somebody connected");
     }
 
     #[tokio::test]

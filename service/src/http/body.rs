@@ -61,6 +61,24 @@ where
     tokio::time::timeout(READ_DEADLINE, read).await.map_err(|_| ReadError::TooSlow)?
 }
 
+/// The first `max` bytes of a body, or fewer where it ends or breaks off before that. The rest is not read, and there is no
+/// deadline: the caller has one.
+pub async fn read_start<B>(body: B, max: usize) -> Bytes
+where
+    B: http_body::Body<Data = Bytes>,
+{
+    let mut body = std::pin::pin!(body);
+    let mut start = Bytes::new();
+    while let Some(Ok(frame)) = body.frame().await {
+        let Ok(data) = frame.into_data() else { continue };
+        start = if start.is_empty() { data } else { join(start, &data) };
+        if start.len() >= max {
+            break;
+        }
+    }
+    start.slice(..start.len().min(max))
+}
+
 /// Requests to us are small; one that takes longer is trickled on purpose.
 const READ_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -302,6 +320,10 @@ mod tests {
         assert!(matches!(read_limited(stream(), 4).await, Err(ReadError::TooLarge { max: 4 })));
         assert!(matches!(read_limited(Body::from("abcde"), 4).await, Err(ReadError::TooLarge { .. })));
         assert_eq!(read_limited(RequestBody::empty(), 0).await.unwrap(), "");
+        assert_eq!(read_start(stream(), 3).await, "abc");
+        assert_eq!(read_start(stream(), 9).await, "abcde");
+        let endless = Body::stream(futures_util::stream::repeat_with(|| Ok::<_, BoxError>(chunk("x"))));
+        assert_eq!(read_start(endless, 3).await, "xxx");
     }
 
     #[tokio::test(start_paused = true)]

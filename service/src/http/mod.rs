@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::optional;
 
 pub use answer::Metrics;
-pub use body::{Body, BoxError, ReadError, RequestBody, read_limited};
+pub use body::{Body, BoxError, ReadError, RequestBody, read_limited, read_start};
 pub use server::Server;
 
 /// What a handler gets. Extensions carry the [`Peer`].
