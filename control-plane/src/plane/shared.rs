@@ -48,6 +48,11 @@ impl Plane {
         }
         let span = u64::try_from(SPAN.as_millis()).unwrap_or(u64::MAX);
         let (mut others, now) = (self.store.beats_of_others(span).await?, Instant::now());
+        {
+            let fleet = self.lock();
+            // A node that only the others know so far is heard when this instance knows it too.
+            others.retain(|heard| fleet.members().contains_key(&heard.node));
+        }
         others.retain(|heard| known.insert(heard.node.clone(), heard.at) != Some(heard.at));
         if !others.is_empty() {
             self.change(|fleet| {
