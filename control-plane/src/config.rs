@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::Database;
 use crate::tokens;
-use crate::{dns, fleet};
+use crate::{dns, fleet, webhooks};
 
 /// Everything that can be set; the defaults are the development world on one machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,8 @@ pub struct Config {
     pub dns: dns::Config,
     /// When nodes are down.
     pub fleet: fleet::Config,
+    /// Which receivers may be told what happens.
+    pub webhooks: webhooks::Config,
     /// Where addresses are.
     pub geo: nearcast_geo::Config,
     /// A process with only the role `dns`: who it is.
@@ -86,6 +88,7 @@ impl Default for Config {
             api: tokens::Config::default(),
             dns: dns::Config::default(),
             fleet: fleet::Config::default(),
+            webhooks: webhooks::Config::default(),
             geo: nearcast_geo::Config::default(),
             node: Node::default(),
             control: control::Config::default(),

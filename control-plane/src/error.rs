@@ -100,6 +100,22 @@ pub enum Error {
     Outage(String),
     #[error("there is no API token {0:?}: GET /api/v1/api-tokens lists them")]
     NoApiToken(String),
+    #[error("there is no webhook {0:?}: GET /api/v1/webhooks lists them")]
+    NoWebhook(String),
+    #[error("webhook {webhook} has no delivery {id:?}: GET /api/v1/webhooks/{webhook}/deliveries lists them")]
+    NoDelivery { webhook: String, id: String },
+    #[error(
+        "webhook {0} has changed since: GET /api/v1/webhooks/{0} shows what it is now, with the ETag to send"
+    )]
+    WebhookChanged(String),
+    #[error(
+        "webhook {0} is disabled and sends nothing: PATCH /api/v1/webhooks/{0} with {{\"enabled\": true}} enables it"
+    )]
+    WebhookDisabled(String),
+    #[error(
+        "to be told of nodes needs a token with the scope operator: name the `events` you want, without those of nodes"
+    )]
+    NodeEvents,
     #[error("there are {max} {what} already: delete some that are of no more use")]
     Full { what: &'static str, max: usize },
     #[error("the token cannot be signed")]

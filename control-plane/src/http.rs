@@ -24,6 +24,9 @@ mod snapshot;
 mod steer;
 mod topology;
 mod viewers;
+mod webhook_deliveries;
+mod webhook_events;
+mod webhooks;
 
 use std::sync::{Arc, OnceLock};
 
@@ -52,6 +55,7 @@ pub struct App {
     pub tokens: Tokens,
     pub locator: Arc<Locator>,
     pub trusted_proxies: Vec<IpNet>,
+    pub webhooks: crate::webhooks::Config,
     pub metrics: Metrics,
     pub drain: Drain,
 }
@@ -136,6 +140,12 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(purges::show))
         .routes(routes!(api_tokens::list, api_tokens::create))
         .routes(routes!(api_tokens::delete))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::show, webhooks::change, webhooks::delete))
+        .routes(routes!(webhooks::rotate_secret))
+        .routes(routes!(webhooks::test))
+        .routes(routes!(webhook_deliveries::list))
+        .routes(routes!(webhook_deliveries::retry))
         .routes(routes!(audit::list))
         .routes(routes!(audit::export))
         .routes(routes!(steer::show))

@@ -21,6 +21,7 @@ pub mod steer;
 pub mod store;
 pub mod tokens;
 pub mod topology;
+pub mod webhooks;
 
 #[cfg(test)]
 mod testing;
@@ -102,6 +103,7 @@ async fn serve_api(
     let database = database.map_err(|problem| Error::Invalid { field: "database", problem })?;
     let store = Store::open(&database).await?;
     let tokens = Tokens::load(&config.api, &config.data_dir, &store).await?;
+    webhooks::start(&config.webhooks, store.clone(), daemon)?;
     let plane = Plane::open(config.fleet.clone(), config.zone.clone(), store).await?;
     plane.spawn(daemon, metrics);
     let snapshots = plane.subscribe();
@@ -110,6 +112,7 @@ async fn serve_api(
         tokens,
         locator,
         trusted_proxies: config.api.trusted_proxies.clone(),
+        webhooks: config.webhooks.clone(),
         metrics: metrics.clone(),
         drain: daemon.drain.clone(),
     });

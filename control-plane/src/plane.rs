@@ -12,6 +12,7 @@ mod purges;
 mod shared;
 mod tokens;
 mod topology;
+mod webhooks;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -30,6 +31,7 @@ use crate::fleet::{self, Fleet, Known, Member, UnknownNode};
 use crate::metadata::Outbox;
 use crate::metrics::Metrics;
 use crate::store::{Store, StoredToken};
+use crate::webhooks::{About, Kind};
 
 pub use channels::IfMatch;
 pub use ingest::Ingest;
@@ -124,7 +126,7 @@ impl Plane {
         }
         // All nodes register again when they were cut off: no reason to write what is written.
         if known.as_ref() != Some(&spec) {
-            self.store.put_node(&spec).await?;
+            self.store.put_node(&spec, unix_millis()).await?;
             tracing::info!(node = %spec.id, role = ?spec.role, region = %spec.region, "node registered");
         }
         Ok(self.change(|fleet| {
@@ -165,6 +167,7 @@ impl Plane {
         let target = format!("nodes/{id}");
         let mut change = self.store.change(by, "forgetNode", target, unix_millis()).await?;
         change.before(&member.spec);
+        change.tell(Kind::NodeForgotten, About::node(&member.spec)).await?;
         change.delete_node(id).await?;
         change.commit().await?;
         Ok(self.change(|fleet| fleet.remove(id))?)
@@ -233,7 +236,7 @@ async fn stored(store: &Store) -> Result<(Snapshot, Vec<Known>)> {
 }
 
 /// Milliseconds since the Unix epoch.
-fn unix_millis() -> u64 {
+pub(crate) fn unix_millis() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -3,6 +3,7 @@
 mod audit;
 mod channels;
 mod database;
+mod deliveries;
 mod events;
 mod keys;
 mod nodes;
@@ -11,10 +12,12 @@ mod purges;
 mod shared;
 mod tokens;
 mod topology;
+mod webhooks;
 
 use std::sync::Arc;
 
 use sqlx::AnyPool;
+use tokio::sync::Notify;
 
 use self::shared::Shared;
 use crate::error::{Error, Result};
@@ -22,11 +25,14 @@ use crate::error::{Error, Result};
 pub use audit::{Change, Entry, Page, Which};
 pub use channels::StoredChannel;
 pub use database::Database;
+pub use deliveries::{Delivery, Outcome, Tidied};
 pub use keys::StoredKey;
 pub use playback::{StoredPlaybackKey, StoredRevocation};
 pub use shared::{Heard, Listener};
 pub use tokens::StoredToken;
 pub use topology::{Draft, Published};
+pub use webhooks::StoredWebhook;
+pub(crate) use webhooks::missing as missing_webhook;
 
 /// An open database. Clones share it.
 #[derive(Debug, Clone)]
@@ -34,6 +40,8 @@ pub struct Store {
     pool: AnyPool,
     /// Where there may be other instances.
     shared: Option<Arc<Shared>>,
+    /// Rings when something is queued for webhooks.
+    bell: Arc<Notify>,
 }
 
 impl Store {
@@ -51,7 +59,7 @@ impl Store {
             Database::Sqlite(_) => None,
             Database::Postgres(url) => Some(Arc::new(Shared::new(url.clone()))),
         };
-        Ok(Self { pool, shared })
+        Ok(Self { pool, shared, bell: Arc::default() })
     }
 
     /// The first version of this process's snapshots. No other start has used it or one of the next 2^28, whichever

@@ -1,6 +1,7 @@
 //! A whole control plane in this process, on ports of its own, for tests that speak to it as clients do.
 
 pub(crate) mod postgres;
+pub(crate) mod receiver;
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Who calls, as arguments that a handler cannot forget: [`Admin`] to [`Reader`] for people and their programs, [`Node`].
 //!
 //! Where the path has a `{channel}`, a token that is limited to channels has to have it; elsewhere such a token is refused,
-//! but by [`Limited`], whose handler has to look itself.
+//! but by [`Limited`] and [`LimitedPublisher`], whose handler has to look itself.
 
 use std::sync::Arc;
 
@@ -53,6 +53,10 @@ pub(super) struct Node;
 #[derive(Debug)]
 pub(super) struct Limited(pub(super) Caller);
 
+/// May look after channels; which ones, the handler has to look at: [`Caller::check`].
+#[derive(Debug)]
+pub(super) struct LimitedPublisher(pub(super) Caller);
+
 /// Somebody with a token.
 #[derive(Debug)]
 pub(super) struct Caller {
@@ -70,18 +74,24 @@ impl Caller {
         scope: Scope,
         channel: Option<&str>,
     ) -> Result<(), Error> {
-        let checked = self.check(scope, channel);
+        self.noted(shared, self.check(scope, channel)).await
+    }
+
+    /// What was decided about this caller; a refusal is noted.
+    pub(super) async fn noted(&self, shared: &Shared, checked: Result<(), Error>) -> Result<(), Error> {
         if let Err(why) = &checked {
             shared.plane.refused(&self.actor, &self.call, why).await;
         }
         checked
     }
 
+    fn check_scope(&self, scope: Scope) -> Result<(), Error> {
+        if self.grant.has(scope) { Ok(()) } else { Err(Error::WrongScope { needs: scope }) }
+    }
+
     /// Refuses who has not the scope, or not for this channel; `None` for what belongs to no channel.
     pub(super) fn check(&self, scope: Scope, channel: Option<&str>) -> Result<(), Error> {
-        if !self.grant.has(scope) {
-            return Err(Error::WrongScope { needs: scope });
-        }
+        self.check_scope(scope)?;
         if !self.grant.opens(channel) {
             return Err(Error::OtherChannel { channels: self.grant.channels.clone() });
         }
@@ -123,6 +133,16 @@ impl FromRequestParts<Arc<Shared>> for Limited {
                 Err(why)
             }
         }
+    }
+}
+
+impl FromRequestParts<Arc<Shared>> for LimitedPublisher {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Error> {
+        let Limited(caller) = Limited::from_request_parts(parts, shared).await?;
+        caller.noted(shared, caller.check_scope(Scope::Publisher)).await?;
+        Ok(Self(caller))
     }
 }
 

@@ -9,11 +9,13 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-use super::Shared;
+use super::{Shared, webhook_events};
+use crate::webhooks::event;
 
 /// The document before any route is in it.
 pub(super) fn base() -> utoipa::openapi::OpenApi {
     let mut document = Base::openapi();
+    document.webhooks = Some(webhook_events::describe());
     let components = document.components.get_or_insert_default();
     let bearer = |text| {
         SecurityScheme::Http(
@@ -49,7 +51,7 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Response {
                        (RFC 9457) whose `detail` says what to do.",
         license(name = "MIT OR Apache-2.0")
     ),
-    components(schemas(nearcast_api::Problem)),
+    components(schemas(nearcast_api::Problem, event::Broadcast, event::Channel, event::Key, event::Node, event::Test)),
     tags(
         (name = "nodes", description = "Edges, origins and control-plane instances"),
         (name = "topology", description = "How operators want the network: regions, tiers, weights, capacities, routes, maintenance"),
@@ -57,6 +59,7 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Response {
         (name = "stream keys", description = "Who may publish to a channel"),
         (name = "playback", description = "Who may watch"),
         (name = "purges", description = "What caches are to forget"),
+        (name = "webhooks", description = "Who is told what happens, and whether they were"),
         (name = "access", description = "Who may call this API, and what they have changed"),
         (name = "viewers", description = "Open to everybody"),
         (name = "about", description = "The API itself")

@@ -17,6 +17,25 @@ pub(super) struct Page {
 }
 
 impl Page {
+    /// This part of a list.
+    pub(super) fn new(cursor: Option<String>, limit: Option<usize>) -> Self {
+        Self { cursor, limit }
+    }
+
+    /// The last item of the page before, for lists that are read in parts.
+    pub(super) fn cursor(&self) -> Option<&str> {
+        self.cursor.as_deref()
+    }
+
+    /// At most so many.
+    pub(super) fn limit(&self) -> Result<usize> {
+        let limit = self.limit.unwrap_or(DEFAULT);
+        if (1..=MOST).contains(&limit) {
+            return Ok(limit);
+        }
+        Err(Error::Invalid { field: "limit", problem: format!("use 1 to {MOST}") })
+    }
+
     /// This part of `all`, which is sorted by `key`, and the cursor of the next one if there is more.
     pub(super) fn of<T>(
         &self,

@@ -40,6 +40,8 @@ fn status(error: &Error) -> StatusCode {
         | Error::NoPlaybackKey(_)
         | Error::NoRevocation(_)
         | Error::NoApiToken(_)
+        | Error::NoWebhook(_)
+        | Error::NoDelivery { .. }
         | Error::NoNode(_)
         | Error::NoTopology(_)
         | Error::NoDraft
@@ -49,6 +51,7 @@ fn status(error: &Error) -> StatusCode {
         | Error::NotLive(_)
         | Error::KeyTaken
         | Error::NoSigningKey(_)
+        | Error::WebhookDisabled(_)
         | Error::Full { .. }
         | Error::OutdatedDraft { .. }
         | Error::Outage(_)
@@ -58,14 +61,17 @@ fn status(error: &Error) -> StatusCode {
             StatusCode::UNPROCESSABLE_ENTITY
         }
         Error::ChangedMeanwhile(_) | Error::DraftChanged => StatusCode::PRECONDITION_FAILED,
+        Error::ChangedMeanwhile(_) | Error::WebhookChanged(_) => StatusCode::PRECONDITION_FAILED,
         Error::OutboxFull(_) => StatusCode::TOO_MANY_REQUESTS,
         Error::BadRequest(_) => StatusCode::BAD_REQUEST,
         Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Error::TooSlow => StatusCode::REQUEST_TIMEOUT,
         Error::NoToken | Error::WrongToken => StatusCode::UNAUTHORIZED,
-        Error::NotANodes | Error::WrongScope { .. } | Error::OtherChannel { .. } | Error::NoTokenForIp => {
-            StatusCode::FORBIDDEN
-        }
+        Error::NotANodes
+        | Error::NodeEvents
+        | Error::WrongScope { .. }
+        | Error::OtherChannel { .. }
+        | Error::NoTokenForIp => StatusCode::FORBIDDEN,
         Error::MethodNotAllowed(_) | Error::PageMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
         Error::NoPages | Error::Store { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Error::DamagedStore { .. }

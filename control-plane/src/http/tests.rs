@@ -7,6 +7,7 @@ mod metadata;
 mod playback;
 mod purges;
 mod topology;
+mod webhooks;
 
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,7 @@ async fn operations(world: &World) -> Vec<(Method, String, bool)> {
         let path = path.replace("{node}", "x-1").replace("{channel}", "x").replace("{key}", "y");
         let path = path.replace("{revocation}", "z").replace("{purge}", "7").replace("{token}", "t");
         let path = path.replace("{version}", "7");
+        let path = path.replace("{webhook}", "w").replace("{delivery}", "d");
         for (method, operation) in item.as_object().unwrap() {
             let open = operation["security"].as_array().unwrap().iter().any(|one| one == &json!({}));
             operations.push((method.to_uppercase().parse().unwrap(), path.clone(), open));

@@ -10,6 +10,7 @@ use super::{Plane, unix_millis};
 use crate::access::Actor;
 use crate::error::{Error, Result};
 use crate::store::{StoredChannel, StoredKey};
+use crate::webhooks::{About, Kind};
 use crate::{keys, settings};
 
 /// A change is only meant for what the caller has seen (RFC 9110 section 13.1.1); the default is for whatever there is.
@@ -52,6 +53,7 @@ impl Plane {
         change.create_channel(id, title, change.at()).await?;
         change.set_settings(id, settings).await?;
         change.after(&json!({ "title": title, "settings": settings }));
+        change.tell(Kind::ChannelCreated, About::channel(id, title, Vec::new())).await?;
         change.commit().await?;
         self.reload_channel(id).await
     }
@@ -74,10 +76,18 @@ impl Plane {
         unchanged(&old, only)?;
         let settings = patch.map(|patch| settings::merge(&old.settings, patch)).transpose()?;
         change.before(&json!({ "title": &old.title, "settings": &old.settings }));
+        let what = [
+            ("title", title.as_ref().is_some_and(|title| *title != old.title)),
+            ("settings", settings.as_ref().is_some_and(|settings| *settings != old.settings)),
+        ];
+        let changed: Vec<_> = what.into_iter().filter_map(|(name, is_so)| is_so.then_some(name)).collect();
         let (title, settings) = (title.unwrap_or(old.title), settings.unwrap_or(old.settings));
         change.rename_channel(id, &title).await?;
         change.set_settings(id, &settings).await?;
         change.after(&json!({ "title": title, "settings": settings }));
+        if !changed.is_empty() {
+            change.tell(Kind::ChannelChanged, About::channel(id, &title, changed)).await?;
+        }
         change.commit().await?;
         self.reload_channel(id).await
     }
@@ -88,8 +98,9 @@ impl Plane {
         let mut change = self.store.change(by, "deleteChannel", target(id), unix_millis()).await?;
         let old = change.channel(id).await?;
         unchanged(&old, only)?;
-        change.before(&json!({ "title": old.title, "settings": old.settings }));
+        change.before(&json!({ "title": &old.title, "settings": old.settings }));
         change.delete_channel(id).await?;
+        change.tell(Kind::ChannelDeleted, About::channel(id, &old.title, Vec::new())).await?;
         change.commit().await?;
         self.change(|fleet| fleet.remove_channel(id));
         drop(changing);
@@ -122,6 +133,7 @@ impl Plane {
         let (stored, added) = change.add_key(&stored).await?;
         if added {
             change.after(&json!({ "label": &stored.label, "backup": stored.backup }));
+            change.tell(Kind::KeyCreated, about(&stored)).await?;
             change.commit().await?;
             self.reload_channel(channel).await?;
         }
@@ -140,7 +152,8 @@ impl Plane {
         let target = format!("{}/keys/{id}", target(channel));
         let mut change = self.store.change(by, "deleteStreamKey", target, unix_millis()).await?;
         let old = change.delete_key(channel, id).await?;
-        change.before(&json!({ "label": old.label, "backup": old.backup }));
+        change.before(&json!({ "label": &old.label, "backup": old.backup }));
+        change.tell(Kind::KeyDeleted, about(&old)).await?;
         change.commit().await?;
         self.reload_channel(channel).await?;
         Ok(())
@@ -164,6 +177,11 @@ impl Plane {
 /// Refuses a change that is meant for the channel as it was.
 fn unchanged(channel: &StoredChannel, only: &IfMatch) -> Result<()> {
     if only.allows(&channel.etag()) { Ok(()) } else { Err(Error::ChangedMeanwhile(channel.id.clone())) }
+}
+
+/// What webhooks are told of a key.
+fn about(StoredKey { id, channel, label, backup, .. }: &StoredKey) -> About {
+    About::key(channel, id, label, *backup)
 }
 
 /// What the audit log calls it.

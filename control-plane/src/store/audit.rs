@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::{Any, AnyConnection, Transaction};
+use tokio::sync::Notify;
 
 use super::shared::Shared;
 use super::{Store, damaged, failed};
@@ -16,6 +17,9 @@ use crate::error::Result;
 pub struct Change {
     transaction: Transaction<'static, Any>,
     shared: Option<Arc<Shared>>,
+    bell: Arc<Notify>,
+    /// Something is queued for webhooks.
+    pub(super) queued: bool,
     entry: Entry,
 }
 
@@ -73,7 +77,7 @@ impl Store {
             before: None,
             after: None,
         };
-        Ok(Change { transaction, shared: self.shared.clone(), entry })
+        Ok(Change { transaction, shared: self.shared.clone(), bell: self.bell.clone(), queued: false, entry })
     }
 
     /// At most `limit` lines of the log.
@@ -104,6 +108,11 @@ impl Change {
         self.entry.at
     }
 
+    /// What no other change has, not even one after the database was lost and its numbers begin anew.
+    pub(super) fn occasion(&self) -> String {
+        format!("{} {}", self.entry.id, self.entry.at)
+    }
+
     /// What was there before.
     pub fn before(&mut self, value: &impl Serialize) {
         self.entry.before = serde_json::to_value(value).ok();
@@ -116,7 +125,7 @@ impl Change {
 
     /// Makes it so.
     pub async fn commit(self) -> Result<()> {
-        let Self { mut transaction, shared, entry } = self;
+        let Self { mut transaction, shared, bell, queued, entry } = self;
         let failed = || failed("write the audit log");
         sqlx::query(
             "INSERT INTO audit (id, at, actor, address, action, target, before, after) \
@@ -137,6 +146,9 @@ impl Change {
             shared.changed(&mut transaction).await?;
         }
         transaction.commit().await.map_err(failed())?;
+        if queued {
+            bell.notify_one();
+        }
         let Entry { id, actor, action, target, .. } = entry;
         tracing::info!(audit = id, actor, target, "{action}");
         Ok(())

@@ -5,9 +5,11 @@ use nearcast_api::channel::Settings;
 use nearcast_api::snapshot::{KeyHash, Live};
 
 use super::audit::Change;
+use super::deliveries::{queue, unqueue};
 use super::{Store, damaged, failed};
 use crate::error::{Error, Result};
 use crate::keys;
+use crate::webhooks::watch::Told;
 
 /// A channel as it is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,15 +53,33 @@ impl Store {
         row.map_or_else(|| Err(Error::NoChannel(id.clone())), channel)
     }
 
-    /// Remembers what is live on a channel.
-    pub async fn set_live(&self, id: &ChannelId, live: Option<&Live>) -> Result<()> {
+    /// Remembers what is live on a channel, and queues what webhooks are to be told of it: a broadcast's begin once, whichever
+    /// instances see it and however often.
+    pub async fn set_live(&self, id: &ChannelId, live: Option<&Live>, told: &Told) -> Result<()> {
+        let failed = || failed("remember what is live");
         let text = live.and_then(|live| serde_json::to_string(live).ok());
-        sqlx::query("UPDATE channels SET live = $2 WHERE id = $1")
-            .bind(id.as_str())
-            .bind(text)
-            .execute(&self.pool)
-            .await
-            .map_err(failed("remember what is live"))?;
+        let mut transaction = self.pool.begin().await.map_err(failed())?;
+        let query = sqlx::query("UPDATE channels SET live = $2 WHERE id = $1").bind(id.as_str()).bind(text);
+        query.execute(&mut *transaction).await.map_err(failed())?;
+        let mut queued = false;
+        if let Some((ended, at)) = &told.ended {
+            queued |= queue(&mut transaction, ended, *at, None).await?;
+        }
+        if let Some(event) = &told.taken_over {
+            queued |= queue(&mut transaction, event, event.at, None).await?;
+        }
+        if let (Some(began), Some(ended), Some(live)) = (&told.live, &told.back, live) {
+            unqueue(&mut transaction, ended).await?;
+            let query = sqlx::query("UPDATE channels SET announced = $2 WHERE id = $1 AND announced <> $2");
+            let query = query.bind(id.as_str()).bind(live.broadcast.as_str());
+            if query.execute(&mut *transaction).await.map_err(failed())?.rows_affected() == 1 {
+                queued |= queue(&mut transaction, began, began.at, None).await?;
+            }
+        }
+        transaction.commit().await.map_err(failed())?;
+        if queued {
+            self.bell.notify_one();
+        }
         Ok(())
     }
 }

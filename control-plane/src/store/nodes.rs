@@ -1,12 +1,14 @@
 //! Nodes in the store.
 
 use nearcast_api::NodeId;
-use nearcast_api::node::Spec;
+use nearcast_api::node::{Spec, Status};
 
 use super::audit::Change;
+use super::deliveries::queue;
 use super::{Store, damaged, failed};
 use crate::error::Result;
 use crate::fleet::Known;
+use crate::webhooks::{About, Event, Kind, watch};
 
 impl Store {
     /// All nodes by id.
@@ -21,31 +23,48 @@ impl Store {
         rows.into_iter().map(known).collect()
     }
 
-    /// Adds a node or changes what it says of itself.
-    pub async fn put_node(&self, spec: &Spec) -> Result<()> {
+    /// Adds a node, which webhooks are told of, or changes what it says of itself, at `at` (milliseconds since the Unix epoch).
+    pub async fn put_node(&self, spec: &Spec, at: u64) -> Result<()> {
         let text = serde_json::to_string(spec).map_err(|_| damaged("a node", spec.id.as_str()))?;
         let failed = || failed("remember a node");
         let mut transaction = self.pool.begin().await.map_err(failed())?;
-        sqlx::query("INSERT INTO nodes (id, spec) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET spec = excluded.spec")
-            .bind(spec.id.as_str())
-            .bind(text)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed())?;
+        let added = sqlx::query("INSERT INTO nodes (id, spec) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING");
+        let added =
+            added.bind(spec.id.as_str()).bind(&text).execute(&mut *transaction).await.map_err(failed())?;
+        let mut queued = false;
+        if added.rows_affected() == 1 {
+            let event = Event::new(Kind::NodeRegistered, &format!("{} {at}", spec.id), at, About::node(spec));
+            queued = queue(&mut transaction, &event, at, None).await?;
+        } else {
+            let query =
+                sqlx::query("UPDATE nodes SET spec = $2 WHERE id = $1").bind(spec.id.as_str()).bind(text);
+            query.execute(&mut *transaction).await.map_err(failed())?;
+        }
         if let Some(shared) = &self.shared {
             shared.changed(&mut transaction).await?;
         }
-        transaction.commit().await.map_err(failed())
+        transaction.commit().await.map_err(failed())?;
+        if queued {
+            self.bell.notify_one();
+        }
+        Ok(())
     }
 
-    /// Remembers whether a node was last seen down.
-    pub async fn set_node_down(&self, id: &NodeId, down: bool) -> Result<()> {
-        sqlx::query("UPDATE nodes SET down = $2 WHERE id = $1")
-            .bind(id.as_str())
-            .bind(i64::from(down))
-            .execute(&self.pool)
-            .await
-            .map_err(failed("remember a node's health"))?;
+    /// Remembers how a node is, and queues what webhooks are to be told of it, unless another instance was first.
+    pub async fn set_node_status(&self, spec: &Spec, status: Status, at: u64) -> Result<()> {
+        let failed = || failed("remember a node's health");
+        let event = watch::node(spec, status, at);
+        let mut transaction = self.pool.begin().await.map_err(failed())?;
+        let query =
+            sqlx::query("UPDATE nodes SET down = $2, announced = $3 WHERE id = $1 AND announced <> $3");
+        let query =
+            query.bind(spec.id.as_str()).bind(i64::from(status == Status::Down)).bind(event.kind.as_str());
+        let is_news = query.execute(&mut *transaction).await.map_err(failed())?.rows_affected() == 1;
+        let queued = is_news && queue(&mut transaction, &event, at, None).await?;
+        transaction.commit().await.map_err(failed())?;
+        if queued {
+            self.bell.notify_one();
+        }
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 use nearcast_api::ChannelId;
 use nearcast_api::ingest::{Event, Events};
-use nearcast_api::node::{Role, Spec};
+use nearcast_api::node::{Role, Spec, Status};
 use nearcast_api::playback::{Algorithm, Key, Revocation};
 use nearcast_api::purge::{Order, Purge, Target};
 use nearcast_api::snapshot::{KeyHash, Live};
@@ -10,6 +10,7 @@ use super::*;
 use crate::access::{Actor, Grant, Scope};
 use crate::fleet::Known;
 use crate::testing::postgres;
+use crate::webhooks::watch::Told;
 
 /// A database for one test.
 struct Place {
@@ -71,6 +72,8 @@ on_both! {
     topologies_are_numbered_and_the_draft_is_one
 }
 
+mod webhooks;
+
 fn key(id: &str, channel: &str, hash: &str, created_at: u64) -> StoredKey {
     let channel = channel.parse().unwrap();
     StoredKey {
@@ -104,12 +107,12 @@ async fn what_is_written_is_there_after_opening_again(place: Place) {
         let store = place.open().await;
         made!(store, create_channel(&demo, "Demo \u{1f3ac}", 5)).unwrap();
         made!(store, rename_channel(&demo, "Demo")).unwrap();
-        store.set_live(&demo, Some(&live)).await.unwrap();
+        store.set_live(&demo, Some(&live), &Told::default()).await.unwrap();
         made!(store, add_key(&key("k1", "demo", "aa", 7))).unwrap();
-        store.put_node(&spec).await.unwrap();
+        store.put_node(&spec, 1).await.unwrap();
         made!(store, set_node_drain(&spec.id, true)).unwrap();
-        store.set_node_down(&spec.id, true).await.unwrap();
-        store.put_node(&Spec { version: "0.2.0".into(), ..spec.clone() }).await.unwrap();
+        store.set_node_status(&spec, Status::Down, 2).await.unwrap();
+        store.put_node(&Spec { version: "0.2.0".into(), ..spec.clone() }, 3).await.unwrap();
         assert_eq!(store.first_version().await.unwrap(), 1 << 28);
         // Not closed: a process that is killed does not close either.
     }
