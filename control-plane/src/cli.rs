@@ -4,6 +4,7 @@ mod call;
 mod commands;
 mod table;
 mod topology;
+mod webhooks;
 
 use std::ffi::OsString;
 use std::io::Write;

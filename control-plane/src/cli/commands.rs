@@ -8,6 +8,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::topology::Topology;
+use super::webhooks::Webhook;
 use crate::access::Scope;
 
 /// What to do.
@@ -31,6 +32,9 @@ pub(super) enum Command {
     /// What caches are to forget.
     #[command(subcommand)]
     Purge(Purge),
+    /// Who is told what happens.
+    #[command(subcommand)]
+    Webhook(Webhook),
     /// Who has changed what.
     #[command(subcommand)]
     Audit(Audit),
@@ -210,6 +214,7 @@ impl Command {
             Self::Key(key) => key.plan(),
             Self::Token(token) => token.plan(),
             Self::Purge(purge) => purge.plan(),
+            Self::Webhook(webhook) => webhook.plan(),
             Self::Audit(audit) => audit.plan(),
             Self::Completion { shell } => return Err(shell),
         };
@@ -335,7 +340,7 @@ impl Audit {
 }
 
 /// One part of a path, whatever is in it.
-fn part(text: &str) -> String {
+pub(super) fn part(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
