@@ -30,6 +30,7 @@ pub(super) fn control(common: &Common<'_>) -> String {
         "zone = {:?}\ndata_dir = {:?}\n\
          [http]\nplain_listen = \"{}\"\n\
          [api]\nadmin_token = {admin_token:?}\nnode_token = {node_token:?}\n\
+         [webhooks]\nallow_http = true\nprivate_addresses = true\n\
          [dns]\nlisten = \"{}\"\n\
          [ops]\nlisten = \"{}\"\n",
         layout.zone,
