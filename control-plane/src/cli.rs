@@ -1,10 +1,12 @@
 //! `nearcast-control channel create demo`: the API from a terminal, in the same binary.
 
+mod backup;
 mod call;
 mod commands;
 mod table;
 mod topology;
 mod webhooks;
+mod viewers;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -13,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser};
 
-use self::commands::Command;
+use self::commands::{Command, Other};
 
 /// Ask a running control plane.
 #[derive(Debug, Parser)]
@@ -73,7 +75,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
 fn finish(Cli { access, command }: Cli) -> ExitCode {
     let said = match command.plan() {
         Ok(plan) => call::send(&access, plan),
-        Err(shell) => {
+        Err(Other::Database(work)) => work.run(),
+        Err(Other::Completions(shell)) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "nearcast-control", &mut script);
             Ok(String::from_utf8_lossy(&script).into_owned())

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::store::Database;
 use crate::tokens;
 use crate::{dns, fleet, webhooks};
+use crate::{audit, dns, fleet};
 
 /// Everything that can be set; the defaults are the development world on one machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,8 @@ pub struct Config {
     pub tls: tls::Config,
     /// Who may call the API.
     pub api: tokens::Config,
+    /// How long the audit log is kept.
+    pub audit: audit::Config,
     /// The name server.
     pub dns: dns::Config,
     /// When nodes are down.
@@ -86,6 +89,7 @@ impl Default for Config {
             http: http::Config { plain_listen: local(8080), ..http::Config::default() },
             tls: tls::Config::default(),
             api: tokens::Config::default(),
+            audit: audit::Config::default(),
             dns: dns::Config::default(),
             fleet: fleet::Config::default(),
             webhooks: webhooks::Config::default(),

@@ -27,6 +27,11 @@ pub enum Error {
         "cannot bring the database {database} up to date: run the newest Nearcast on it, or move it away to start afresh"
     )]
     MigrateStore { database: String, source: Box<sqlx::migrate::MigrateError> },
+    #[error(
+        "the database {database} is of a newer Nearcast: its schema is {schema}, this program knows up to {newest}; use the \
+         newer one"
+    )]
+    NewerStore { database: String, schema: i64, newest: i64 },
     #[error("cannot read or write the token file {}: check its permissions, or set the token in the configuration", path.display())]
     TokenFile { path: PathBuf, source: io::Error },
     #[error("the token in {} is not usable: it needs at least 16 characters; delete the file for a new one", path.display())]
@@ -45,6 +50,28 @@ pub enum Error {
     Dns(#[source] hickory_server::net::NetError),
     #[error(transparent)]
     Service(#[from] nearcast_service::Error),
+
+    // Of a backup.
+    #[error(
+        "there is no Nearcast database at {database}: check `database` and `data_dir` of the configuration"
+    )]
+    NoStore { database: String },
+    #[error(
+        "the database {database} is not empty: restore into a new one, or say --replace to lose what is in it"
+    )]
+    StoreNotEmpty { database: String },
+    #[error("the database {database} is in use: stop the control plane first")]
+    StoreInUse { database: String },
+    #[error(
+        "the backup is of a newer Nearcast: its schema is {schema}, this program knows up to {newest}; use the newer one"
+    )]
+    NewerBackup { schema: i64, newest: i64 },
+    #[error("the backup cannot be used: {problem}; nothing was changed")]
+    DamagedBackup { problem: String },
+    #[error("cannot read the backup: is it a file that this user may read?")]
+    ReadBackup { source: io::Error },
+    #[error("cannot write the backup: is there room, and may this user write there?")]
+    WriteBackup { source: io::Error },
 
     // While running.
     #[error(
@@ -136,6 +163,12 @@ pub enum Error {
     BadRequest(String),
     #[error("{0}")]
     BadBody(String),
+    #[error("this Idempotency-Key came with another body before: use a new key for another call")]
+    KeyUsed,
+    #[error("the first call with this Idempotency-Key is still carried out: ask again in a moment")]
+    StillRunning,
+    #[error("this token has used too many Idempotency-Keys within 24 hours: wait, or leave the header out")]
+    TooManyKeys,
     #[error("the request's body is longer than {max} bytes: send less")]
     TooLarge { max: usize },
     #[error("the request's body did not arrive in time: send it again")]

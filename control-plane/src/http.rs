@@ -9,6 +9,7 @@ mod auth;
 mod channels;
 mod client;
 mod extract;
+mod idempotency;
 mod ingest;
 mod keys;
 mod metadata;
@@ -84,12 +85,14 @@ pub struct Api {
 impl Api {
     pub fn new(app: App) -> Self {
         let shared = Arc::new(Shared { app, openapi: OnceLock::new() });
-        let (router, document) = routes().split_for_parts();
+        let (router, mut document) = routes().split_for_parts();
+        idempotency::describe(&mut document);
         // It cannot have been set: the state is new.
         let _unset = shared.openapi.set(openapi::render(document));
         let router = router
             .fallback(pages::serve)
             .method_not_allowed_fallback(method_not_allowed)
+            .layer(middleware::from_fn_with_state(shared.clone(), idempotency::layer))
             .layer(middleware::from_fn_with_state(shared.clone(), count))
             .with_state(shared);
         Self { router }

@@ -5,6 +5,7 @@
 //! like any node. Nothing here is on the path of media: when it is away, nodes go on from their last snapshot.
 
 pub mod access;
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod dns;
@@ -106,6 +107,8 @@ async fn serve_api(
     webhooks::start(&config.webhooks, store.clone(), daemon)?;
     let plane = Plane::open(config.fleet.clone(), config.zone.clone(), store).await?;
     plane.spawn(daemon, metrics);
+    let keeping = audit::keep(plane.clone(), config.audit.clone(), daemon.drain.clone());
+    daemon.drain.spawn("audit log's keeper", keeping);
     let snapshots = plane.subscribe();
     let api = http::Api::new(http::App {
         plane,

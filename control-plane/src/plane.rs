@@ -91,6 +91,11 @@ impl Plane {
         }
     }
 
+    /// What outlives the process.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// The newest snapshot, and a signal for each later one.
     pub fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.snapshot.subscribe()

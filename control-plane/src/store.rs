@@ -1,10 +1,12 @@
 //! What outlives the process: channels, stream keys, nodes and the snapshot's version, in SQLite or PostgreSQL.
 
 mod audit;
+mod backup;
 mod channels;
 mod database;
 mod deliveries;
 mod events;
+mod idempotency;
 mod keys;
 mod nodes;
 mod playback;
@@ -23,9 +25,11 @@ use self::shared::Shared;
 use crate::error::{Error, Result};
 
 pub use audit::{Change, Entry, Page, Which};
+pub use backup::{Rows, backup, restore};
 pub use channels::StoredChannel;
 pub use database::Database;
 pub use deliveries::{Delivery, Outcome, Tidied};
+pub use idempotency::{Call, Claim};
 pub use keys::StoredKey;
 pub use playback::{StoredPlaybackKey, StoredRevocation};
 pub use shared::{Heard, Listener};

@@ -34,6 +34,8 @@ mod lifecycle;
 #[cfg(test)]
 mod multitrack;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod outage;
 #[cfg(test)]
 mod page;

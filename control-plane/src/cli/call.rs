@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Request, StatusCode};
 use nearcast_api::Problem;
@@ -10,14 +11,14 @@ use nearcast_service::http::{Body, read_limited};
 use nearcast_service::log::Chain;
 use serde_json::Value;
 
-use super::commands::{Plan, Shape};
+use super::commands::{Plan, Shape, part};
 use super::{Access, table};
 
 /// What to print, or one line on what went wrong.
 pub(super) fn send(access: &Access, plan: Plan) -> Result<String, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
-    let (status, body) = runtime.block_on(exchange(access, &plan))?;
+    let (status, body) = runtime.block_on(answer(access, &plan))?;
     if !status.is_success() {
         let problem: Option<Problem> = serde_json::from_slice(&body).ok();
         return Err(
@@ -48,12 +49,44 @@ pub(super) fn send(access: &Access, plan: Plan) -> Result<String, String> {
     })
 }
 
-async fn exchange(access: &Access, plan: &Plan) -> Result<(StatusCode, bytes::Bytes), String> {
+/// The whole answer: a list that comes in pages is followed to its end, and is one list.
+async fn answer(access: &Access, plan: &Plan) -> Result<(StatusCode, Bytes), String> {
+    let (status, body) = exchange(access, plan, None).await?;
+    let Shape::List(field, _) = plan.shape else { return Ok((status, body)) };
+    let mut list: Value = match serde_json::from_slice(&body) {
+        Ok(list) if status.is_success() => list,
+        _ => return Ok((status, body)),
+    };
+    // Where there is a cursor there are pages; the audit log's `next` is a number, and its length was asked for.
+    while let Some(cursor) = list["next"].as_str().map(str::to_owned) {
+        let (status, body) = exchange(access, plan, Some(&cursor)).await?;
+        let mut page: Value = match serde_json::from_slice(&body) {
+            Ok(page) if status.is_success() => page,
+            _ => return Ok((status, body)),
+        };
+        list["next"] = page["next"].take();
+        if let (Some(all), Some(more)) = (list[field].as_array_mut(), page[field].as_array_mut()) {
+            all.append(more);
+        }
+    }
+    if let Some(fields) = list.as_object_mut()
+        && fields.get("next") == Some(&Value::Null)
+    {
+        fields.remove("next");
+    }
+    Ok((status, list.to_string().into()))
+}
+
+async fn exchange(access: &Access, plan: &Plan, cursor: Option<&str>) -> Result<(StatusCode, Bytes), String> {
     let config = client::Config { ca: access.ca.clone().unwrap_or_default(), ..client::Config::default() };
     let http = Http::new(&config).map_err(|error| Chain(&error).to_string())?;
     let base = access.url.trim_end_matches('/');
-    let mut request =
-        Request::builder().method(plan.method.clone()).uri(format!("{base}/api/v1{}", plan.path));
+    let mut uri = format!("{base}/api/v1{}", plan.path);
+    if let Some(cursor) = cursor {
+        let mark = if uri.contains('?') { '&' } else { '?' };
+        uri += &format!("{mark}cursor={}", part(cursor));
+    }
+    let mut request = Request::builder().method(plan.method.clone()).uri(uri);
     if let Some(token) = token(access)? {
         let value = HeaderValue::try_from(format!("Bearer {token}"));
         request = request.header(AUTHORIZATION, value.map_err(|_| "the token has characters that none has")?);

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 
 use super::topology::Topology;
 use super::webhooks::Webhook;
+use super::backup::{self, Work};
+use super::viewers;
 use crate::access::Scope;
 
 /// What to do.
@@ -35,9 +37,26 @@ pub(super) enum Command {
     /// Who is told what happens.
     #[command(subcommand)]
     Webhook(Webhook),
+    /// Playback keys: what playback tokens are signed with.
+    #[command(subcommand)]
+    PlaybackKey(viewers::PlaybackKey),
+    /// Make a playback token: who has it may watch a channel.
+    PlaybackToken(viewers::PlaybackToken),
+    /// Viewers who were sent away.
+    #[command(subcommand)]
+    Revocation(viewers::Revocation),
+    /// Where a viewer is sent.
+    Steer(viewers::Steer),
+    /// What nodes live from.
+    #[command(subcommand)]
+    Snapshot(viewers::Snapshot),
     /// Who has changed what.
     #[command(subcommand)]
     Audit(Audit),
+    /// Write all that the configured database holds to a file, while the control plane runs or not.
+    Backup(backup::Backup),
+    /// Fill the configured database from a backup, while no control plane runs.
+    Restore(backup::Restore),
     /// Print completions for a shell.
     Completion { shell: Shell },
 }
@@ -182,6 +201,13 @@ pub(super) enum Audit {
     },
 }
 
+/// What is no call of the API.
+#[derive(Debug)]
+pub(super) enum Other {
+    Completions(Shell),
+    Database(Work),
+}
+
 /// A call of the API, and what of its answer people want to see.
 #[derive(Debug, PartialEq)]
 pub(super) struct Plan {
@@ -205,8 +231,8 @@ pub(super) enum Shape {
 }
 
 impl Command {
-    /// What it asks for; a shell for its completions.
-    pub(super) fn plan(self) -> Result<Plan, Shell> {
+    /// What it asks for.
+    pub(super) fn plan(self) -> Result<Plan, Other> {
         let (method, path, body, shape) = match self {
             Self::Node(node) => node.plan(),
             Self::Topology(topology) => topology.plan(),
@@ -215,8 +241,15 @@ impl Command {
             Self::Token(token) => token.plan(),
             Self::Purge(purge) => purge.plan(),
             Self::Webhook(webhook) => webhook.plan(),
+            Self::PlaybackKey(key) => key.plan(),
+            Self::PlaybackToken(token) => token.plan(),
+            Self::Revocation(revocation) => revocation.plan(),
+            Self::Steer(steer) => steer.plan(),
+            Self::Snapshot(snapshot) => snapshot.plan(),
             Self::Audit(audit) => audit.plan(),
-            Self::Completion { shell } => return Err(shell),
+            Self::Backup(backup) => return Err(Other::Database(Work::Backup(backup))),
+            Self::Restore(restore) => return Err(Other::Database(Work::Restore(restore))),
+            Self::Completion { shell } => return Err(Other::Completions(shell)),
         };
         Ok(Plan { method, path, body, shape })
     }
@@ -348,7 +381,7 @@ pub(super) fn json_value(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|error| format!("this is no JSON: {error}"))
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let seconds = match unit {
         "s" => 1,

@@ -86,7 +86,7 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJ
     }
 }
 
-async fn read(request: Request, max: usize) -> Result<Bytes, Error> {
+pub(super) async fn read(request: Request, max: usize) -> Result<Bytes, Error> {
     read_limited(request.into_body(), max).await.map_err(|error| match error {
         ReadError::TooLarge { max } => Error::TooLarge { max },
         ReadError::TooSlow => Error::TooSlow,
@@ -127,6 +127,6 @@ fn short(text: &str) -> String {
 }
 
 /// The largest body of an admin's call is a node's spec, about 2 KB.
-const MAX_BODY: usize = 64 << 10;
+pub(super) const MAX_BODY: usize = 64 << 10;
 /// An origin lists its broadcasts, about 100 bytes each.
 const MAX_HEARTBEAT: usize = 1 << 20;

@@ -55,14 +55,17 @@ fn status(error: &Error) -> StatusCode {
         | Error::Full { .. }
         | Error::OutdatedDraft { .. }
         | Error::Outage(_)
+        | Error::StillRunning
         | Error::SharedName(_)
         | Error::FleetFull { .. } => StatusCode::CONFLICT,
-        Error::Invalid { .. } | Error::OtherNode { .. } | Error::BadBody(_) => {
+        Error::Invalid { .. } | Error::OtherNode { .. } | Error::BadBody(_) | Error::KeyUsed => {
             StatusCode::UNPROCESSABLE_ENTITY
         }
         Error::ChangedMeanwhile(_) | Error::DraftChanged => StatusCode::PRECONDITION_FAILED,
         Error::ChangedMeanwhile(_) | Error::WebhookChanged(_) => StatusCode::PRECONDITION_FAILED,
         Error::OutboxFull(_) => StatusCode::TOO_MANY_REQUESTS,
+        Error::ChangedMeanwhile(_) => StatusCode::PRECONDITION_FAILED,
+        Error::OutboxFull(_) | Error::TooManyKeys => StatusCode::TOO_MANY_REQUESTS,
         Error::BadRequest(_) => StatusCode::BAD_REQUEST,
         Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Error::TooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -78,6 +81,14 @@ fn status(error: &Error) -> StatusCode {
         | Error::DataDir { .. }
         | Error::OpenStore { .. }
         | Error::MigrateStore { .. }
+        | Error::NewerStore { .. }
+        | Error::NoStore { .. }
+        | Error::StoreNotEmpty { .. }
+        | Error::StoreInUse { .. }
+        | Error::NewerBackup { .. }
+        | Error::DamagedBackup { .. }
+        | Error::ReadBackup { .. }
+        | Error::WriteBackup { .. }
         | Error::TokenFile { .. }
         | Error::WeakToken { .. }
         | Error::ReadGeo { .. }

@@ -1,6 +1,7 @@
 mod access;
 mod bodies;
 mod document;
+mod idempotency;
 mod ingest;
 mod instances;
 mod metadata;

@@ -63,12 +63,9 @@ impl Store {
     pub async fn change(&self, actor: &Actor, action: &str, target: impl Display, at: u64) -> Result<Change> {
         let mut transaction = self.pool.begin().await.map_err(failed("begin a change"))?;
         // A write comes first: SQLite refuses readers that become writers, and PostgreSQL's lock puts changes in a row.
-        let number = sqlx::query_scalar::<_, i64>(
-            "UPDATE counters SET value = value + 1 WHERE name = 'audit' RETURNING value",
-        );
-        let id = number.fetch_one(&mut *transaction).await.map_err(failed("begin a change"))?;
+        let id = next(&mut transaction).await?;
         let entry = Entry {
-            id: id.cast_unsigned(),
+            id,
             at,
             actor: actor.name.clone(),
             address: actor.address.map(|address| address.to_string()),
@@ -123,29 +120,26 @@ impl Change {
         self.entry.after = serde_json::to_value(value).ok();
     }
 
+    /// Removes the lines of before `at` (milliseconds since the Unix epoch): how many, and the last one's id; none if there are
+    /// none.
+    pub async fn delete_audit(&mut self, at: u64) -> Result<Option<(u64, u64)>> {
+        let failed = || failed("remove old lines of the audit log");
+        let query = sqlx::query_scalar::<_, Option<i64>>("SELECT max(id) FROM audit WHERE at < $1");
+        let last = query.bind(at.cast_signed()).fetch_one(self.connection()).await.map_err(failed())?;
+        let Some(last) = last else { return Ok(None) };
+        let query = sqlx::query("DELETE FROM audit WHERE at < $1").bind(at.cast_signed());
+        let removed = query.execute(self.connection()).await.map_err(failed())?.rows_affected();
+        Ok(Some((removed, last.cast_unsigned())))
+    }
+
     /// Makes it so.
     pub async fn commit(self) -> Result<()> {
         let Self { mut transaction, shared, bell, queued, entry } = self;
-        let failed = || failed("write the audit log");
-        sqlx::query(
-            "INSERT INTO audit (id, at, actor, address, action, target, before, after) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        )
-        .bind(entry.id.cast_signed())
-        .bind(entry.at.cast_signed())
-        .bind(&entry.actor)
-        .bind(&entry.address)
-        .bind(&entry.action)
-        .bind(&entry.target)
-        .bind(entry.before.as_ref().map(Value::to_string))
-        .bind(entry.after.as_ref().map(Value::to_string))
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed())?;
+        write(&mut transaction, &entry).await?;
         if let Some(shared) = shared {
             shared.changed(&mut transaction).await?;
         }
-        transaction.commit().await.map_err(failed())?;
+        transaction.commit().await.map_err(failed("write the audit log"))?;
         if queued {
             bell.notify_one();
         }
@@ -153,6 +147,32 @@ impl Change {
         tracing::info!(audit = id, actor, target, "{action}");
         Ok(())
     }
+}
+
+/// The number of the next line.
+pub(super) async fn next(connection: &mut AnyConnection) -> Result<u64> {
+    let number = sqlx::query_scalar::<_, i64>(
+        "UPDATE counters SET value = value + 1 WHERE name = 'audit' RETURNING value",
+    );
+    Ok(number.fetch_one(connection).await.map_err(failed("begin a change"))?.cast_unsigned())
+}
+
+/// Adds a line.
+pub(super) async fn write(connection: &mut AnyConnection, entry: &Entry) -> Result<()> {
+    let query = sqlx::query(
+        "INSERT INTO audit (id, at, actor, address, action, target, before, after) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    );
+    let query = query
+        .bind(entry.id.cast_signed())
+        .bind(entry.at.cast_signed())
+        .bind(&entry.actor)
+        .bind(&entry.address)
+        .bind(&entry.action)
+        .bind(&entry.target)
+        .bind(entry.before.as_ref().map(Value::to_string))
+        .bind(entry.after.as_ref().map(Value::to_string));
+    query.execute(connection).await.map_err(failed("write the audit log")).map(drop)
 }
 
 type Row = (i64, i64, String, Option<String>, String, String, Option<String>, Option<String>);

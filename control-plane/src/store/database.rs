@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyConnection, AnyPool, Executor};
+use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 use url::Url;
 
 use crate::error::{Error, Result};
@@ -44,13 +44,34 @@ impl Database {
         let (url, options) = match self {
             Self::Sqlite(path) => {
                 make(path)?;
-                let options = AnyPoolOptions::new().max_connections(READERS);
+                // Never none, so that the file is seen to be in use.
+                let options = AnyPoolOptions::new().min_connections(1).max_connections(READERS);
                 (sqlite(path), options.after_connect(|connection, _| Box::pin(prepare(connection))))
             }
             Self::Postgres(url) => (url.to_string(), AnyPoolOptions::new().max_connections(CONNECTIONS)),
         };
         let opened = options.acquire_timeout(PATIENCE).connect(&url).await;
         opened.map_err(|source| Error::OpenStore { database: self.to_string(), source })
+    }
+}
+
+impl Database {
+    /// One connection, with which nobody else has SQLite's file open while it writes.
+    pub(super) async fn connect_alone(&self) -> Result<AnyConnection> {
+        sqlx::any::install_default_drivers();
+        let opened = match self {
+            Self::Sqlite(path) => {
+                make(path)?;
+                AnyConnection::connect(&sqlite(path)).await
+            }
+            Self::Postgres(url) => AnyConnection::connect(url.as_str()).await,
+        };
+        let failed = |source| Error::OpenStore { database: self.to_string(), source };
+        let mut connection = opened.map_err(failed)?;
+        if matches!(self, Self::Sqlite(_)) {
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE").await.map_err(failed)?;
+        }
+        Ok(connection)
     }
 }
 

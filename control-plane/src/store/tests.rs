@@ -31,6 +31,14 @@ impl Place {
         }
     }
 
+    /// Another one of the same kind.
+    async fn another(&self) -> Self {
+        match self.database {
+            Database::Sqlite(_) => Self::file(),
+            Database::Postgres(_) => Self::server().await,
+        }
+    }
+
     async fn open(&self) -> Store {
         Store::open(&self.database).await.unwrap()
     }
@@ -59,6 +67,9 @@ macro_rules! on_both {
         }
     };
 }
+
+mod backup;
+mod upgrade;
 
 on_both! {
     what_is_written_is_there_after_opening_again

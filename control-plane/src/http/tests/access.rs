@@ -233,3 +233,31 @@ async fn every_change_is_in_the_log_with_who_and_what_but_no_secret() {
         lines.len() - 10
     );
 }
+
+#[tokio::test]
+async fn old_lines_of_the_log_are_removed_and_that_is_in_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = crate::store::Database::Sqlite(directory.path().join("control.db"));
+    let store = crate::store::Store::open(&database).await.unwrap();
+    for at in [1, 2] {
+        let change = store.change(&crate::access::Actor::own(), "test", "all", at).await.unwrap();
+        change.commit().await.unwrap();
+    }
+    let open = async |store| {
+        crate::plane::Plane::open(crate::fleet::Config::default(), "nearcast.test".into(), store)
+            .await
+            .unwrap()
+    };
+    let plane = open(store).await;
+    let year = std::time::Duration::from_secs(365 * 24 * 3600);
+    // Twice, as on two instances.
+    plane.forget_audit(year).await.unwrap();
+    plane.forget_audit(year).await.unwrap();
+    let world = World::start(directory.path()).await;
+    let log = world.get("/audit").await.json();
+    let actions: Vec<_> = log["entries"].as_array().unwrap().iter().map(|entry| &entry["action"]).collect();
+    assert_eq!(actions, ["removeAudit", "createPlaybackKey"]);
+    let removed = &log["entries"][0];
+    assert_eq!((&removed["actor"], &removed["target"]), (&json!("nearcast-control"), &json!("audit")));
+    assert_eq!(removed["before"], json!({ "lines": 2, "up_to": 2 }));
+}
