@@ -95,6 +95,12 @@ pub(super) async fn read(request: Request, max: usize) -> Result<Bytes, Error> {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    // serde would take a list for an object's fields in their order, which nothing describes.
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(Error::BadBody(
+            "the body does not fit: it has to be an object, and is a list".to_owned(),
+        ));
+    }
     match axum::Json::<T>::from_bytes(body) {
         Ok(axum::Json(value)) => Ok(value),
         Err(error @ JsonRejection::JsonDataError(_)) => Err(Error::BadBody(reason(&error))),
