@@ -5,8 +5,8 @@ mod call;
 mod commands;
 mod table;
 mod topology;
-mod webhooks;
 mod viewers;
+mod webhooks;
 
 use std::ffi::OsString;
 use std::io::Write;

@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::Database;
 use crate::tokens;
-use crate::{dns, fleet, webhooks};
-use crate::{audit, dns, fleet};
+use crate::{audit, dns, fleet, webhooks};
 
 /// Everything that can be set; the defaults are the development world on one machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

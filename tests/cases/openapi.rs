@@ -34,7 +34,8 @@ async fn every_operation_answers_as_the_document_says() -> Result<()> {
     process.ready(ops).await?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/schemathesis");
     let asked = Command::new(script).arg(format!("http://{http}")).arg(ADMIN).kill_on_drop(true).output();
-    let said = tokio::time::timeout(PATIENCE, asked).await.context("schemathesis does not come to an end")??;
+    let said =
+        tokio::time::timeout(PATIENCE, asked).await.context("schemathesis does not come to an end")??;
     let text = String::from_utf8_lossy(&said.stdout);
     ensure!(said.status.success(), "{text}{}", String::from_utf8_lossy(&said.stderr));
     Ok(())

@@ -7,10 +7,10 @@ use clap_complete::Shell;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::topology::Topology;
-use super::webhooks::Webhook;
 use super::backup::{self, Work};
+use super::topology::Topology;
 use super::viewers;
+use super::webhooks::Webhook;
 use crate::access::Scope;
 
 /// What to do.

@@ -81,7 +81,7 @@ pub(super) async fn layer(
         let kept = if parts.status.is_success() { sealed(&seal, &parts, &body) } else { None };
         let noted = match kept {
             Some(kept) => store.answer(&call.id, &claim, &kept).await,
-            None => store.give_up(&call.id, &claim).await,
+            None => store.release(&call.id, &claim).await,
         };
         if let Err(error) = noted {
             tracing::warn!("who makes this call again is told that it still runs: {}", Chain(&error));

@@ -51,15 +51,6 @@ impl Page {
         Ok((page, next))
     }
 
-    /// How much of it.
-    pub(super) fn limit(&self) -> Result<usize> {
-        let limit = self.limit.unwrap_or(DEFAULT);
-        match (1..=MOST).contains(&limit) {
-            true => Ok(limit),
-            false => Err(Error::Invalid { field: "limit", problem: format!("use 1 to {MOST}") }),
-        }
-    }
-
     /// For a list of numbers, the greatest first: those before this one.
     pub(super) fn before(&self) -> Result<u64> {
         let number = self.cursor.as_ref().map(|cursor| cursor.parse());

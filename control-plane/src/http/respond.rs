@@ -61,10 +61,9 @@ fn status(error: &Error) -> StatusCode {
         Error::Invalid { .. } | Error::OtherNode { .. } | Error::BadBody(_) | Error::KeyUsed => {
             StatusCode::UNPROCESSABLE_ENTITY
         }
-        Error::ChangedMeanwhile(_) | Error::DraftChanged => StatusCode::PRECONDITION_FAILED,
-        Error::ChangedMeanwhile(_) | Error::WebhookChanged(_) => StatusCode::PRECONDITION_FAILED,
-        Error::OutboxFull(_) => StatusCode::TOO_MANY_REQUESTS,
-        Error::ChangedMeanwhile(_) => StatusCode::PRECONDITION_FAILED,
+        Error::ChangedMeanwhile(_) | Error::DraftChanged | Error::WebhookChanged(_) => {
+            StatusCode::PRECONDITION_FAILED
+        }
         Error::OutboxFull(_) | Error::TooManyKeys => StatusCode::TOO_MANY_REQUESTS,
         Error::BadRequest(_) => StatusCode::BAD_REQUEST,
         Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,

@@ -88,7 +88,8 @@ async fn changed(snapshots: &mut watch::Receiver<Arc<Snapshot>>, failing: bool) 
 
 fn word(status: Status) -> &'static str {
     match status {
-        Status::Up => "up",
+        Status::Joining => "joining",
+        Status::Ready => "ready",
         Status::Draining => "draining",
         Status::Down => "down",
     }

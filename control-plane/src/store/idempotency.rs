@@ -90,7 +90,7 @@ impl Store {
     }
 
     /// The call has changed nothing: it may be made again.
-    pub async fn give_up(&self, id: &str, claim: &str) -> Result<()> {
+    pub async fn release(&self, id: &str, claim: &str) -> Result<()> {
         let query = sqlx::query("DELETE FROM idempotency WHERE id = $1 AND claim = $2");
         let done = query.bind(id).bind(claim).execute(&self.pool).await;
         done.map_err(failed("forget a call")).map(drop)
@@ -126,7 +126,7 @@ mod tests {
         assert!(matches!(claim("a", "y", KEPT + 2).await, Claim::Mine(_)), "a day later");
 
         let Claim::Mine(failing) = claim("b", "x", KEPT).await else { panic!("nobody has it") };
-        store.give_up("b", &failing).await.unwrap();
+        store.release("b", &failing).await.unwrap();
         let Claim::Mine(killed) = claim("b", "x", KEPT + 1).await else { panic!("nobody has it") };
         assert_eq!(claim("b", "x", KEPT + LONGEST).await, Claim::Running);
         let Claim::Mine(next) = claim("b", "x", KEPT + LONGEST + 2).await else { panic!("it was killed") };

@@ -62,8 +62,10 @@ kinds! {
     KeyDeleted: "key.deleted", "EventKey";
     /// A node has registered for the first time.
     NodeRegistered: "node.registered", "EventNode";
-    /// A node takes work: it is new, is heard again, or its drain has ended.
-    NodeUp: "node.up", "EventNode";
+    /// A node has begun, and nobody is sent to it yet.
+    NodeJoining: "node.joining", "EventNode";
+    /// A node takes work: it has joined, is heard again, or its drain has ended.
+    NodeReady: "node.ready", "EventNode";
     /// A node wants or is to have no new work.
     NodeDraining: "node.draining", "EventNode";
     /// A node is not heard any more.
@@ -167,7 +169,8 @@ impl Kind {
     pub fn is_of_nodes(self) -> bool {
         match self {
             Self::NodeRegistered
-            | Self::NodeUp
+            | Self::NodeJoining
+            | Self::NodeReady
             | Self::NodeDraining
             | Self::NodeDown
             | Self::NodeForgotten => true,
@@ -250,7 +253,8 @@ impl About {
 impl From<Status> for Kind {
     fn from(status: Status) -> Self {
         match status {
-            Status::Up => Self::NodeUp,
+            Status::Joining => Self::NodeJoining,
+            Status::Ready => Self::NodeReady,
             Status::Draining => Self::NodeDraining,
             Status::Down => Self::NodeDown,
         }

@@ -268,15 +268,15 @@ async fn a_broadcast_that_goes_live_is_told_once_though_its_line_blinks() {
 async fn an_operator_is_told_of_nodes() {
     let (world, _directory) = open_world().await;
     let mut receiver = Receiver::start().await;
-    let body = json!({ "url": receiver.url, "events": ["node.registered", "node.up", "node.draining", "node.forgotten"] });
+    let body = json!({ "url": receiver.url, "events": ["node.registered", "node.ready", "node.draining", "node.forgotten"] });
     let id = webhook(&world, body).await;
     world.register(&crate::testing::spec("eu-1", "edge", "eu", &["127.0.0.1"])).await;
     let first = [receiver.next_event().await, receiver.next_event().await];
     let first: BTreeSet<_> = first.iter().map(|event| event["type"].as_str().unwrap()).collect();
-    assert_eq!(first, ["node.registered", "node.up"].into());
+    assert_eq!(first, ["node.registered", "node.ready"].into());
     for (method, path, kind) in [
         (Method::POST, "/nodes/eu-1/drain", "node.draining"),
-        (Method::POST, "/nodes/eu-1/undrain", "node.up"),
+        (Method::POST, "/nodes/eu-1/undrain", "node.ready"),
         (Method::DELETE, "/nodes/eu-1", "node.forgotten"),
     ] {
         let answer = world.send(method, &format!("/api/v1{path}"), ADMIN, "").await;

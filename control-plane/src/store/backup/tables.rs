@@ -19,8 +19,12 @@ pub(super) const KEPT: &[&str] = &[
     "revocations",
     "api_tokens",
     "nodes",
+    "topologies",
+    "topology_drafts",
     "purges",
     "ingest_events",
+    "webhooks",
+    "webhook_deliveries",
     "audit",
 ];
 

@@ -24,6 +24,8 @@ const FIXTURES: &[(i64, &str)] = &[
     (5, include_str!("../upgrade/0005.sql")),
     (6, include_str!("../upgrade/0006.sql")),
     (7, include_str!("../upgrade/0007.sql")),
+    (8, include_str!("../upgrade/0008.sql")),
+    (12, include_str!("../upgrade/0012.sql")),
     (15, include_str!("../upgrade/0015.sql")),
 ];
 
@@ -99,6 +101,9 @@ async fn every_row_of_every_earlier_version_is_there_after_an_upgrade(place: Pla
         }
         if version >= 6 {
             assert_eq!(plane.tokens().await.unwrap().len(), 2);
+        }
+        if version >= 8 {
+            assert_eq!((plane.topology().await.unwrap().version, plane.draft().await.unwrap().base), (2, 2));
         }
     }
 }

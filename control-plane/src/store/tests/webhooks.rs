@@ -210,11 +210,14 @@ async fn a_node_is_told_of_by_who_sees_it_first(place: Place) {
     let eu = spec("eu-1");
     a.put_node(&eu, 1).await.unwrap();
     a.put_node(&NodeSpec { version: "2".into(), ..eu.clone() }, 2).await.unwrap();
-    for (at, status) in [(3, Status::Up), (4, Status::Down), (5, Status::Up), (6, Status::Draining)] {
+    for (at, status) in [(3, Status::Ready), (4, Status::Down), (5, Status::Ready), (6, Status::Draining)] {
         a.set_node_status(&eu, status, at).await.unwrap();
         b.set_node_status(&eu, status, at + 1).await.unwrap();
     }
-    assert_eq!(told(&a, "w").await, ["node.registered", "node.up", "node.down", "node.up", "node.draining"]);
+    assert_eq!(
+        told(&a, "w").await,
+        ["node.registered", "node.ready", "node.down", "node.ready", "node.draining"]
+    );
 }
 
 async fn what_is_old_or_too_much_is_tidied_up(place: Place) {
