@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use nearcast_api::Region;
+use nearcast_api::playback::Country;
 
 use crate::{Atlas, Config, Database, Error, Networks, Place};
 
@@ -49,6 +50,16 @@ impl Locator {
     /// The regions this locator answers with.
     pub fn atlas(&self) -> &Atlas {
         &self.atlas
+    }
+
+    /// Whether there is a database that may know countries.
+    pub fn knows_countries(&self) -> bool {
+        self.database.is_some()
+    }
+
+    /// In which country `address` is, as far as the database knows.
+    pub fn country(&self, address: IpAddr) -> Option<Country> {
+        self.database.as_ref()?.country(address)?.parse().ok()
     }
 
     /// Where `address` is: the table of networks first, then the database, then the default region.
@@ -116,6 +127,8 @@ mod tests {
         let paris = locator.locate("2001:db8:10::1".parse().unwrap());
         assert_eq!(paris.place.location.unwrap().latitude, 48.86);
         assert_eq!(paris.place.country, "FR".parse().ok());
+        let country = |address: &str| locator.country(address.parse().unwrap()).map(String::from);
+        assert_eq!((country("203.0.113.200").as_deref(), country("8.8.8.8")), (Some("CA"), None));
     }
 
     #[test]
