@@ -2,7 +2,10 @@
 
 mod backup;
 mod call;
+mod channels;
 mod commands;
+mod directory;
+mod keys;
 mod table;
 mod topology;
 mod viewers;

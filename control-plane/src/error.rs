@@ -100,6 +100,14 @@ pub enum Error {
     ChangedMeanwhile(ChannelId),
     #[error("channel {channel} has no stream key {id:?}: GET /api/v1/channels/{channel}/keys lists them")]
     NoKey { channel: ChannelId, id: String },
+    #[error("there is no category {0:?}: GET /api/v1/categories lists them")]
+    NoCategory(String),
+    #[error("the category {0} exists: PATCH /api/v1/categories/{0} changes its names")]
+    CategoryExists(String),
+    #[error("{channels} channels are in the category {id}: give them another one first")]
+    CategoryInUse { id: String, channels: u64 },
+    #[error("too many searches are running: try again in a moment, or leave `q` out")]
+    TooManySearches,
     #[error("there is no playback key {0:?}: GET /api/v1/playback-keys lists them")]
     NoPlaybackKey(String),
     #[error(

@@ -6,8 +6,10 @@
 mod api_tokens;
 mod audit;
 mod auth;
+mod categories;
 mod channels;
 mod client;
+mod directory;
 mod extract;
 mod idempotency;
 mod ingest;
@@ -133,7 +135,8 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(ingest::events))
         .routes(routes!(metadata::announce))
         .routes(routes!(keys::list, keys::create))
-        .routes(routes!(keys::delete))
+        .routes(routes!(keys::change, keys::delete))
+        .routes(routes!(keys::rotate))
         .routes(routes!(playback::list, playback::create))
         .routes(routes!(playback::delete))
         .routes(routes!(playback::issue))
@@ -151,6 +154,9 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(webhook_deliveries::retry))
         .routes(routes!(audit::list))
         .routes(routes!(audit::export))
+        .routes(routes!(categories::list, categories::create))
+        .routes(routes!(categories::change, categories::delete))
+        .routes(routes!(directory::show))
         .routes(routes!(steer::show))
         .routes(routes!(viewers::show))
         .routes(routes!(openapi::show));

@@ -6,17 +6,21 @@
 
 pub mod access;
 pub mod audit;
+pub mod category;
 pub mod cli;
 pub mod config;
+pub mod directory;
 pub mod dns;
 pub mod error;
 pub mod fleet;
 pub mod http;
 pub mod keys;
+pub mod language;
 pub mod metadata;
 pub mod metrics;
 mod patch;
 pub mod plane;
+pub mod profile;
 mod settings;
 pub mod steer;
 pub mod store;

@@ -3,13 +3,16 @@
 //! A change is written to the store first and then to the fleet, one at a time, so that what was answered survives a kill
 //! and both tell the same story. Heartbeats touch only the fleet; the keeper remembers what they changed.
 
+mod categories;
 mod channels;
+mod directory;
 mod ingest;
 mod keeper;
 mod metadata;
 mod playback;
 mod purges;
 mod shared;
+mod stream_keys;
 mod tokens;
 mod topology;
 mod webhooks;
@@ -34,6 +37,7 @@ use crate::store::{Store, StoredToken};
 use crate::webhooks::{About, Kind};
 
 pub use channels::IfMatch;
+pub use directory::Categories;
 pub use ingest::Ingest;
 pub use playback::{NewKey, NewToken, Token};
 pub use purges::Progress;
@@ -56,13 +60,17 @@ pub struct Plane {
     /// Nodes that have said something here, which other instances have not been told.
     heard: Mutex<BTreeSet<NodeId>>,
     refusals: Mutex<Refusals>,
+    index: Mutex<directory::Index>,
+    searches: tokio::sync::Semaphore,
+    /// Old stream keys that count for a while.
+    fading: Mutex<Vec<stream_keys::Fading>>,
 }
 
 impl Plane {
     /// Brings back what the store knows.
     pub async fn open(config: fleet::Config, zone: String, store: Store) -> Result<Arc<Self>> {
         playback::first_key(&store).await?;
-        let (state, nodes) = stored(&store).await?;
+        let (state, nodes, Unsaid { index, fading }) = stored(&store).await?;
         let snapshot = Snapshot { version: store.first_version().await?, zone, ..state };
         let tokens = tokens::by_hash(&store).await?;
         let fleet = Fleet::restore(config, snapshot, nodes, Instant::now());
@@ -77,6 +85,9 @@ impl Plane {
             tokens: RwLock::new(tokens),
             heard: Mutex::default(),
             refusals: Mutex::default(),
+            index: Mutex::new(index),
+            searches: tokio::sync::Semaphore::new(directory::SEARCHES),
+            fading: Mutex::new(fading),
         }))
     }
 
@@ -194,6 +205,7 @@ impl Plane {
                 fleet.let_in_again(now);
                 fleet.keep_windows(now);
             });
+            self.end_old_keys(unix_millis());
         }
     }
 
@@ -218,17 +230,25 @@ impl Plane {
     }
 }
 
-/// All that the store knows: what snapshots say, but for their version, zone and nodes, and the nodes.
-async fn stored(store: &Store) -> Result<(Snapshot, Vec<Known>)> {
-    let mut channels = BTreeMap::new();
-    for stored in store.channels().await? {
-        channels.insert(stored.id.clone(), channels::snapshot(&stored));
+/// What all instances know of channels beside what snapshots say.
+struct Unsaid {
+    index: directory::Index,
+    fading: Vec<stream_keys::Fading>,
+}
+
+/// All that the store knows: what snapshots say, but for their version, zone and nodes, the nodes, and what is in no snapshot.
+async fn stored(store: &Store) -> Result<(Snapshot, Vec<Known>, Unsaid)> {
+    let (mut channels, mut fading) = (BTreeMap::new(), Vec::new());
+    let known = store.channels().await?;
+    for stored in &known {
+        channels.insert(stored.id.clone(), channels::snapshot(stored));
     }
     for key in store.keys().await? {
         if let Some(channel) = channels.get_mut(&key.channel) {
-            channels::admit(channel, key);
+            stream_keys::admit(channel, &mut fading, key, unix_millis());
         }
     }
+    let index = directory::Index::new(&known, store.categories().await?);
     let snapshot = Snapshot {
         channels,
         playback_keys: playback::verifying(&store.playback_keys().await?),
@@ -237,7 +257,7 @@ async fn stored(store: &Store) -> Result<(Snapshot, Vec<Known>)> {
         topology: store.topology().await?.topology,
         ..Snapshot::default()
     };
-    Ok((snapshot, store.nodes().await?))
+    Ok((snapshot, store.nodes().await?, Unsaid { index, fading }))
 }
 
 /// Milliseconds since the Unix epoch.

@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod categories;
 mod channels;
 mod database;
 mod deliveries;
@@ -11,6 +12,7 @@ mod keys;
 mod nodes;
 mod playback;
 mod purges;
+mod search;
 mod shared;
 mod tokens;
 mod topology;
@@ -31,6 +33,7 @@ pub use database::Database;
 pub use deliveries::{Delivery, Outcome, Tidied};
 pub use idempotency::{Call, Claim};
 pub use keys::StoredKey;
+pub use keys::{OldKey, StoredKey};
 pub use playback::{StoredPlaybackKey, StoredRevocation};
 pub use shared::{Heard, Listener};
 pub use tokens::StoredToken;
@@ -59,6 +62,7 @@ impl Store {
             database: database.to_string(),
             source: Box::new(source),
         })?;
+        search::prepare(&pool, matches!(database, Database::Postgres(_))).await?;
         let shared = match database {
             Database::Sqlite(_) => None,
             Database::Postgres(url) => Some(Arc::new(Shared::new(url.clone()))),

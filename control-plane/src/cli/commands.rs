@@ -11,6 +11,9 @@ use super::backup::{self, Work};
 use super::topology::Topology;
 use super::viewers;
 use super::webhooks::Webhook;
+use super::channels::Channel;
+use super::directory::{Category, Wishes};
+use super::keys::Key;
 use crate::access::Scope;
 
 /// What to do.
@@ -28,6 +31,11 @@ pub(super) enum Command {
     /// Stream keys: who may publish.
     #[command(subcommand)]
     Key(Key),
+    /// What channels are about.
+    #[command(subcommand)]
+    Category(Category),
+    /// Public channels as viewers find them: live ones by their viewers.
+    Directory(Wishes),
     /// API tokens: who may call.
     #[command(subcommand)]
     Token(Token),
@@ -73,56 +81,6 @@ pub(super) enum Node {
     Undrain { id: String },
     /// Forget one that is gone.
     Forget { id: String },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Channel {
-    /// All of them, and what is live.
-    List,
-    /// One of them.
-    Show { id: String },
-    /// Make one.
-    Create {
-        id: String,
-        #[command(flatten)]
-        fields: Fields,
-    },
-    /// Change its title or some of its settings.
-    Change {
-        id: String,
-        #[command(flatten)]
-        fields: Fields,
-    },
-    /// Delete it with its keys. What is live on it ends.
-    Delete { id: String },
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Fields {
-    /// For people.
-    #[arg(long)]
-    title: Option<String>,
-    /// The settings that change, as JSON: '{"record": true}'; null for the default.
-    #[arg(long, value_parser = json_value)]
-    settings: Option<Value>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Key {
-    /// A channel's keys.
-    List { channel: String },
-    /// Make one; it is shown this once.
-    Create {
-        channel: String,
-        /// For people: whose it is, where it is used.
-        #[arg(long, default_value = "")]
-        label: String,
-        /// For an encoder that stands by.
-        #[arg(long)]
-        backup: bool,
-    },
-    /// Take one away. Its encoder is sent away.
-    Delete { channel: String, id: String },
 }
 
 #[derive(Debug, Subcommand)]
@@ -238,6 +196,8 @@ impl Command {
             Self::Topology(topology) => topology.plan(),
             Self::Channel(channel) => channel.plan(),
             Self::Key(key) => key.plan(),
+            Self::Category(category) => category.plan(),
+            Self::Directory(wishes) => wishes.plan(),
             Self::Token(token) => token.plan(),
             Self::Purge(purge) => purge.plan(),
             Self::Webhook(webhook) => webhook.plan(),
@@ -276,46 +236,6 @@ impl Node {
             Self::Drain { id } => (Method::POST, format!("/nodes/{}/drain", part(&id)), None, Shape::One),
             Self::Undrain { id } => (Method::POST, format!("/nodes/{}/undrain", part(&id)), None, Shape::One),
             Self::Forget { id } => (Method::DELETE, format!("/nodes/{}", part(&id)), None, Shape::One),
-        }
-    }
-}
-
-impl Channel {
-    fn plan(self) -> Parts {
-        const COLUMNS: &[&str] = &["id", "title", "live.origin", "live.started_at", "created_at"];
-        let body = |Fields { title, settings }: Fields| {
-            let fields = [("title", title.map(Value::from)), ("settings", settings)];
-            fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect::<Value>()
-        };
-        match self {
-            Self::List => (Method::GET, "/channels".into(), None, Shape::List("channels", COLUMNS)),
-            Self::Show { id } => (Method::GET, format!("/channels/{}", part(&id)), None, Shape::One),
-            Self::Create { id, fields } => {
-                let mut body = body(fields);
-                body["id"] = id.into();
-                (Method::POST, "/channels".into(), Some(body), Shape::One)
-            }
-            Self::Change { id, fields } => {
-                (Method::PATCH, format!("/channels/{}", part(&id)), Some(body(fields)), Shape::One)
-            }
-            Self::Delete { id } => (Method::DELETE, format!("/channels/{}", part(&id)), None, Shape::One),
-        }
-    }
-}
-
-impl Key {
-    fn plan(self) -> Parts {
-        const COLUMNS: &[&str] = &["id", "label", "backup", "created_at"];
-        let keys = |channel: &str| format!("/channels/{}/keys", part(channel));
-        match self {
-            Self::List { channel } => (Method::GET, keys(&channel), None, Shape::List("keys", COLUMNS)),
-            Self::Create { channel, label, backup } => {
-                let body = json!({ "label": label, "backup": backup });
-                (Method::POST, keys(&channel), Some(body), Shape::One)
-            }
-            Self::Delete { channel, id } => {
-                (Method::DELETE, format!("{}/{}", keys(&channel), part(&id)), None, Shape::One)
-            }
         }
     }
 }
@@ -424,6 +344,34 @@ mod tests {
                 json!({ "label": "", "backup": true }),
             ),
             (
+                "x channel set demo --language es-MX --owner= --tag a --tag b --mature true --visibility unlisted",
+                "PATCH",
+                "/channels/demo",
+                json!({ "language": "es-MX", "owner": null, "tags": ["a", "b"], "mature": true, "visibility": "unlisted" }),
+            ),
+            ("x channel set demo --no-tags", "PATCH", "/channels/demo", json!({ "tags": [] })),
+            (
+                "x channel search a&b --mature",
+                "GET",
+                "/directory?q=a%26b&mature=true&live=false",
+                Value::Null,
+            ),
+            ("x directory --language es --limit 5", "GET", "/directory?language=es&limit=5", Value::Null),
+            (
+                "x category change music --name de=Musik --name fr=",
+                "PATCH",
+                "/categories/music",
+                json!({ "names": { "de": "Musik", "fr": null } }),
+            ),
+            ("x key rotate demo k1", "POST", "/channels/demo/keys/k1/rotate", json!({ "kick": true })),
+            (
+                "x key rotate demo k1 --grace 10m",
+                "POST",
+                "/channels/demo/keys/k1/rotate",
+                json!({ "kick": false, "grace": 600 }),
+            ),
+            ("x key disable demo k1", "PATCH", "/channels/demo/keys/k1", json!({ "disabled": true })),
+            (
                 "x token create --scope publisher --scope read-only --channel demo --expires-in 2d",
                 "POST",
                 "/api-tokens",
@@ -464,6 +412,8 @@ mod tests {
             "x purge create --tag a --url /b",
             "x token create",
             "x channel create a --settings {",
+            "x channel set demo --tag a --no-tags",
+            "x category create a --name Musik",
         ] {
             assert!(Cli::try_parse_from(wrong.split(' ')).is_err(), "{wrong}");
         }

@@ -1,4 +1,6 @@
-//! Channels: made, shown, renamed, deleted.
+//! Channels: made, shown, changed, deleted.
+
+mod body;
 
 use std::sync::Arc;
 
@@ -10,16 +12,19 @@ use http::{HeaderName, StatusCode};
 use nearcast_api::channel::Settings;
 use nearcast_api::snapshot::Live;
 use nearcast_api::{ChannelId, Problem};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
+use self::body::{Change, Create};
 use super::auth::{Limited, Publisher, Reader};
 use super::page::Page;
 use super::{Shared, extract};
 use crate::access::Scope;
 use crate::error::{Error, Result};
+use crate::language::Tag;
 use crate::plane::IfMatch;
+use crate::profile::{Profile, Visibility};
 use crate::settings;
 use crate::store::StoredChannel;
 
@@ -33,6 +38,22 @@ pub(super) struct View {
     created_at: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     live: Option<Live>,
+    /// Whose it is; it gives nobody a right.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    owner: String,
+    description: String,
+    /// What is spoken (BCP 47).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    language: Option<Tag>,
+    tags: Vec<String>,
+    /// A category's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    category: Option<String>,
+    /// Not for everybody.
+    mature: bool,
+    visibility: Visibility,
     settings: Settings,
 }
 
@@ -47,37 +68,23 @@ pub(super) struct List {
     next: Option<String>,
 }
 
-/// A channel to be.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = CreateChannel)]
-pub(super) struct Create {
-    id: ChannelId,
-    /// At most 200 characters; the id when left out.
-    #[serde(default)]
-    title: Option<String>,
-    #[serde(default)]
-    #[schema(value_type = Option<Settings>)]
-    settings: Option<serde_json::Value>,
-}
-
-/// What changes; what is left out stays.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = ChangeChannel)]
-pub(super) struct Change {
-    /// At most 200 characters.
-    #[serde(default)]
-    title: Option<String>,
-    /// Only the settings that change; null for the origin's default (RFC 7396).
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<Settings>)]
-    settings: Option<serde_json::Value>,
-}
-
 impl From<StoredChannel> for View {
-    fn from(StoredChannel { id, title, created_at, live, settings }: StoredChannel) -> Self {
-        Self { id, title, created_at, live, settings }
+    fn from(StoredChannel { id, title, created_at, live, profile, settings }: StoredChannel) -> Self {
+        let Profile { owner, description, language, tags, category, mature, visibility } = profile;
+        Self {
+            id,
+            title,
+            created_at,
+            live,
+            owner,
+            description,
+            language,
+            tags,
+            category,
+            mature,
+            visibility,
+            settings,
+        }
     }
 }
 
@@ -103,12 +110,15 @@ pub(super) async fn list(
 pub(super) async fn create(
     Publisher(by): Publisher,
     State(shared): State<Arc<Shared>>,
-    extract::Json(Create { id, title, settings }): extract::Json<Create>,
+    extract::Json(body): extract::Json<Create>,
 ) -> Result<Response> {
+    let id = body.id.clone();
+    let (title, profile, settings) = body.into_parts();
+    let profile = Profile::default().patched(profile)?;
     let title = title.unwrap_or_else(|| id.to_string());
     check(&title)?;
     let settings = settings::merge(&Settings::default(), settings.unwrap_or_else(|| json!({})))?;
-    let channel = shared.plane.create_channel(&by, &id, &title, &settings).await?;
+    let channel = shared.plane.create_channel(&by, &id, &title, &profile, &settings).await?;
     let location = [(LOCATION, format!("{}/channels/{id}", super::PREFIX))];
     Ok((StatusCode::CREATED, location, tagged(channel)).into_response())
 }
@@ -136,12 +146,13 @@ pub(super) async fn change(
     extract::Path(id): extract::Path<ChannelId>,
     only: IfMatch,
     State(shared): State<Arc<Shared>>,
-    extract::Json(Change { title, settings }): extract::Json<Change>,
+    extract::Json(body): extract::Json<Change>,
 ) -> Result<Tagged> {
+    let (title, profile, settings) = body.into_parts();
     if let Some(title) = &title {
         check(title)?;
     }
-    Ok(tagged(shared.plane.change_channel(&by, &id, &only, title, settings).await?))
+    Ok(tagged(shared.plane.change_channel(&by, &id, &only, title, profile, settings).await?))
 }
 
 /// Delete a channel and its stream keys
@@ -165,11 +176,6 @@ type Tagged = ([(HeaderName, String); 1], Json<View>);
 /// With its tag, for `If-Match` of a later change.
 fn tagged(channel: StoredChannel) -> Tagged {
     ([(ETAG, channel.etag())], Json(channel.into()))
-}
-
-/// Null is something other than nothing.
-fn given<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<serde_json::Value>, D::Error> {
-    serde_json::Value::deserialize(from).map(Some)
 }
 
 fn check(title: &str) -> Result<()> {

@@ -29,11 +29,7 @@ impl Page {
 
     /// At most so many.
     pub(super) fn limit(&self) -> Result<usize> {
-        let limit = self.limit.unwrap_or(DEFAULT);
-        if (1..=MOST).contains(&limit) {
-            return Ok(limit);
-        }
-        Err(Error::Invalid { field: "limit", problem: format!("use 1 to {MOST}") })
+        limit(self.limit)
     }
 
     /// This part of `all`, which is sorted by `key`, and the cursor of the next one if there is more.
@@ -58,6 +54,15 @@ impl Page {
         let number = number.transpose().map_err(problem);
         Ok(number.map_err(|problem| Error::Invalid { field: "cursor", problem })?.unwrap_or(u64::MAX))
     }
+}
+
+/// How many a page has, as far as the caller says.
+pub(super) fn limit(wanted: Option<usize>) -> Result<usize> {
+    let limit = wanted.unwrap_or(DEFAULT);
+    if !(1..=MOST).contains(&limit) {
+        return Err(Error::Invalid { field: "limit", problem: format!("use 1 to {MOST}") });
+    }
+    Ok(limit)
 }
 
 const DEFAULT: usize = 100;

@@ -36,6 +36,7 @@ impl IntoResponse for Error {
 fn status(error: &Error) -> StatusCode {
     match error {
         Error::NoChannel(_)
+        | Error::NoCategory(_)
         | Error::NoKey { .. }
         | Error::NoPlaybackKey(_)
         | Error::NoRevocation(_)
@@ -48,6 +49,8 @@ fn status(error: &Error) -> StatusCode {
         | Error::NoPurge(_)
         | Error::NoSuchPath => StatusCode::NOT_FOUND,
         Error::ChannelExists(_)
+        | Error::CategoryExists(_)
+        | Error::CategoryInUse { .. }
         | Error::NotLive(_)
         | Error::KeyTaken
         | Error::NoSigningKey(_)
@@ -65,6 +68,8 @@ fn status(error: &Error) -> StatusCode {
             StatusCode::PRECONDITION_FAILED
         }
         Error::OutboxFull(_) | Error::TooManyKeys => StatusCode::TOO_MANY_REQUESTS,
+        Error::ChangedMeanwhile(_) => StatusCode::PRECONDITION_FAILED,
+        Error::OutboxFull(_) | Error::TooManySearches => StatusCode::TOO_MANY_REQUESTS,
         Error::BadRequest(_) => StatusCode::BAD_REQUEST,
         Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Error::TooSlow => StatusCode::REQUEST_TIMEOUT,

@@ -1,9 +1,11 @@
 mod access;
 mod bodies;
+mod directory;
 mod document;
 mod idempotency;
 mod ingest;
 mod instances;
+mod keys;
 mod metadata;
 mod playback;
 mod purges;
@@ -17,7 +19,7 @@ use nearcast_api::snapshot::{Snapshot, Update};
 use nearcast_api::steer::Steering;
 use serde_json::{Value, json};
 
-use crate::keys;
+use crate::keys::hash;
 use crate::testing::{ADMIN, NODE, World, spec};
 
 async fn world() -> (World, tempfile::TempDir) {
@@ -31,6 +33,7 @@ async fn operations(world: &World) -> Vec<(Method, String, bool)> {
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         let path = path.replace("{node}", "x-1").replace("{channel}", "x").replace("{key}", "y");
+        let path = path.replace("{category}", "c");
         let path = path.replace("{revocation}", "z").replace("{purge}", "7").replace("{token}", "t");
         let path = path.replace("{version}", "7");
         let path = path.replace("{webhook}", "w").replace("{delivery}", "d");
@@ -102,7 +105,7 @@ async fn a_stream_key_is_shown_once_and_only_its_hash_is_kept() {
     let key = made.json()["key"].as_str().unwrap().to_owned();
     assert_eq!(key.len(), 32);
     let hashes = snapshot(&world.get("/snapshot").await).channels["demo"].keys.clone();
-    assert_eq!(hashes, [keys::hash(&key)]);
+    assert_eq!(hashes, [hash(&key)]);
 
     let listed = world.get("/channels/demo/keys").await;
     assert_eq!(listed.json()["keys"].as_array().unwrap().len(), 1);

@@ -4,11 +4,12 @@ use nearcast_api::ChannelId;
 use nearcast_api::channel::Settings;
 use nearcast_api::purge::{Order, Target};
 use nearcast_api::snapshot::Channel;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Plane, unix_millis};
+use super::{Plane, stream_keys, unix_millis};
 use crate::access::Actor;
 use crate::error::{Error, Result};
+use crate::profile::{self, Profile};
 use crate::store::{StoredChannel, StoredKey};
 use crate::webhooks::{About, Kind};
 use crate::{keys, settings};
@@ -46,19 +47,21 @@ impl Plane {
         by: &Actor,
         id: &ChannelId,
         title: &str,
+        profile: &Profile,
         settings: &Settings,
     ) -> Result<StoredChannel> {
         let _changing = self.changing.lock().await;
         let mut change = self.store.change(by, "createChannel", target(id), unix_millis()).await?;
         change.create_channel(id, title, change.at()).await?;
+        change.set_profile(id, profile).await?;
         change.set_settings(id, settings).await?;
-        change.after(&json!({ "title": title, "settings": settings }));
+        change.after(&told(title, profile, settings));
         change.tell(Kind::ChannelCreated, About::channel(id, title, Vec::new())).await?;
         change.commit().await?;
         self.reload_channel(id).await
     }
 
-    /// Changes a channel's title, and its settings by a merge patch (RFC 7396): null goes back to the origin's default.
+    /// Changes a channel's title and profile, and its settings by a merge patch (RFC 7396): null goes back to the origin's default.
     ///
     /// # Errors
     /// [`crate::error::Error::Invalid`] says which setting is wrong; then nothing has changed.
@@ -68,23 +71,28 @@ impl Plane {
         id: &ChannelId,
         only: &IfMatch,
         title: Option<String>,
-        patch: Option<serde_json::Value>,
+        profile: profile::Patch,
+        patch: Option<Value>,
     ) -> Result<StoredChannel> {
         let _changing = self.changing.lock().await;
         let mut change = self.store.change(by, "changeChannel", target(id), unix_millis()).await?;
         let old = change.channel(id).await?;
         unchanged(&old, only)?;
         let settings = patch.map(|patch| settings::merge(&old.settings, patch)).transpose()?;
-        change.before(&json!({ "title": &old.title, "settings": &old.settings }));
+        change.before(&told(&old.title, &old.profile, &old.settings));
+        let profile = old.profile.clone().patched(profile)?;
+        let (title, settings) =
+            (title.unwrap_or(old.title.clone()), settings.unwrap_or(old.settings.clone()));
         let what = [
-            ("title", title.as_ref().is_some_and(|title| *title != old.title)),
-            ("settings", settings.as_ref().is_some_and(|settings| *settings != old.settings)),
+            ("title", title != old.title),
+            ("profile", profile != old.profile),
+            ("settings", settings != old.settings),
         ];
         let changed: Vec<_> = what.into_iter().filter_map(|(name, is_so)| is_so.then_some(name)).collect();
-        let (title, settings) = (title.unwrap_or(old.title), settings.unwrap_or(old.settings));
         change.rename_channel(id, &title).await?;
+        change.set_profile(id, &profile).await?;
         change.set_settings(id, &settings).await?;
-        change.after(&json!({ "title": title, "settings": settings }));
+        change.after(&told(&title, &profile, &settings));
         if !changed.is_empty() {
             change.tell(Kind::ChannelChanged, About::channel(id, &title, changed)).await?;
         }
@@ -98,11 +106,12 @@ impl Plane {
         let mut change = self.store.change(by, "deleteChannel", target(id), unix_millis()).await?;
         let old = change.channel(id).await?;
         unchanged(&old, only)?;
-        change.before(&json!({ "title": &old.title, "settings": old.settings }));
+        change.before(&told(&old.title, &old.profile, &old.settings));
         change.delete_channel(id).await?;
         change.tell(Kind::ChannelDeleted, About::channel(id, &old.title, Vec::new())).await?;
         change.commit().await?;
         self.change(|fleet| fleet.remove_channel(id));
+        self.unlist(id);
         drop(changing);
         // Nor is it to be had from a cache.
         self.purge(by, Order { target: Target::Channel(id.clone()), soft: false }).await?;
@@ -127,6 +136,8 @@ impl Plane {
             backup,
             label,
             created_at: unix_millis(),
+            disabled: false,
+            old: None,
         };
         let target = format!("{}/keys/{}", target(channel), stored.id);
         let mut change = self.store.change(by, "createStreamKey", target, stored.created_at).await?;
@@ -160,11 +171,15 @@ impl Plane {
     }
 
     /// Makes the fleet say what the store says. The caller holds `changing`.
-    async fn reload_channel(&self, id: &ChannelId) -> Result<StoredChannel> {
+    pub(super) async fn reload_channel(&self, id: &ChannelId) -> Result<StoredChannel> {
         let stored = self.store.channel(id).await?;
-        let mut channel = snapshot(&stored);
-        self.store.keys_of(id).await?.into_iter().for_each(|key| admit(&mut channel, key));
+        let (mut channel, mut fading) = (snapshot(&stored), Vec::new());
+        for key in self.store.keys_of(id).await? {
+            stream_keys::admit(&mut channel, &mut fading, key, unix_millis());
+        }
         self.change(|fleet| fleet.put_channel(id.clone(), channel));
+        self.fade(Some(id), fading);
+        self.list(&stored);
         Ok(self.with_live(stored))
     }
 
@@ -185,7 +200,7 @@ fn about(StoredKey { id, channel, label, backup, .. }: &StoredKey) -> About {
 }
 
 /// What the audit log calls it.
-fn target(id: &ChannelId) -> String {
+pub(super) fn target(id: &ChannelId) -> String {
     format!("channels/{id}")
 }
 
@@ -195,7 +210,10 @@ pub(super) fn snapshot(stored: &StoredChannel) -> Channel {
     Channel { title, live, settings, ..Channel::default() }
 }
 
-/// Lets a key publish.
-pub(super) fn admit(channel: &mut Channel, key: StoredKey) {
-    if key.backup { &mut channel.backup_keys } else { &mut channel.keys }.push(key.hash);
+/// What the audit log says of it.
+fn told(title: &str, profile: &Profile, settings: &Settings) -> Value {
+    let mut told = json!(profile);
+    told["title"] = json!(title);
+    told["settings"] = json!(settings);
+    told
 }

@@ -10,7 +10,7 @@ use nearcast_service::backoff::Backoff;
 use nearcast_service::drain::Drain;
 use nearcast_service::log::Chain;
 
-use super::{Plane, stored};
+use super::{Plane, Unsaid, stored};
 use crate::error::Result;
 use crate::store::Listener;
 
@@ -103,9 +103,11 @@ impl Plane {
     /// Makes this instance say what the store says.
     async fn reload(&self) -> Result<()> {
         let _changing = self.changing.lock().await;
-        let (state, nodes) = stored(&self.store).await?;
+        let (state, nodes, Unsaid { index, fading }) = stored(&self.store).await?;
         self.reload_tokens().await?;
         self.change(|fleet| fleet.reload(state, nodes, Instant::now()));
+        self.fade(None, fading);
+        *self.index() = index;
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use super::deliveries::{queue, unqueue};
 use super::{Store, damaged, failed};
 use crate::error::{Error, Result};
 use crate::keys;
+use crate::profile::{Profile, Visibility};
 use crate::webhooks::watch::Told;
 
 /// A channel as it is stored.
@@ -19,29 +20,52 @@ pub struct StoredChannel {
     /// Milliseconds since the Unix epoch.
     pub created_at: u64,
     pub live: Option<Live>,
+    pub profile: Profile,
     pub settings: Settings,
 }
 
 impl StoredChannel {
     /// Names what an operator decides of it as it is now (RFC 9110 section 8.8.3).
     pub fn etag(&self) -> String {
-        // A struct of numbers and texts always has a JSON form.
-        let settings = serde_json::to_string(&self.settings).unwrap_or_default();
-        let KeyHash(hash) = keys::hash(&format!("{} {} {settings}", self.title.len(), self.title));
+        // Structs of numbers and texts always have a JSON form.
+        let all = serde_json::to_string(&(&self.title, &self.profile, &self.settings)).unwrap_or_default();
+        let KeyHash(hash) = keys::hash(&all);
         format!("\"{}\"", &hash[..16])
     }
 }
 
-const ONE: &str = "SELECT id, title, created_at, live, settings FROM channels WHERE id = $1";
+macro_rules! select {
+    ($which:literal) => {
+        concat!(
+            "SELECT id, title, created_at, live, settings, owner, description, language, tags, category, mature, \
+             visibility FROM channels ",
+            $which
+        )
+    };
+}
 
-type Row = (String, String, i64, Option<String>, String);
+const ONE: &str = select!("WHERE id = $1");
+
+/// As they stand in [`ONE`].
+type Row = (
+    String,
+    String,
+    i64,
+    Option<String>,
+    String,
+    String,
+    String,
+    String,
+    String,
+    Option<String>,
+    i64,
+    String,
+);
 
 impl Store {
     /// All channels by id.
     pub async fn channels(&self) -> Result<Vec<StoredChannel>> {
-        let query = sqlx::query_as::<_, Row>(
-            "SELECT id, title, created_at, live, settings FROM channels ORDER BY id",
-        );
+        let query = sqlx::query_as::<_, Row>(select!("ORDER BY id"));
         let rows = query.fetch_all(&self.pool).await.map_err(failed("read the channels"))?;
         rows.into_iter().map(channel).collect()
     }
@@ -116,6 +140,36 @@ impl Change {
         if done.rows_affected() == 1 { Ok(()) } else { Err(Error::NoChannel(id.clone())) }
     }
 
+    /// Changes what a channel says of itself.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when there is no such category.
+    pub async fn set_profile(&mut self, id: &ChannelId, profile: &Profile) -> Result<()> {
+        if let Some(category) = &profile.category
+            && !self.has_category(category).await?
+        {
+            let problem = format!("there is no category {category:?}: GET /api/v1/categories lists them");
+            return Err(Error::Invalid { field: "category", problem });
+        }
+        let Profile { owner, description, language, tags, category, mature, visibility } = profile;
+        let done = sqlx::query(
+            "UPDATE channels SET owner = $2, description = $3, language = $4, tags = $5, category = $6, mature = $7, \
+             visibility = $8 WHERE id = $1",
+        )
+        .bind(id.as_str())
+        .bind(owner)
+        .bind(description)
+        .bind(language.as_ref().map_or("", |language| language.as_str()))
+        .bind(serde_json::to_string(tags).unwrap_or_default())
+        .bind(category.as_deref())
+        .bind(i64::from(*mature))
+        .bind(visibility.as_str())
+        .execute(self.connection())
+        .await
+        .map_err(failed("change a channel"))?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(Error::NoChannel(id.clone())) }
+    }
+
     /// Changes a channel's settings.
     pub async fn set_settings(&mut self, id: &ChannelId, settings: &Settings) -> Result<()> {
         let text =
@@ -134,13 +188,42 @@ impl Change {
     }
 }
 
-fn channel((id, title, created_at, live, settings): Row) -> Result<StoredChannel> {
+fn channel(row: Row) -> Result<StoredChannel> {
+    let (
+        id,
+        title,
+        created_at,
+        live,
+        settings,
+        owner,
+        description,
+        language,
+        tags,
+        category,
+        mature,
+        visibility,
+    ) = row;
     let live = live.map(|text| serde_json::from_str(&text).map_err(|_| damaged("a live broadcast", &text)));
+    let language = match language.as_str() {
+        "" => None,
+        tag => Some(tag.parse().map_err(|_| damaged("a channel's language", tag))?),
+    };
+    let profile = Profile {
+        owner,
+        description,
+        language,
+        tags: serde_json::from_str(&tags).map_err(|_| damaged("a channel's tags", &tags))?,
+        category,
+        mature: mature != 0,
+        visibility: Visibility::named(&visibility)
+            .ok_or_else(|| damaged("a channel's visibility", &visibility))?,
+    };
     Ok(StoredChannel {
         id: id.parse().map_err(|_| damaged("a channel's id", &id))?,
         title,
         created_at: created_at.cast_unsigned(),
         live: live.transpose()?,
+        profile,
         settings: serde_json::from_str(&settings).map_err(|_| damaged("a channel's settings", &settings))?,
     })
 }

@@ -70,6 +70,7 @@ macro_rules! on_both {
 
 mod backup;
 mod upgrade;
+mod directory;
 
 on_both! {
     what_is_written_is_there_after_opening_again
@@ -94,6 +95,8 @@ fn key(id: &str, channel: &str, hash: &str, created_at: u64) -> StoredKey {
         backup: false,
         label: "OBS".into(),
         created_at,
+        disabled: false,
+        old: None,
     }
 }
 

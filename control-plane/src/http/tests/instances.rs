@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::snapshot;
+use crate::keys::hash;
 use crate::testing::{ADMIN, NODE, World, postgres};
 
 async fn two() -> (World, World, [TempDir; 2]) {
@@ -121,6 +122,26 @@ async fn nodes_of_one_carry_out_what_the_other_orders() {
     };
     let heard = tokio::time::timeout(Duration::from_secs(10), heard).await.expect("the command");
     assert_eq!(heard, "com.example.goal");
+}
+
+#[tokio::test]
+async fn an_old_key_ends_at_all_instances_and_they_have_one_directory() {
+    let (a, b, _directories) = two().await;
+    a.post("/channels", json!({ "id": "demo", "title": "Chess" })).await;
+    a.post("/categories", json!({ "id": "chess", "names": { "en": "Chess" } })).await;
+    let key = a.post("/channels/demo/keys", json!({})).await.json();
+    until(&b, "with the key", |now| now.channels.get("demo").is_some_and(|channel| channel.keys.len() == 1))
+        .await;
+    let path = format!("/channels/demo/keys/{}/rotate", key["id"].as_str().unwrap());
+    let new = b.post(&path, json!({ "kick": false, "grace": 1 })).await.json();
+    let new = hash(new["key"].as_str().unwrap());
+    for world in [&a, &b] {
+        until(world, "with the new key only", |now| now.channels["demo"].keys == [new.clone()]).await;
+        let found = world.get("/directory?q=chess&live=false").await.json();
+        assert_eq!(found["channels"][0]["id"], "demo");
+        let categories = world.get("/categories").await.json();
+        assert_eq!(categories["categories"].as_array().unwrap().len(), 23);
+    }
 }
 
 #[tokio::test]
