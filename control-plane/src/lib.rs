@@ -13,6 +13,7 @@ pub mod directory;
 pub mod dns;
 pub mod error;
 pub mod fleet;
+pub mod forecast;
 pub mod http;
 pub mod keys;
 pub mod language;
