@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::store::Database;
 use crate::tokens;
 use crate::{audit, dns, fleet, webhooks};
+use crate::{audience, dns, fleet};
 
 /// Everything that can be set; the defaults are the development world on one machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,8 @@ pub struct Config {
     pub fleet: fleet::Config,
     /// Which receivers may be told what happens.
     pub webhooks: webhooks::Config,
+    /// For how long is kept who watched.
+    pub audience: audience::Config,
     /// Where addresses are.
     pub geo: nearcast_geo::Config,
     /// A process with only the role `dns`: who it is.
@@ -92,6 +95,7 @@ impl Default for Config {
             dns: dns::Config::default(),
             fleet: fleet::Config::default(),
             webhooks: webhooks::Config::default(),
+            audience: audience::Config::default(),
             geo: nearcast_geo::Config::default(),
             node: Node::default(),
             control: control::Config::default(),
@@ -150,6 +154,7 @@ impl daemon::Config for Config {
         self.tls.check(self.http.listen)?;
         self.api.check()?;
         self.dns.check(&self.zone)?;
+        self.audience.check()?;
         self.fleet.check()
     }
 }
@@ -185,6 +190,7 @@ mod tests {
         assert!(check(|config| config.dns.answers = 0).contains("dns.answers"));
         assert!(check(|config| config.api.admin_token = "short".into()).contains("api.admin_token"));
         assert!(check(|config| config.fleet.down_after = 0).contains("fleet.down_after"));
+        assert!(check(|config| config.audience.minutes = 1).contains("audience.minutes"));
         assert!(
             check(|config| {
                 config.roles = vec![Role::Dns];

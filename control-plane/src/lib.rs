@@ -7,6 +7,7 @@
 pub mod access;
 pub mod audit;
 pub mod category;
+pub mod audience;
 pub mod cli;
 pub mod config;
 pub mod directory;
@@ -111,6 +112,8 @@ async fn serve_api(
     let tokens = Tokens::load(&config.api, &config.data_dir, &store).await?;
     webhooks::start(&config.webhooks, store.clone(), daemon)?;
     let plane = Plane::open(config.fleet.clone(), config.zone.clone(), store).await?;
+    let plane =
+        Plane::open(config.fleet.clone(), config.audience.clone(), config.zone.clone(), store).await?;
     plane.spawn(daemon, metrics);
     let keeping = audit::keep(plane.clone(), config.audit.clone(), daemon.drain.clone());
     daemon.drain.spawn("audit log's keeper", keeping);

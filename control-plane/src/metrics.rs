@@ -17,6 +17,12 @@ nearcast_service::metrics! {
         pub live_channels: Gauge,
         /// Version of the newest snapshot.
         pub snapshot_version: Gauge,
+        /// Rows of the audience that were written: minutes, and longer buckets made of them.
+        pub audience_rows: Counter,
+        /// Failures to keep minutes of the audience, or to make longer buckets of them; both are tried again.
+        pub audience_failures: Counter,
+        /// Minutes of the audience that are lost: the database took nothing for an hour.
+        pub audience_lost: Counter,
         /// Failures to remember health, live broadcasts or versions in the database.
         pub failed_writes: Counter,
     }

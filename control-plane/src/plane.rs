@@ -4,6 +4,7 @@
 //! and both tell the same story. Heartbeats touch only the fleet; the keeper remembers what they changed.
 
 mod categories;
+mod audience;
 mod channels;
 mod directory;
 mod ingest;
@@ -29,6 +30,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use crate::access::{Actor, Refusals};
+use crate::audience::Meter;
 use crate::error::{Error, Result};
 use crate::fleet::{self, Fleet, Known, Member, UnknownNode};
 use crate::metadata::Outbox;
@@ -36,6 +38,7 @@ use crate::metrics::Metrics;
 use crate::store::{Store, StoredToken};
 use crate::webhooks::{About, Kind};
 
+pub use audience::Whose;
 pub use channels::IfMatch;
 pub use directory::Categories;
 pub use ingest::Ingest;
@@ -64,11 +67,19 @@ pub struct Plane {
     searches: tokio::sync::Semaphore,
     /// Old stream keys that count for a while.
     fading: Mutex<Vec<stream_keys::Fading>>,
+    /// The audience of the minute under way.
+    meter: Mutex<Meter>,
+    audience: crate::audience::Config,
 }
 
 impl Plane {
     /// Brings back what the store knows.
-    pub async fn open(config: fleet::Config, zone: String, store: Store) -> Result<Arc<Self>> {
+    pub async fn open(
+        config: fleet::Config,
+        audience: crate::audience::Config,
+        zone: String,
+        store: Store,
+    ) -> Result<Arc<Self>> {
         playback::first_key(&store).await?;
         let (state, nodes, Unsaid { index, fading }) = stored(&store).await?;
         let snapshot = Snapshot { version: store.first_version().await?, zone, ..state };
@@ -88,6 +99,8 @@ impl Plane {
             index: Mutex::new(index),
             searches: tokio::sync::Semaphore::new(directory::SEARCHES),
             fading: Mutex::new(fading),
+            meter: Mutex::default(),
+            audience,
         }))
     }
 
@@ -96,6 +109,8 @@ impl Plane {
         daemon.drain.spawn("fleet expiry", self.clone().expire(daemon.drain.clone()));
         let keeper = keeper::run(self.store.clone(), self.subscribe(), metrics.clone(), daemon.drain.clone());
         daemon.drain.spawn("fleet keeper", keeper);
+        let audience = self.clone().keep_audience(metrics.clone(), daemon.drain.clone());
+        daemon.drain.spawn("audience", audience);
         if self.store.is_shared() {
             daemon.drain.spawn("other instances", self.clone().share(daemon.drain.clone()));
             daemon.drain.spawn("others' changes", self.clone().hear(daemon.drain.clone()));
@@ -155,7 +170,13 @@ impl Plane {
     /// A node says how it is, and hears what it has not heard yet.
     pub fn heartbeat(&self, id: &NodeId, mut beat: Heartbeat) -> Result<HeartbeatAck> {
         let received = std::mem::take(&mut beat.received);
-        let ack = self.change(|fleet| fleet.heartbeat(id, beat, Instant::now()))?;
+        let ack = self.change(|fleet| {
+            let ack = fleet.heartbeat(id, beat, Instant::now());
+            if let (Ok(_), Some(member)) = (&ack, fleet.members().get(id)) {
+                self.note(&member.spec, &member.beat);
+            }
+            ack
+        })?;
         if self.store.is_shared() {
             self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
         }
@@ -262,6 +283,7 @@ async fn stored(store: &Store) -> Result<(Snapshot, Vec<Known>, Unsaid)> {
 
 /// Milliseconds since the Unix epoch.
 pub(crate) fn unix_millis() -> u64 {
+pub fn unix_millis() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,5 +1,6 @@
 //! What outlives the process: channels, stream keys, nodes and the snapshot's version, in SQLite or PostgreSQL.
 
+mod audience;
 mod audit;
 mod backup;
 mod categories;
@@ -26,6 +27,7 @@ use tokio::sync::Notify;
 use self::shared::Shared;
 use crate::error::{Error, Result};
 
+pub use audience::{By, Watched};
 pub use audit::{Change, Entry, Page, Which};
 pub use backup::{Rows, backup, restore};
 pub use channels::StoredChannel;

@@ -58,6 +58,9 @@ impl Plane {
             self.change(|fleet| {
                 for heard in others {
                     let at = now.checked_sub(Duration::from_millis(heard.age)).unwrap_or(now);
+                    if let Some(member) = fleet.members().get(&heard.node) {
+                        self.note_elsewhere(&member.spec, &heard.beat, heard.age);
+                    }
                     fleet.heard_elsewhere(&heard.node, heard.beat, at);
                 }
             });
