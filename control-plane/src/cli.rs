@@ -1,6 +1,7 @@
 //! `nearcast-control channel create demo`: the API from a terminal, in the same binary.
 
 mod backup;
+mod audience;
 mod call;
 mod channels;
 mod commands;

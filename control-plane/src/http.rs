@@ -4,6 +4,7 @@
 //! [`nearcast_api::Problem`]; `respond.rs` alone maps errors to statuses.
 
 mod api_tokens;
+mod audience;
 mod audit;
 mod auth;
 mod categories;
@@ -12,6 +13,7 @@ mod client;
 mod directory;
 mod extract;
 mod idempotency;
+mod forecast;
 mod ingest;
 mod keys;
 mod metadata;
@@ -159,6 +161,9 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(directory::show))
         .routes(routes!(steer::show))
         .routes(routes!(viewers::show))
+        .routes(routes!(audience::show))
+        .routes(routes!(audience::top))
+        .routes(routes!(forecast::show))
         .routes(routes!(openapi::show));
     OpenApiRouter::with_openapi(openapi::base()).nest(PREFIX, api)
 }

@@ -14,6 +14,7 @@ use super::webhooks::Webhook;
 use super::channels::Channel;
 use super::directory::{Category, Wishes};
 use super::keys::Key;
+use super::audience::{Audience, Forecast};
 use crate::access::Scope;
 
 /// What to do.
@@ -65,6 +66,10 @@ pub(super) enum Command {
     Backup(backup::Backup),
     /// Fill the configured database from a backup, while no control plane runs.
     Restore(backup::Restore),
+    /// Who watched, how much and how well.
+    Audience(Audience),
+    /// How many viewers a region will have, and how sure that is.
+    Forecast(Forecast),
     /// Print completions for a shell.
     Completion { shell: Shell },
 }
@@ -210,6 +215,9 @@ impl Command {
             Self::Backup(backup) => return Err(Other::Database(Work::Backup(backup))),
             Self::Restore(restore) => return Err(Other::Database(Work::Restore(restore))),
             Self::Completion { shell } => return Err(Other::Completions(shell)),
+            Self::Audience(audience) => audience.plan(),
+            Self::Forecast(forecast) => forecast.plan(),
+            Self::Completion { shell } => return Err(shell),
         };
         Ok(Plan { method, path, body, shape })
     }

@@ -60,6 +60,7 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Response {
         (name = "playback", description = "Who may watch"),
         (name = "purges", description = "What caches are to forget"),
         (name = "webhooks", description = "Who is told what happens, and whether they were"),
+        (name = "audience", description = "Who watched, and who will"),
         (name = "access", description = "Who may call this API, and what they have changed"),
         (name = "viewers", description = "Open to everybody"),
         (name = "about", description = "The API itself")

@@ -1,4 +1,5 @@
 mod access;
+mod audience;
 mod bodies;
 mod directory;
 mod document;
