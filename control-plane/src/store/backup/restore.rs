@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
 
 use super::format::{self, Header, Line, Rows, damage};
-use super::tables::{self, Column, KEPT, Kind, LEFT_OUT, SCHEMA};
+use super::tables::{self, Column, DERIVED, KEPT, Kind, LEFT_OUT, NEVER_EMPTY, SCHEMA};
 use super::{Database, MIGRATIONS, failed, newest};
 use crate::access::Actor;
 use crate::error::{Error, Result};
@@ -66,8 +66,7 @@ async fn clear(connection: &mut AnyConnection, database: &Database, replace: boo
         return Err(Error::NewerStore { database: database.to_string(), schema, newest: newest() });
     }
     let there = || KEPT.iter().chain(LEFT_OUT).filter(|name| catalog.contains_key(**name));
-    // Every schema begins with its counters.
-    for name in there().filter(|name| !replace && **name != "counters") {
+    for name in there().filter(|name| !replace && !NEVER_EMPTY.contains(*name)) {
         let query = AssertSqlSafe(format!("SELECT count(*) FROM (SELECT 1 FROM {name} LIMIT 1) AS first"));
         let rows = sqlx::query_scalar::<_, i64>(query).fetch_one(&mut *connection).await;
         if rows.map_err(failed("look whether the database is empty"))? > 0 {
@@ -75,8 +74,8 @@ async fn clear(connection: &mut AnyConnection, database: &Database, replace: boo
         }
     }
     // What refers to another goes before it.
-    let ours = there().rev().copied().chain(Some(SCHEMA).filter(|name| catalog.contains_key(*name)));
-    for name in ours {
+    let made = DERIVED.iter().chain([&SCHEMA]).filter(|name| catalog.contains_key(**name));
+    for name in there().rev().chain(made) {
         let statement = AssertSqlSafe(format!("DROP TABLE {name}"));
         connection.execute(statement).await.map_err(failed("take the old tables away"))?;
     }
@@ -143,11 +142,11 @@ fn text(column: &Column, value: Option<Value>) -> Result<Option<String>> {
 /// must never mean two things. A leap of a fixed size would do that when one backup is restored twice, so time decides.
 /// Snapshots: each start of an instance takes the next block of 2^28 versions, and the block is now the second since 1970.
 /// Starts are rarer than that, so no database has ever come to the block of a later second. The others count what takes
-/// longer than a millisecond, and go on from the millisecond.
+/// longer than a millisecond, and go on from the millisecond. That of the audience is a time of what is in the backup.
 async fn move_on(connection: &mut AnyConnection, now: u64) -> Result<()> {
     let block = ((now / 1000) << 28).cast_signed();
     let statement = "UPDATE counters SET value = CASE WHEN name = 'snapshot_version' THEN $1 ELSE $2 END \
-                     WHERE value < CASE WHEN name = 'snapshot_version' THEN $1 ELSE $2 END";
+                     WHERE name <> 'audience' AND value < CASE WHEN name = 'snapshot_version' THEN $1 ELSE $2 END";
     let moved = sqlx::query(statement).bind(block).bind(now.cast_signed()).execute(connection).await;
     moved.map_err(failed("move the counters on")).map(drop)
 }

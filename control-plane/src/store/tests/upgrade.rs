@@ -25,7 +25,9 @@ const FIXTURES: &[(i64, &str)] = &[
     (6, include_str!("../upgrade/0006.sql")),
     (7, include_str!("../upgrade/0007.sql")),
     (8, include_str!("../upgrade/0008.sql")),
+    (9, include_str!("../upgrade/0009.sql")),
     (12, include_str!("../upgrade/0012.sql")),
+    (13, include_str!("../upgrade/0013.sql")),
     (15, include_str!("../upgrade/0015.sql")),
 ];
 
