@@ -109,6 +109,11 @@ id!(
     Region,
     "region"
 );
+id!(
+    /// Somebody who signs in.
+    UserId,
+    "user"
+);
 
 #[cfg(test)]
 mod tests {

@@ -23,5 +23,5 @@ pub mod snapshot;
 pub mod steer;
 pub mod topology;
 
-pub use id::{BroadcastId, ChannelId, NodeId, Region, RenditionId};
+pub use id::{BroadcastId, ChannelId, NodeId, Region, RenditionId, UserId};
 pub use problem::Problem;

@@ -1,5 +1,7 @@
 //! Who may do what with the API: scopes, and the channels that a token is limited to. Pure.
 
+mod buckets;
+mod lockout;
 mod refusals;
 
 use std::fmt;
@@ -10,6 +12,8 @@ use nearcast_api::ChannelId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use buckets::{Buckets, Rate};
+pub use lockout::{FORGOTTEN, Lockout};
 pub use refusals::Refusals;
 
 /// A part of the API.
@@ -37,10 +41,15 @@ pub struct Grant {
     pub channels: Vec<ChannelId>,
 }
 
+/// Whom a limit on addresses means: an IPv4 address, or the /64 that an IPv6 address is in, which is what one line has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Line(IpAddr);
+
 /// Somebody who calls the API, for the audit log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
-    /// `admin-token` for the one in `data_dir`, `token:ID` for those made with the API, `nearcast-control` for itself.
+    /// `admin-token` for the one in `data_dir`, `token:ID` for those made with the API, `user:NAME` for
+    /// who has signed in (or tried to, where the action is `refused`), `nearcast-control` for itself.
     pub name: String,
     pub address: Option<IpAddr>,
 }
@@ -87,6 +96,15 @@ impl Grant {
     }
 }
 
+impl From<IpAddr> for Line {
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
+            address @ IpAddr::V4(_) => address,
+        })
+    }
+}
+
 impl Actor {
     /// The control plane itself.
     pub fn own() -> Self {
@@ -112,6 +130,18 @@ mod tests {
         assert_eq!(of(Moderator), [Moderator, ReadOnly]);
         assert_eq!(of(ReadOnly), [ReadOnly]);
         assert!(!Grant { scopes: Vec::new(), channels: Vec::new() }.has(ReadOnly));
+    }
+
+    #[test]
+    fn a_line_is_an_ipv4_address_or_64_bits_of_ipv6() {
+        let same = |a: &str, b: &str| {
+            let [a, b] = [a, b].map(|text| Line::from(text.parse::<IpAddr>().unwrap()));
+            a == b
+        };
+        assert!(
+            same("2001:db8:1:2::1", "2001:db8:1:2:ffff::9") && !same("2001:db8:1:2::1", "2001:db8:1:3::1")
+        );
+        assert!(same("198.51.100.1", "::ffff:198.51.100.1") && !same("198.51.100.1", "198.51.100.2"));
     }
 
     #[test]
