@@ -123,7 +123,8 @@ impl Config {
 }
 
 impl daemon::Config for Config {
-    const SECRETS: &'static [&'static str] = &["api.admin_token", "api.node_token", "control.token"];
+    const SECRETS: &'static [&'static str] =
+        &["api.admin_token", "api.node_token", "api.oidc.client_secret", "control.token"];
 
     fn log(&self) -> &log::Config {
         &self.log

@@ -2,8 +2,9 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use nearcast_api::{ChannelId, NodeId};
+use nearcast_api::{ChannelId, NodeId, UserId};
 
 use crate::access::Scope;
 use crate::fleet::{Unheard, UnknownNode};
@@ -151,6 +152,64 @@ pub enum Error {
         "to be told of nodes needs a token with the scope operator: name the `events` you want, without those of nodes"
     )]
     NodeEvents,
+    #[error("there is no user {0}: GET /api/v1/users lists them")]
+    NoUser(UserId),
+    #[error("the user {0} exists: PATCH /api/v1/users/{0} changes them")]
+    UserExists(UserId),
+    #[error(
+        "user {0} has changed since: GET /api/v1/users/{0} shows what they are now, with the ETag to send"
+    )]
+    UserChanged(UserId),
+    #[error("another user has this `subject`: GET /api/v1/users shows who")]
+    SubjectTaken,
+    #[error("there is no session {0:?}: GET /api/v1/sessions lists them")]
+    NoSession(String),
+    #[error("this call is not made with a session: POST /api/v1/sessions begins one")]
+    NoOwnSession,
+    #[error("the user's name or the password is wrong: try again, or ask an admin for a new password")]
+    WrongPassword,
+    #[error("`old` is not the password that counts now: send that, or ask an admin for a new one")]
+    WrongOldPassword,
+    #[error("user {0} is disabled: an admin can change that with PATCH /api/v1/users/{0}")]
+    UserDisabled(UserId),
+    #[error("the session is over: sign in again with POST /api/v1/sessions")]
+    SessionOver,
+    #[error("too many wrong passwords: try again in {seconds} s, or ask an admin for a new one")]
+    SignInWaits { seconds: u64 },
+    #[error("too many calls: go on in {seconds} s, and more slowly")]
+    TooManyCalls { seconds: u64 },
+    #[error("too many sign in at this moment: try again in a second")]
+    Busy,
+    #[error("the password cannot be hashed: use another")]
+    Unhashable,
+    #[error(
+        "a call with the session's cookie may only come from this control plane's own pages: programs send \
+         `Authorization: Bearer TOKEN` instead"
+    )]
+    CrossSite,
+    #[error("signing in by an identity provider is not set up: see `api.oidc` in the configuration")]
+    NoOidc,
+    #[error(
+        "this sign-in was not begun in this browser, took too long, or was finished already: begin again at \
+         /api/v1/oidc/login"
+    )]
+    OidcState,
+    #[error("the identity provider did not let you in ({0}): begin again at /api/v1/oidc/login")]
+    OidcRefused(String),
+    #[error("the identity provider did not answer as it should, {attempt}: {problem}")]
+    OidcProvider { attempt: &'static str, problem: String },
+    #[error("the identity provider's token cannot be believed: {0}")]
+    OidcToken(String),
+    #[error(
+        "the identity provider says that you belong to nothing that opens this: ask an admin of `api.oidc.scopes`"
+    )]
+    OidcNoScope,
+    #[error("nobody here is {subject:?} at the identity provider: an admin makes a user with this `subject`")]
+    NotOfOurs { subject: String },
+    #[error(
+        "{name:?} is taken, or cannot be a user's name here: an admin makes a user with the `subject` {subject:?}"
+    )]
+    NameTaken { name: String, subject: String },
     #[error("there are {max} {what} already: delete some that are of no more use")]
     Full { what: &'static str, max: usize },
     #[error("the token cannot be signed")]
@@ -206,6 +265,22 @@ pub enum Error {
     MethodNotAllowed(http::Method),
     #[error("pages do not take {0}: use GET or HEAD")]
     PageMethod(http::Method),
+}
+
+impl Error {
+    /// Seconds after which the same call may do, where that is known.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::SignInWaits { seconds } | Self::TooManyCalls { seconds } => Some(*seconds),
+            Self::Busy => Some(1),
+            _ => None,
+        }
+    }
+}
+
+/// As people and headers count: whole ones, and at least one.
+pub(crate) fn seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0 || wait.is_zero())
 }
 
 impl From<Unheard> for Error {

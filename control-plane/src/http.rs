@@ -14,10 +14,16 @@ mod directory;
 mod extract;
 mod idempotency;
 mod forecast;
+mod cookie;
+mod extract;
+mod grant;
 mod ingest;
 mod keys;
+mod limit;
+mod me;
 mod metadata;
 mod nodes;
+mod oidc;
 mod openapi;
 mod page;
 mod pages;
@@ -25,9 +31,11 @@ mod playback;
 mod purges;
 mod respond;
 mod revocations;
+mod sessions;
 mod snapshot;
 mod steer;
 mod topology;
+mod users;
 mod viewers;
 mod webhook_deliveries;
 mod webhook_events;
@@ -49,8 +57,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::error::Error;
+use crate::limits::Limits;
 use crate::metrics::{ApiLabels, Metrics};
+use crate::oidc::Provider;
 use crate::plane::Plane;
+use crate::sign_in::SignIns;
 use crate::tokens::Tokens;
 
 /// What the routes need.
@@ -61,6 +72,9 @@ pub struct App {
     pub locator: Arc<Locator>,
     pub trusted_proxies: Vec<IpNet>,
     pub webhooks: crate::webhooks::Config,
+    pub limits: Limits,
+    pub sign_ins: SignIns,
+    pub oidc: Option<Provider>,
     pub metrics: Metrics,
     pub drain: Drain,
 }
@@ -70,6 +84,7 @@ pub struct App {
 pub(crate) struct Shared {
     app: App,
     openapi: OnceLock<Bytes>,
+    kinds: OnceLock<limit::Kinds>,
 }
 
 impl std::ops::Deref for Shared {
@@ -91,12 +106,16 @@ impl Api {
         let shared = Arc::new(Shared { app, openapi: OnceLock::new() });
         let (router, mut document) = routes().split_for_parts();
         idempotency::describe(&mut document);
+        let shared = Arc::new(Shared { app, openapi: OnceLock::new(), kinds: OnceLock::new() });
+        let (router, document) = routes().split_for_parts();
         // It cannot have been set: the state is new.
+        let _unset = shared.kinds.set(limit::Kinds::of(&document));
         let _unset = shared.openapi.set(openapi::render(document));
         let router = router
             .fallback(pages::serve)
             .method_not_allowed_fallback(method_not_allowed)
             .layer(middleware::from_fn_with_state(shared.clone(), idempotency::layer))
+            .layer(middleware::from_fn_with_state(shared.clone(), limit::limit))
             .layer(middleware::from_fn_with_state(shared.clone(), count))
             .with_state(shared);
         Self { router }
@@ -154,6 +173,15 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(webhooks::test))
         .routes(routes!(webhook_deliveries::list))
         .routes(routes!(webhook_deliveries::retry))
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::show, users::change, users::delete))
+        .routes(routes!(users::set_password))
+        .routes(routes!(sessions::list, sessions::sign_in))
+        .routes(routes!(sessions::delete))
+        .routes(routes!(sessions::sign_out))
+        .routes(routes!(me::show))
+        .routes(routes!(oidc::login))
+        .routes(routes!(oidc::callback))
         .routes(routes!(audit::list))
         .routes(routes!(audit::export))
         .routes(routes!(categories::list, categories::create))

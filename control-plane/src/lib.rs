@@ -21,9 +21,15 @@ pub mod language;
 pub mod metadata;
 pub mod metrics;
 mod patch;
+pub mod limits;
+pub mod metadata;
+pub mod metrics;
+pub mod oidc;
+pub mod passwords;
 pub mod plane;
 pub mod profile;
 mod settings;
+pub mod sign_in;
 pub mod steer;
 pub mod store;
 pub mod tokens;
@@ -124,6 +130,9 @@ async fn serve_api(
         locator,
         trusted_proxies: config.api.trusted_proxies.clone(),
         webhooks: config.webhooks.clone(),
+        limits: limits::Limits::new(&config.api.limits),
+        sign_ins: sign_in::SignIns::new(&config.api.limits, config.api.session_hours),
+        oidc: oidc::Provider::new(&config.api.oidc)?,
         metrics: metrics.clone(),
         drain: daemon.drain.clone(),
     });

@@ -12,11 +12,13 @@ mod keeper;
 mod metadata;
 mod playback;
 mod purges;
+mod sessions;
 mod shared;
 mod stream_keys;
 mod tokens;
 mod topology;
 mod webhooks;
+mod users;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -45,6 +47,8 @@ pub use ingest::Ingest;
 pub use playback::{NewKey, NewToken, Token};
 pub use purges::Progress;
 pub use topology::{Edit, Publish};
+pub use sessions::{Began, Identity, Proof, SignedIn};
+pub use users::{NewUser, UserChange};
 
 /// The shared state.
 #[derive(Debug)]
@@ -70,6 +74,10 @@ pub struct Plane {
     /// The audience of the minute under way.
     meter: Mutex<Meter>,
     audience: crate::audience::Config,
+    /// Of those who could not sign in: however many they are, they hide no others.
+    not_signed_in: Mutex<Refusals>,
+    /// Who may sign in, and has.
+    people: RwLock<sessions::People>,
 }
 
 impl Plane {
@@ -84,6 +92,7 @@ impl Plane {
         let (state, nodes, Unsaid { index, fading }) = stored(&store).await?;
         let snapshot = Snapshot { version: store.first_version().await?, zone, ..state };
         let tokens = tokens::by_hash(&store).await?;
+        let people = sessions::people(&store).await?;
         let fleet = Fleet::restore(config, snapshot, nodes, Instant::now());
         Ok(Arc::new(Self {
             snapshot: watch::Sender::new(fleet.snapshot()),
@@ -101,6 +110,8 @@ impl Plane {
             fading: Mutex::new(fading),
             meter: Mutex::default(),
             audience,
+            not_signed_in: Mutex::default(),
+            people: RwLock::new(people),
         }))
     }
 

@@ -14,10 +14,13 @@ mod nodes;
 mod playback;
 mod purges;
 mod search;
+mod sessions;
 mod shared;
+mod sign_ins;
 mod tokens;
 mod topology;
 mod webhooks;
+mod users;
 
 use std::sync::Arc;
 
@@ -37,11 +40,14 @@ pub use idempotency::{Call, Claim};
 pub use keys::StoredKey;
 pub use keys::{OldKey, StoredKey};
 pub use playback::{StoredPlaybackKey, StoredRevocation};
+pub use sessions::StoredSession;
 pub use shared::{Heard, Listener};
+pub use sign_ins::OidcLogin;
 pub use tokens::StoredToken;
 pub use topology::{Draft, Published};
 pub use webhooks::StoredWebhook;
 pub(crate) use webhooks::missing as missing_webhook;
+pub use users::StoredUser;
 
 /// An open database. Clones share it.
 #[derive(Debug, Clone)]

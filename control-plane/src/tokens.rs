@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::keys;
 use crate::store::Store;
+use crate::{limits, oidc};
 
 /// `[api]`
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// May do everything. Empty: a random one is made at the first start and kept in `data_dir/admin-token`.
@@ -22,6 +23,12 @@ pub struct Config {
     pub node_token: String,
     /// Networks of reverse proxies whose `X-Forwarded-For` is believed when viewers are steered.
     pub trusted_proxies: Vec<IpNet>,
+    /// How long who signs in stays signed in, in hours.
+    pub session_hours: u32,
+    /// How often the API may be called.
+    pub limits: limits::Config,
+    /// Signing in by an identity provider.
+    pub oidc: oidc::Config,
 }
 
 /// The tokens in use.
@@ -38,6 +45,19 @@ pub enum Holder {
     Node,
 }
 
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            admin_token: String::new(),
+            node_token: String::new(),
+            trusted_proxies: Vec::new(),
+            session_hours: 12,
+            limits: limits::Config::default(),
+            oidc: oidc::Config::default(),
+        }
+    }
+}
+
 impl Config {
     /// One line on what cannot work.
     pub fn check(&self) -> Result<(), String> {
@@ -49,7 +69,11 @@ impl Config {
                 ));
             }
         }
-        Ok(())
+        if !(1..=MAX_HOURS).contains(&self.session_hours) {
+            return Err(format!("api.session_hours: use 1 to {MAX_HOURS}"));
+        }
+        self.limits.check()?;
+        self.oidc.check()
     }
 }
 
@@ -106,6 +130,9 @@ async fn kept(path: &Path, name: &str, store: &Store) -> Result<String> {
     }
     Ok(token)
 }
+
+/// A month: longer than that a stolen laptop must not be signed in.
+const MAX_HOURS: u32 = 24 * 31;
 
 fn is_usable(token: &str) -> bool {
     token.len() >= keys::SHORTEST && token.bytes().all(|byte| byte.is_ascii_graphic())

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::auth::Admin;
-use super::{Shared, extract};
+use super::{Shared, extract, grant};
 use crate::access::{Grant, Scope};
 use crate::error::{Error, Result};
 use crate::store::StoredToken;
@@ -92,25 +92,15 @@ pub(super) async fn list(_: Admin, State(shared): State<Arc<Shared>>) -> Result<
 pub(super) async fn create(
     Admin(by): Admin,
     State(shared): State<Arc<Shared>>,
-    extract::Json(Create { mut scopes, mut channels, label, expires_in }): extract::Json<Create>,
+    extract::Json(Create { scopes, channels, label, expires_in }): extract::Json<Create>,
 ) -> Result<Response> {
-    let invalid = |field, problem: &str| Err(Error::Invalid { field, problem: problem.to_owned() });
     let problem = extract::check_text(&label, MAX_LABEL);
     problem.map_err(|problem| Error::Invalid { field: "label", problem })?;
-    scopes.sort_unstable();
-    scopes.dedup();
-    channels.sort_unstable();
-    channels.dedup();
-    if scopes.is_empty() {
-        return invalid("scopes", "name at least one: admin, operator, publisher, moderator, read-only");
-    }
-    if channels.len() > MAX_CHANNELS {
-        return invalid("channels", "at most 100; leave them out for all");
-    }
+    let grant = grant::check(scopes, channels)?;
     if expires_in.is_some_and(|seconds| !(1..=YEAR).contains(&seconds)) {
-        return invalid("expires_in", "use 1 to 31622400 seconds, or leave it out");
+        let problem = "use 1 to 31622400 seconds, or leave it out".to_owned();
+        return Err(Error::Invalid { field: "expires_in", problem });
     }
-    let grant = Grant { scopes, channels };
     let (token, stored) = shared.plane.add_token(&by, grant, label, expires_in).await?;
     let created = Created { view: stored.into(), token };
     Ok((StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], Json(created)).into_response())
@@ -132,6 +122,5 @@ pub(super) async fn delete(
 }
 
 const MAX_LABEL: usize = 100;
-const MAX_CHANNELS: usize = 100;
 /// Seconds of a leap year.
 const YEAR: u64 = 366 * 24 * 3600;

@@ -26,7 +26,8 @@ pub(super) struct View {
     id: u64,
     /// Milliseconds since the Unix epoch.
     at: u64,
-    /// `admin-token`, `token:ID` for an API token, or `nearcast-control` for what it did by itself.
+    /// `admin-token`, `token:ID` for an API token, `user:NAME` for who has signed in (of a refused sign-in: whom they said they
+    /// were), `oidc` for who the identity provider brought and was not let in, or `nearcast-control` for what it did by itself.
     actor: String,
     /// Where the call came from.
     #[serde(skip_serializing_if = "Option::is_none")]

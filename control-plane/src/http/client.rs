@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use http::HeaderMap;
 use ipnet::IpNet;
+use nearcast_service::http::Peer;
 
 /// The caller's address: the last one in `X-Forwarded-For` that no proxy of ours added about another of ours.
 pub(super) fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
@@ -19,6 +20,13 @@ pub(super) fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> I
         address = before;
     }
     address.to_canonical()
+}
+
+/// Whether the caller speaks TLS, to this process or to a proxy of ours that says so.
+pub(super) fn is_secure(peer: &Peer, headers: &HeaderMap, trusted: &[IpNet]) -> bool {
+    let address = peer.address.ip().to_canonical();
+    let said = headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok());
+    peer.secure || (trusted.iter().any(|net| net.contains(&address)) && said == Some("https"))
 }
 
 #[cfg(test)]

@@ -25,6 +25,13 @@ pub(super) fn base() -> utoipa::openapi::OpenApi {
     let token = "The admin token of `data_dir`, or one of `POST /api/v1/api-tokens` with one of the scopes named, or one that \
                  includes it: admin has all, operator has publisher and moderator, and those have read-only.";
     components.add_security_scheme("token", bearer(token));
+    components.add_security_scheme(
+        "session",
+        bearer(
+            "A user's session: `POST /api/v1/sessions` begins one. It does wherever a token \
+        does, with the user's scopes, and as the cookie `nearcast_session` too.",
+        ),
+    );
     components.add_security_scheme("node", bearer("A node's token: register, heartbeat, snapshot."));
     document
 }

@@ -17,7 +17,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// This part of a list.
+    /// For lists that take more than this.
     pub(super) fn new(cursor: Option<String>, limit: Option<usize>) -> Self {
         Self { cursor, limit }
     }

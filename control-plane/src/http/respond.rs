@@ -1,7 +1,7 @@
 //! From errors to statuses and problem documents (RFC 9457): the only such place.
 
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use nearcast_api::Problem;
 use nearcast_service::log::Chain;
@@ -12,7 +12,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = status(&self);
         // Pages that were not built are the caller's to see; the rest is the operator's.
-        if status.is_server_error() && !matches!(self, Self::NoPages) {
+        if status.is_server_error() && !matches!(self, Self::NoPages | Self::Busy) {
             tracing::error!("cannot answer a request: {}", Chain(&self));
         }
         let title = status.canonical_reason().unwrap_or("Failure").to_owned();
@@ -25,6 +25,9 @@ impl IntoResponse for Error {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if matches!(self, Self::PageMethod(_)) {
             headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
+        if let Some(seconds) = self.retry_after() {
+            headers.insert(RETRY_AFTER, seconds.into());
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"nearcast\""));
@@ -47,11 +50,17 @@ fn status(error: &Error) -> StatusCode {
         | Error::NoTopology(_)
         | Error::NoDraft
         | Error::NoPurge(_)
+        | Error::NoUser(_)
+        | Error::NoSession(_)
+        | Error::NoOwnSession
+        | Error::NoOidc
         | Error::NoSuchPath => StatusCode::NOT_FOUND,
         Error::ChannelExists(_)
         | Error::CategoryExists(_)
         | Error::CategoryInUse { .. }
         | Error::NotLive(_)
+        | Error::UserExists(_)
+        | Error::SubjectTaken
         | Error::KeyTaken
         | Error::NoSigningKey(_)
         | Error::WebhookDisabled(_)
@@ -79,8 +88,30 @@ fn status(error: &Error) -> StatusCode {
         | Error::WrongScope { .. }
         | Error::OtherChannel { .. }
         | Error::NoTokenForIp => StatusCode::FORBIDDEN,
+        Error::ChangedMeanwhile(_) | Error::UserChanged(_) => StatusCode::PRECONDITION_FAILED,
+        Error::OutboxFull(_) | Error::SignInWaits { .. } | Error::TooManyCalls { .. } => {
+            StatusCode::TOO_MANY_REQUESTS
+        }
+        Error::BadRequest(_) | Error::OidcState => StatusCode::BAD_REQUEST,
+        Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        Error::TooSlow => StatusCode::REQUEST_TIMEOUT,
+        Error::NoToken | Error::WrongToken | Error::WrongPassword | Error::SessionOver => {
+            StatusCode::UNAUTHORIZED
+        }
+        Error::WrongOldPassword
+        | Error::UserDisabled(_)
+        | Error::CrossSite
+        | Error::OidcRefused(_)
+        | Error::OidcToken(_)
+        | Error::OidcNoScope
+        | Error::NotOfOurs { .. }
+        | Error::NameTaken { .. } => StatusCode::FORBIDDEN,
+        Error::OidcProvider { .. } => StatusCode::BAD_GATEWAY,
+        Error::NotANodes | Error::WrongScope { .. } | Error::OtherChannel { .. } | Error::NoTokenForIp => {
+            StatusCode::FORBIDDEN
+        }
         Error::MethodNotAllowed(_) | Error::PageMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
-        Error::NoPages | Error::Store { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        Error::NoPages | Error::Store { .. } | Error::Busy => StatusCode::SERVICE_UNAVAILABLE,
         Error::DamagedStore { .. }
         | Error::DataDir { .. }
         | Error::OpenStore { .. }
@@ -101,6 +132,7 @@ fn status(error: &Error) -> StatusCode {
         | Error::DnsName { .. }
         | Error::Dns(_)
         | Error::Sign
+        | Error::Unhashable
         | Error::Service(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

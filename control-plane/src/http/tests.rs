@@ -7,11 +7,15 @@ mod idempotency;
 mod ingest;
 mod instances;
 mod keys;
+mod limits;
 mod metadata;
+mod oidc;
 mod playback;
 mod purges;
 mod topology;
 mod webhooks;
+mod sessions;
+mod users;
 
 use std::time::{Duration, Instant};
 
@@ -35,6 +39,7 @@ async fn operations(world: &World) -> Vec<(Method, String, bool)> {
     for (path, item) in document["paths"].as_object().unwrap() {
         let path = path.replace("{node}", "x-1").replace("{channel}", "x").replace("{key}", "y");
         let path = path.replace("{category}", "c");
+        let path = path.replace("{user}", "u").replace("{session}", "s");
         let path = path.replace("{revocation}", "z").replace("{purge}", "7").replace("{token}", "t");
         let path = path.replace("{version}", "7");
         let path = path.replace("{webhook}", "w").replace("{delivery}", "d");

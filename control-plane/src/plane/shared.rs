@@ -108,6 +108,7 @@ impl Plane {
         let _changing = self.changing.lock().await;
         let (state, nodes, Unsaid { index, fading }) = stored(&self.store).await?;
         self.reload_tokens().await?;
+        self.reload_people().await?;
         self.change(|fleet| fleet.reload(state, nodes, Instant::now()));
         self.fade(None, fading);
         *self.index() = index;

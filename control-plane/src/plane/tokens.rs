@@ -1,7 +1,7 @@
 //! API tokens: made, looked up at every call, taken away.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use nearcast_api::snapshot::KeyHash;
@@ -9,7 +9,7 @@ use nearcast_service::log::Chain;
 use serde_json::{Value, json};
 
 use super::{Plane, unix_millis};
-use crate::access::{Actor, Grant};
+use crate::access::{Actor, Grant, Refusals};
 use crate::error::{Error, Result};
 use crate::keys;
 use crate::store::{Entry, Page, Store, StoredToken, Which};
@@ -25,8 +25,17 @@ impl Plane {
 
     /// Notes in the audit log that somebody known was refused `call`, at times.
     pub async fn refused(&self, by: &Actor, call: &str, why: &Error) {
+        self.note(&self.refusals, by, call, why).await;
+    }
+
+    /// The same of somebody who could not sign in; `by` is who they said they are.
+    pub async fn not_signed_in(&self, by: &Actor, why: &Error) {
+        self.note(&self.not_signed_in, by, "POST sessions", why).await;
+    }
+
+    async fn note(&self, refusals: &Mutex<Refusals>, by: &Actor, call: &str, why: &Error) {
         let is_news = {
-            let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut refusals = refusals.lock().unwrap_or_else(PoisonError::into_inner);
             refusals.is_news(by, Instant::now())
         };
         if !is_news {

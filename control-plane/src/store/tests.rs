@@ -73,6 +73,7 @@ macro_rules! on_both {
 mod backup;
 mod upgrade;
 mod directory;
+mod people;
 
 on_both! {
     what_is_written_is_there_after_opening_again

@@ -36,7 +36,9 @@ async fn every_operation_takes_the_scopes_that_the_document_says_and_no_others()
                 continue;
             }
             let needs = security.iter().find_map(|one| one.get("token")).unwrap();
-            let needs: Scope = serde_json::from_value(needs[0].clone()).unwrap();
+            // Nothing is needed for what concerns only the caller.
+            let Some(needs) = needs.get(0) else { continue };
+            let needs: Scope = serde_json::from_value(needs.clone()).unwrap();
             // Nothing is there by these names, and the bodies fit nothing: only the door is tried.
             let path = path.replace('{', "no-").replace('}', "").replace("no-purge", "7");
             for (grant, token) in &tokens {

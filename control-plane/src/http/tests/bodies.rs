@@ -38,6 +38,13 @@ fn any_json() -> impl Strategy<Value = Value> {
             "attributes",
             "id3",
             "X-A",
+            "user",
+            "password",
+            "name",
+            "scopes",
+            "subject",
+            "disabled",
+            "old",
         ])
         .prop_map(str::to_owned),
     ];

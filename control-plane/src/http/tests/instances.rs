@@ -12,7 +12,7 @@ use super::snapshot;
 use crate::keys::hash;
 use crate::testing::{ADMIN, NODE, World, postgres};
 
-async fn two() -> (World, World, [TempDir; 2]) {
+pub(super) async fn two() -> (World, World, [TempDir; 2]) {
     let database = postgres::database().await;
     let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let world = async |directory: &TempDir| {
