@@ -11,6 +11,8 @@ mod table;
 mod topology;
 mod viewers;
 mod webhooks;
+mod terminal;
+mod users;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -81,6 +83,15 @@ fn finish(Cli { access, command }: Cli) -> ExitCode {
         Ok(plan) => call::send(&access, plan),
         Err(Other::Database(work)) => work.run(),
         Err(Other::Completions(shell)) => {
+fn finish(Cli { mut access, mut command }: Cli) -> ExitCode {
+    if command.is_open() {
+        // The file may be the one that is to be written.
+        (access.token, access.token_file) = (None, None);
+    }
+    let said = match command.ask().map(|()| command.plan()) {
+        Ok(Ok(plan)) => call::send(&access, plan),
+        Err(problem) => Err(problem),
+        Ok(Err(shell)) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "nearcast-control", &mut script);
             Ok(String::from_utf8_lossy(&script).into_owned())

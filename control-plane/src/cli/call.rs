@@ -1,5 +1,9 @@
 //! Sends a command's call and makes its answer readable.
 
+use std::fs::{OpenOptions, Permissions};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,7 +39,9 @@ pub(super) fn send(access: &Access, plan: Plan) -> Result<String, String> {
     let value: Value = serde_json::from_str(&text)
         .map_err(|_| "the answer is no JSON: is that a control plane?".to_owned())?;
     Ok(match (access.json, plan.shape) {
+        (_, Shape::Token(Some(file))) => save(&value, &file)?,
         (true, _) | (_, Shape::Lines) => format!("{value:#}\n"),
+        (false, Shape::Token(None)) => format!("{}\n", value["token"].as_str().unwrap_or_default()),
         (false, Shape::List(field, columns)) => {
             table::list(value[field].as_array().map_or(&[], Vec::as_slice), columns)
         }
@@ -105,6 +111,18 @@ async fn exchange(access: &Access, plan: &Plan, cursor: Option<&str>) -> Result<
     };
     let late = |_| format!("{base} did not answer within {} s", PATIENCE.as_secs());
     tokio::time::timeout(PATIENCE, asked).await.map_err(late)?
+}
+
+/// Writes a token where only its owner can read it.
+fn save(value: &Value, file: &Path) -> Result<String, String> {
+    let token = value["token"].as_str().ok_or("the answer has no token: is that a control plane?")?;
+    let failed = |error: std::io::Error| format!("cannot write the token to {}: {error}", file.display());
+    let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file);
+    let mut opened = opened.map_err(failed)?;
+    // One that was there may have been open to others.
+    opened.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
+    opened.write_all(format!("{token}\n").as_bytes()).map_err(failed)?;
+    Ok(format!("the token is in {0}: use it with --token-file {0}\n", file.display()))
 }
 
 fn token(access: &Access) -> Result<Option<String>, String> {

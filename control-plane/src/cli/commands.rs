@@ -1,5 +1,6 @@
 //! The commands, and what each asks of the API.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand};
@@ -15,6 +16,7 @@ use super::channels::Channel;
 use super::directory::{Category, Wishes};
 use super::keys::Key;
 use super::audience::{Audience, Forecast};
+use super::users;
 use crate::access::Scope;
 
 /// What to do.
@@ -70,6 +72,16 @@ pub(super) enum Command {
     Audience(Audience),
     /// How many viewers a region will have, and how sure that is.
     Forecast(Forecast),
+    /// People who sign in.
+    #[command(subcommand)]
+    User(users::User),
+    /// Who is signed in.
+    #[command(subcommand)]
+    Session(users::Session),
+    /// Sign in: the password is asked for, or read from standard input.
+    Login(users::Login),
+    /// Who you are, and what you may do.
+    Whoami,
     /// Print completions for a shell.
     Completion { shell: Shell },
 }
@@ -191,6 +203,8 @@ pub(super) enum Shape {
     One,
     /// As it comes.
     Lines,
+    /// A token alone, or in this file.
+    Token(Option<PathBuf>),
 }
 
 impl Command {
@@ -217,6 +231,10 @@ impl Command {
             Self::Completion { shell } => return Err(Other::Completions(shell)),
             Self::Audience(audience) => audience.plan(),
             Self::Forecast(forecast) => forecast.plan(),
+            Self::User(user) => user.plan(),
+            Self::Session(session) => session.plan(),
+            Self::Login(login) => login.plan(),
+            Self::Whoami => users::whoami(),
             Self::Completion { shell } => return Err(shell),
         };
         Ok(Plan { method, path, body, shape })
