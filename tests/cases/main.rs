@@ -35,6 +35,7 @@ mod lifecycle;
 mod multitrack;
 #[cfg(test)]
 mod openapi;
+mod oidc;
 #[cfg(test)]
 mod outage;
 #[cfg(test)]
