@@ -78,11 +78,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     })
 }
 
-fn finish(Cli { access, command }: Cli) -> ExitCode {
-    let said = match command.plan() {
-        Ok(plan) => call::send(&access, plan),
-        Err(Other::Database(work)) => work.run(),
-        Err(Other::Completions(shell)) => {
 fn finish(Cli { mut access, mut command }: Cli) -> ExitCode {
     if command.is_open() {
         // The file may be the one that is to be written.
@@ -91,7 +86,8 @@ fn finish(Cli { mut access, mut command }: Cli) -> ExitCode {
     let said = match command.ask().map(|()| command.plan()) {
         Ok(Ok(plan)) => call::send(&access, plan),
         Err(problem) => Err(problem),
-        Ok(Err(shell)) => {
+        Ok(Err(Other::Database(work))) => work.run(),
+        Ok(Err(Other::Completions(shell))) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "nearcast-control", &mut script);
             Ok(String::from_utf8_lossy(&script).into_owned())

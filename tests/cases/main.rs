@@ -33,9 +33,9 @@ mod ladder;
 mod lifecycle;
 #[cfg(test)]
 mod multitrack;
+mod oidc;
 #[cfg(test)]
 mod openapi;
-mod oidc;
 #[cfg(test)]
 mod outage;
 #[cfg(test)]

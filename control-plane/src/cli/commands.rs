@@ -235,7 +235,6 @@ impl Command {
             Self::Session(session) => session.plan(),
             Self::Login(login) => login.plan(),
             Self::Whoami => users::whoami(),
-            Self::Completion { shell } => return Err(shell),
         };
         Ok(Plan { method, path, body, shape })
     }
