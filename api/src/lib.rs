@@ -3,6 +3,7 @@
 //! | message | from | to | over |
 //! |---|---|---|---|
 //! | [`node::Spec`] | every node | control plane | `PUT /api/v1/nodes/{node}` |
+//! | [`enrol::Request`] | a new node | control plane | `POST /api/v1/enrol` |
 //! | [`node::Heartbeat`] | every node | control plane | `POST /api/v1/nodes/{node}/heartbeat` |
 //! | [`metadata::Command`] | control plane | an origin | the answer to its heartbeat |
 //! | [`snapshot::Update`] | control plane | every node | `GET /api/v1/snapshot?since={version}&wait={seconds}` |
@@ -11,6 +12,7 @@
 
 pub mod audience;
 pub mod channel;
+pub mod enrol;
 pub mod id;
 pub mod ingest;
 pub mod ladder;

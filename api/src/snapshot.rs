@@ -27,10 +27,22 @@ pub struct Snapshot {
     /// Who was sent away, by id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub revocations: BTreeMap<String, Revocation>,
+    /// Certificates of nodes that count no more, by serial number in lower-case hex.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub revoked_nodes: BTreeMap<String, RevokedNode>,
     #[serde(default, skip_serializing_if = "Purges::is_empty")]
     pub purges: Purges,
     #[serde(default)]
     pub topology: Topology,
+}
+
+/// A node's certificate that was taken away before its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct RevokedNode {
+    pub node: NodeId,
+    /// When it ends by itself, in milliseconds since the Unix epoch.
+    pub until: u64,
 }
 
 /// A registered node and its health.
@@ -127,6 +139,10 @@ pub struct Delta {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[cfg_attr(feature = "schema", schema(value_type = BTreeMap<String, Revocation>))]
     pub revocations: BTreeMap<String, Option<Revocation>>,
+    /// Null for what is over.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "schema", schema(value_type = BTreeMap<String, RevokedNode>))]
+    pub revoked_nodes: BTreeMap<String, Option<RevokedNode>>,
     /// Those that are new.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub purges: Vec<Purge>,
@@ -154,6 +170,7 @@ impl Snapshot {
             channels: difference(&old.channels, &self.channels),
             playback_keys: difference(&old.playback_keys, &self.playback_keys),
             revocations: difference(&old.revocations, &self.revocations),
+            revoked_nodes: difference(&old.revoked_nodes, &self.revoked_nodes),
             purges: self.purges.since(old.purges.newest()).unwrap_or_default().to_vec(),
             topology: (self.topology != old.topology).then(|| self.topology.clone()),
         }
@@ -172,6 +189,7 @@ impl Snapshot {
                 patch(&mut self.channels, delta.channels);
                 patch(&mut self.playback_keys, delta.playback_keys);
                 patch(&mut self.revocations, delta.revocations);
+                patch(&mut self.revoked_nodes, delta.revoked_nodes);
                 delta.purges.into_iter().for_each(|purge| self.purges.push(purge));
                 self.topology = delta.topology.unwrap_or_else(|| std::mem::take(&mut self.topology));
             }
@@ -183,23 +201,29 @@ impl Snapshot {
 impl Delta {
     /// Brings nothing new.
     pub fn is_empty(&self) -> bool {
-        let Self { from: _, to: _, nodes, channels, playback_keys, revocations, purges, topology } = self;
+        let Self {
+            from: _, to: _, nodes, channels, playback_keys, revocations, revoked_nodes, purges, topology,
+        } = self;
         nodes.is_empty()
             && channels.is_empty()
             && playback_keys.is_empty()
             && revocations.is_empty()
+            && revoked_nodes.is_empty()
             && purges.is_empty()
             && topology.is_none()
     }
 
     /// Takes in the one that follows.
     pub fn extend(&mut self, next: Self) {
-        let Self { from: _, to, nodes, channels, playback_keys, revocations, purges, topology } = next;
+        let Self {
+            from: _, to, nodes, channels, playback_keys, revocations, revoked_nodes, purges, topology,
+        } = next;
         self.to = to;
         self.nodes.extend(nodes);
         self.channels.extend(channels);
         self.playback_keys.extend(playback_keys);
         self.revocations.extend(revocations);
+        self.revoked_nodes.extend(revoked_nodes);
         self.purges.extend(purges);
         self.topology = topology.or_else(|| self.topology.take());
     }

@@ -117,7 +117,8 @@ impl Node {
 }
 
 impl daemon::Config for Config {
-    const SECRETS: &'static [&'static str] = &["control.token", "srt.passphrase", "record.options"];
+    const SECRETS: &'static [&'static str] =
+        &["control.token", "control.enrolment_token", "srt.passphrase", "record.options"];
 
     fn log(&self) -> &log::Config {
         &self.log

@@ -22,7 +22,7 @@ use upgrade::Upgrade;
 /// A daemon's whole configuration: its own sections beside the three that every daemon has.
 pub trait Config: Default + Serialize + DeserializeOwned {
     /// Keys whose values are not printed; a table's stands for all in it.
-    const SECRETS: &'static [&'static str] = &["control.token"];
+    const SECRETS: &'static [&'static str] = &["control.token", "control.enrolment_token"];
     /// Another process may take over its sockets while it serves (SIGUSR2).
     const UPGRADES: bool = false;
 

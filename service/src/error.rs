@@ -38,6 +38,8 @@ pub enum Error {
     AcmeNames { reasons: String },
     #[error("the certificate that the ACME server gave cannot be used: {reason}")]
     AcmeCertificate { reason: String },
+    #[error("the certificate that was given out cannot be used")]
+    Issued(#[source] io::Error),
     #[error("cannot set up TLS")]
     Tls(#[source] rustls::Error),
     #[error("cannot make a self-signed certificate for {names:?}: check `tls.names`")]

@@ -64,6 +64,7 @@ pub mod control;
 pub mod daemon;
 pub mod drain;
 mod error;
+mod files;
 pub mod http;
 pub mod load;
 pub mod log;

@@ -1,6 +1,7 @@
 //! The HTTP client of the house: pooled HTTP/1.1 and HTTP/2 to `http://` and `https://`, names by hickory.
 
 mod connect;
+mod trust;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -17,11 +19,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::Body;
 use crate::metrics::Counter;
+use crate::tls::Identity;
 use crate::{Error, Result, tls};
 
 pub use hyper_util::client::legacy::Error as RequestError;
+pub use trust::Trust;
 
 use connect::{Allows, Connector};
+use trust::Verifier;
 
 /// How to reach others: a section of the daemon that asks, `[upstream]` at an edge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,23 +66,35 @@ impl Http {
     /// As [`Http::new`]; `opened` counts TCP connections, so that beside the requests it is seen how well they are used
     /// again.
     pub fn counted(config: &Config, opened: Counter) -> Result<Self> {
-        Self::build(config, roots(config)?, opened, |_| true)
+        Self::build(config, client_config(roots(config)?)?, opened, |_| true)
     }
 
     /// As [`Http::new`], connecting only to addresses that `allows` says yes to, whether the URI has them or a name leads to
     /// them. It is asked before each connection, so a name that leads elsewhere later is no way around it.
     pub fn guarded(config: &Config, allows: fn(IpAddr) -> bool) -> Result<Self> {
-        Self::build(config, roots(config)?, Counter::default(), allows)
+        Self::build(config, client_config(roots(config)?)?, Counter::default(), allows)
     }
 
     /// As [`Http::new`], trusting `roots` alone.
     pub fn with_roots(config: &Config, roots: RootCertStore) -> Result<Self> {
-        Self::build(config, roots, Counter::default(), |_| true)
+        Self::build(config, client_config(roots)?, Counter::default(), |_| true)
     }
 
-    fn build(config: &Config, roots: RootCertStore, opened: Counter, allows: Allows) -> Result<Self> {
+    /// As [`Http::new`], trusting `trust` as well, and showing `identity` to servers that ask.
+    ///
+    /// # Errors
+    /// As [`Http::new`], or an authority of `trust` is none.
+    pub fn mutual(config: &Config, trust: &Trust, identity: Option<&Identity>) -> Result<Self> {
+        let mut tls = client_config(RootCertStore::empty())?;
+        tls.dangerous().set_certificate_verifier(Arc::new(Verifier::new(roots(config)?, trust)?));
+        if let Some(identity) = identity {
+            tls.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(identity.certified.clone()));
+        }
+        Self::build(config, tls, Counter::default(), |_| true)
+    }
+
+    fn build(config: &Config, mut tls: ClientConfig, opened: Counter, allows: Allows) -> Result<Self> {
         let connect = Duration::from_millis(config.connect_timeout_ms);
-        let mut tls = client_config(roots)?;
         tls.alpn_protocols.retain(|protocol| config.http2 || protocol != b"h2");
         let connector = Connector::new(Arc::new(tls), connect, opened, allows);
         let client = Client::builder(TokioExecutor::new())

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::uri::Scheme;
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
@@ -23,7 +24,8 @@ pub(super) struct Api {
     /// The one in use, by all clones: another one when it does not answer.
     current: Arc<AtomicUsize>,
     authorization: Option<HeaderValue>,
-    http: Http,
+    /// Another one when the node has a new certificate.
+    http: Arc<ArcSwap<Http>>,
 }
 
 /// Why a call failed.
@@ -54,7 +56,13 @@ impl Api {
                 Some(value)
             }
         };
+        let http = Arc::new(ArcSwap::from_pointee(http));
         Ok(Self { bases, current: Arc::default(), authorization, http })
+    }
+
+    /// From now on calls go out by this client; those that wait for an answer still get it.
+    pub(super) fn switch(&self, http: Http) {
+        self.http.store(Arc::new(http));
     }
 
     /// Calls `{base}/api/v1{path}`. 204 gives `None`. After a failure that another instance may not have, the next call
@@ -128,7 +136,8 @@ impl Api {
         request: Request<Body>,
     ) -> Result<(StatusCode, bytes::Bytes), CallError> {
         let base = || base.to_owned();
-        let response = self.http.request(request).await;
+        let http = Http::clone(&self.http.load());
+        let response = http.request(request).await;
         let response = response.map_err(|source| CallError::Unreachable { base: base(), source })?;
         let status = response.status();
         let read = read_limited(response.into_body(), MAX_ANSWER).await;
@@ -163,6 +172,11 @@ impl CallError {
         }
     }
 
+    /// Whether the control plane does not want to hear this node: it will not soon either.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self.status(), Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN))
+    }
+
     /// The status, when the control plane did answer.
     pub(super) fn status(&self) -> Option<StatusCode> {
         match self {
@@ -174,6 +188,9 @@ impl CallError {
         }
     }
 }
+
+/// Between two tries of a node that is refused, at most: what puts that right is an operator.
+pub(super) const REFUSED: Duration = Duration::from_secs(60);
 
 /// A snapshot of 100,000 channels at 500 bytes each, with room.
 const MAX_ANSWER: usize = 128 << 20;

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::MissedTickBehavior;
 
 use super::Report;
-use super::call::{Api, CallError};
+use super::call::{Api, CallError, REFUSED};
 use crate::backoff::Backoff;
 use crate::daemon::Daemon;
 use crate::drain::Drain;
@@ -29,6 +29,7 @@ pub(super) async fn run(api: Api, spec: Spec, report: impl Report, mut inbox: In
     let mut report = Stamped { report, started_at, clock_offset_ms: None };
     let mut link = Link { down: None, sockets, ready, metrics: Metrics::register(&metrics) };
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+    let mut refused = Backoff::new(Duration::from_millis(500), REFUSED);
     while !drain.is_draining() {
         let session = session(&api, &spec, &mut report, &mut inbox, &drain, &mut link, &mut backoff);
         match session.await {
@@ -36,8 +37,15 @@ pub(super) async fn run(api: Api, spec: Spec, report: impl Report, mut inbox: In
             Ok(End::Forgotten) => {
                 tracing::info!(node = %spec.id, "the control plane does not know this node: registering again");
             }
-            Err(error) => link.down(&error),
+            Err(error) => {
+                link.down(&error);
+                if error.is_refusal() {
+                    drain.unless_draining(tokio::time::sleep(refused.delay())).await;
+                    continue;
+                }
+            }
         }
+        refused.reset();
         drain.unless_draining(tokio::time::sleep(backoff.delay())).await;
     }
     let last = Heartbeat { draining: true, ..report.heartbeat() };
@@ -215,7 +223,7 @@ impl Link {
 
     fn down(&mut self, error: &CallError) {
         let why = match error.status() {
-            Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Why::Refused,
+            _ if error.is_refusal() => Why::Refused,
             Some(StatusCode::CONFLICT) => Why::Shared,
             _ => Why::Away,
         };
@@ -227,7 +235,8 @@ impl Link {
         match why {
             Why::Refused => {
                 tracing::warn!(
-                    "the control plane refuses this node: put what its file node-token says into `control.token`: {}",
+                    "the control plane refuses this node, which needs a certificate (`control.enrolment_token`) or what the \
+                     control plane's file node-token says (`control.token`): {}",
                     Chain(error)
                 );
             }

@@ -2,15 +2,17 @@
 //!
 //! ```text
 //! heartbeat task:  PUT node -> POST heartbeat every second -> 404? PUT node again -> ...
+//! identity task:   disk -> POST enrol, once -> POST certificate at half of its life -> ...
 //! snapshot task:   disk -> GET snapshot?since=V&wait=25 -> apply -> disk -> watchers -> ...
 //! ```
 
 mod call;
 mod heartbeat;
+mod identity;
 mod store;
 mod updates;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nearcast_api::NodeId;
@@ -26,6 +28,7 @@ use crate::daemon::Daemon;
 use crate::log::Chain;
 
 use call::Api;
+use identity::{Keeper, Token};
 use store::Store;
 
 /// `[control]`
@@ -38,6 +41,12 @@ pub struct Config {
     pub others: Vec<String>,
     /// What the node shows the control plane.
     pub token: String,
+    /// A token that `nearcast-control node enrol` has made: with it the node gets a certificate of its own when it first
+    /// starts, and needs no `token`. `url` has to be `https://`.
+    pub enrolment_token: String,
+    /// Folder for that certificate and its key, `{node.id}` standing for the node's name; empty for `identity` beside the
+    /// snapshot.
+    pub identity: PathBuf,
     /// Where the last snapshot is kept, `{node.id}` standing for the node's name; empty to keep it in memory only.
     pub snapshot: PathBuf,
     /// PEM file of the authorities to trust when `url` is `https://`; empty for the system's.
@@ -73,6 +82,8 @@ impl Default for Config {
             url: "http://127.0.0.1:8080".into(),
             others: Vec::new(),
             token: String::new(),
+            enrolment_token: String::new(),
+            identity: PathBuf::new(),
             snapshot: PathBuf::new(),
             ca: PathBuf::new(),
         }
@@ -85,9 +96,32 @@ impl Config {
         if self.url.is_empty() {
             return Ok(());
         }
+        self.check_enrolment().map_err(|problem| format!("`control.enrolment_token`: {problem}"))?;
         let http = Http::new(&client::Config { ca: self.ca.clone(), ..client::Config::default() });
         let api = http.and_then(|http| Api::new(self.urls(), &self.token, http));
         api.map(drop).map_err(|error| format!("[control]: {}", Chain(&error)))
+    }
+
+    fn check_enrolment(&self) -> Result<(), String> {
+        if self.enrolment_token.is_empty() {
+            return Ok(());
+        }
+        Token::parse(&self.enrolment_token)?;
+        if !self.is_secure() {
+            return Err(
+                "a certificate is shown over TLS alone: use https:// in `control.url` and `control.others`"
+                    .into(),
+            );
+        }
+        if self.identity.as_os_str().is_empty() && self.snapshot.as_os_str().is_empty() {
+            return Err("there is no place for the certificate: set `control.identity`".into());
+        }
+        Ok(())
+    }
+
+    /// Whether all instances are asked over TLS.
+    fn is_secure(&self) -> bool {
+        self.urls().all(|url| url.starts_with("https://"))
     }
 
     fn urls(&self) -> impl Iterator<Item = &str> {
@@ -96,11 +130,23 @@ impl Config {
 
     /// Where the node of this name keeps its snapshot.
     pub fn snapshot(&self, node: &NodeId) -> PathBuf {
-        // A path that is no text has no name in it.
-        match self.snapshot.to_str() {
-            Some(path) => path.replace("{node.id}", node.as_str()).into(),
-            None => self.snapshot.clone(),
+        named(&self.snapshot, node)
+    }
+
+    /// Where the node of this name keeps its certificate.
+    pub fn identity(&self, node: &NodeId) -> PathBuf {
+        match self.identity.as_os_str().is_empty() {
+            true => self.snapshot(node).parent().map(|folder| folder.join("identity")).unwrap_or_default(),
+            false => named(&self.identity, node),
         }
+    }
+}
+
+fn named(path: &Path, node: &NodeId) -> PathBuf {
+    // A path that is no text has no name in it.
+    match path.to_str() {
+        Some(path) => path.replace("{node.id}", node.as_str()).into(),
+        None => path.to_owned(),
     }
 }
 
@@ -122,14 +168,30 @@ impl Client {
         if config.url.is_empty() {
             return Ok(client);
         }
-        let http = Http::new(&client::Config { ca: config.ca.clone(), ..client::Config::default() })?;
+        let keeper = Keeper::load(config, &spec);
+        let http = match &keeper {
+            Some(keeper) => keeper.http()?,
+            None => Http::new(&client::Config { ca: config.ca.clone(), ..client::Config::default() })?,
+        };
         let api = Api::new(config.urls(), &config.token, http)?;
+        let (settle, settled) = watch::channel(keeper.is_none());
+        if let Some(keeper) = keeper {
+            let (drain, api) = (daemon.drain.clone(), api.clone());
+            daemon.drain.spawn("node identity", async move {
+                drain.unless_draining(keeper.run(api, settle)).await;
+            });
+        }
         let first = (!known).then(|| daemon.ready.hold());
         let inbox = heartbeat::Inbox::new(commands, client.nudge.clone());
         let beats = heartbeat::run(api.clone(), spec, report, inbox, daemon.clone());
-        daemon.drain.spawn("heartbeats", beats);
+        let before = identity::settled(settled.clone());
+        daemon.drain.spawn("heartbeats", async move {
+            before.await;
+            beats.await;
+        });
         let drain = daemon.drain.clone();
         daemon.drain.spawn("snapshots", async move {
+            identity::settled(settled).await;
             drain.unless_draining(updates::run(api, store, sender, first)).await;
         });
         Ok(client)

@@ -68,7 +68,7 @@ fn heartbeat() -> Heartbeat {
     }
 }
 
-fn config(address: SocketAddr, snapshot: &std::path::Path) -> Config {
+fn config(address: SocketAddr, snapshot: &Path) -> Config {
     Config {
         url: format!("http://{address}/"),
         token: "t0ken".into(),

@@ -8,7 +8,7 @@ use nearcast_api::snapshot::{Snapshot, Update};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::call::{Api, CallError};
+use super::call::{Api, CallError, REFUSED};
 use super::store::Store;
 use crate::backoff::Backoff;
 use crate::log::Chain;
@@ -22,6 +22,7 @@ pub(super) async fn run(
     mut first: Option<Hold>,
 ) {
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+    let mut refused = Backoff::new(Duration::from_millis(500), REFUSED);
     let mut wants_full = first.is_some();
     let mut complained = false;
     loop {
@@ -30,7 +31,7 @@ pub(super) async fn run(
         let asked = Instant::now();
         match poll(&api, since).await {
             Ok(update) => {
-                complained = false;
+                (complained, _) = (false, refused.reset());
                 let Some(update) = update else {
                     // Nothing new long before the wait is over: it drains, or something in between answers for it.
                     match asked.elapsed() < WAIT / 2 {
@@ -56,6 +57,7 @@ pub(super) async fn run(
             }
             Err(error) => {
                 // The heartbeat task says so when the control plane is away; what it cannot see is said here.
+                let pause = if error.is_refusal() { refused.delay() } else { backoff.delay() };
                 match error {
                     CallError::Refused { .. } | CallError::NotUnderstood { .. } if !complained => {
                         complained = true;
@@ -63,7 +65,7 @@ pub(super) async fn run(
                     }
                     _ => tracing::debug!("no snapshot: {}", Chain(&error)),
                 }
-                tokio::time::sleep(backoff.delay()).await;
+                tokio::time::sleep(pause).await;
             }
         }
     }

@@ -18,7 +18,7 @@ use super::answer::Answerer;
 use super::slow::{Metered, Pace};
 use super::{Handler, Peer, Protocol, RequestBody};
 use crate::drain::Drain;
-use crate::tls;
+use crate::tls::{self, ClientCertificate};
 
 /// How connections are served; one for all of a server's.
 pub(super) struct Connections<H> {
@@ -60,7 +60,7 @@ impl<H: Handler> Connections<H> {
         let pace = Arc::<Pace>::default();
         let stream = Metered { stream, pace: Arc::clone(&pace) };
         let peer = Peer { address: peer, protocol: Protocol::H1, secure: false };
-        self.unless_slow(Box::pin(self.http1(stream, peer, &pace)), &pace).await;
+        self.unless_slow(Box::pin(self.http1(stream, peer, None, &pace)), &pace).await;
     }
 
     /// Shakes hands and serves what the client chose.
@@ -85,10 +85,11 @@ impl<H: Handler> Connections<H> {
             _ => Protocol::H1,
         };
         let peer = Peer { address: peer, protocol, secure: true };
+        let shown = stream.get_ref().1.peer_certificates().and_then(ClientCertificate::of);
         match protocol {
-            Protocol::H2 => self.unless_slow(Box::pin(self.http2(stream, peer, &pace)), &pace).await,
+            Protocol::H2 => self.unless_slow(Box::pin(self.http2(stream, peer, shown, &pace)), &pace).await,
             Protocol::H1 | Protocol::H3 => {
-                self.unless_slow(Box::pin(self.http1(stream, peer, &pace)), &pace).await
+                self.unless_slow(Box::pin(self.http1(stream, peer, shown, &pace)), &pace).await
             }
         }
     }
@@ -107,9 +108,10 @@ impl<H: Handler> Connections<H> {
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         peer: Peer,
+        shown: Option<ClientCertificate>,
         pace: &Arc<Pace>,
     ) {
-        let connection = self.http1.serve_connection(TokioIo::new(stream), self.service(peer, pace));
+        let connection = self.http1.serve_connection(TokioIo::new(stream), self.service(peer, shown, pace));
         let mut connection = pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => Some(ended),
@@ -135,9 +137,10 @@ impl<H: Handler> Connections<H> {
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         peer: Peer,
+        shown: Option<ClientCertificate>,
         pace: &Arc<Pace>,
     ) {
-        let connection = self.http2.serve_connection(TokioIo::new(stream), self.service(peer, pace));
+        let connection = self.http2.serve_connection(TokioIo::new(stream), self.service(peer, shown, pace));
         let mut connection = pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => Some(ended),
@@ -157,6 +160,7 @@ impl<H: Handler> Connections<H> {
     fn service(
         &self,
         peer: Peer,
+        shown: Option<ClientCertificate>,
         pace: &Arc<Pace>,
     ) -> impl hyper::service::Service<
         http::Request<Incoming>,
@@ -168,7 +172,11 @@ impl<H: Handler> Connections<H> {
         let (answerer, pace) = (self.answerer.clone(), Arc::clone(pace));
         service_fn(move |request: http::Request<Incoming>| {
             let (answerer, pace) = (answerer.clone(), Arc::clone(&pace));
-            async move { Ok(answerer.answer(request.map(RequestBody::from), peer, Some(pace)).await) }
+            let mut request = request.map(RequestBody::from);
+            if let Some(shown) = &shown {
+                request.extensions_mut().insert(shown.clone());
+            }
+            async move { Ok(answerer.answer(request, peer, Some(pace)).await) }
         })
     }
 }

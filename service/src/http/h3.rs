@@ -10,6 +10,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, StreamBody};
+use rustls_pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -19,6 +20,7 @@ use super::server::Door;
 use super::{BoxError, Handler, Peer, Protocol, RequestBody, listen};
 use crate::log::Chain;
 use crate::quic::{self, Payload, Priority};
+use crate::tls::ClientCertificate;
 
 /// What all HTTP/3 connections of a server share.
 pub(super) struct Http3<H> {
@@ -109,6 +111,9 @@ impl<H: Handler> Http3<H> {
         gone: CancellationToken,
     ) -> Result<(), h3::error::ConnectionError> {
         let round_trip = connection.rtt();
+        let chain =
+            connection.peer_identity().and_then(|chain| chain.downcast::<Vec<CertificateDer<'_>>>().ok());
+        let shown = chain.and_then(|chain| ClientCertificate::of(&chain));
         let mut builder = h3::server::builder();
         builder.send_grease(false).max_field_section_size(MAX_HEADERS as u64);
         let Some(h3) = self.in_time(builder.build(quic::Connection::new(connection))).await else {
@@ -121,9 +126,9 @@ impl<H: Handler> Http3<H> {
             let step = tokio::select! {
                 accepted = h3.accept() => match accepted? {
                     Some(resolver) => {
-                        let (this, gone) = (self.clone(), gone.clone());
+                        let (this, gone, shown) = (self.clone(), gone.clone(), shown.clone());
                         let request = running.track_future(async move {
-                            gone.run_until_cancelled(this.request(resolver, peer)).await
+                            gone.run_until_cancelled(this.request(resolver, peer, shown)).await
                         });
                         self.door.drain.spawn("HTTP/3 request", request);
                         continue;
@@ -152,7 +157,12 @@ impl<H: Handler> Http3<H> {
         }
     }
 
-    async fn request(&self, resolver: RequestResolver<quic::Connection, Payload>, peer: Peer) {
+    async fn request(
+        &self,
+        resolver: RequestResolver<quic::Connection, Payload>,
+        peer: Peer,
+        shown: Option<ClientCertificate>,
+    ) {
         let resolved = tokio::time::timeout(self.idle_timeout, resolver.resolve_request()).await;
         let (request, stream) = match resolved {
             Ok(Ok(resolved)) => resolved,
@@ -169,7 +179,11 @@ impl<H: Handler> Http3<H> {
             _ => RequestBody::wrap(incoming(receive)),
         };
         // A stream that is not taken ends by itself.
-        let response = self.answerer.answer(request.map(|()| body), peer, None).await;
+        let mut request = request.map(|()| body);
+        if let Some(shown) = shown {
+            request.extensions_mut().insert(shown);
+        }
+        let response = self.answerer.answer(request, peer, None).await;
         if let Err(error) = respond(send, response, priority.unwrap_or_default()).await {
             tracing::debug!(address = %peer.address, "a response was not taken: {}", Chain(&error));
         }

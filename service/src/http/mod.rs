@@ -19,7 +19,8 @@ pub use answer::Metrics;
 pub use body::{Body, BoxError, ReadError, RequestBody, read_limited, read_start};
 pub use server::Server;
 
-/// What a handler gets. Extensions carry the [`Peer`].
+/// What a handler gets. Extensions carry the [`Peer`], and the [`ClientCertificate`](crate::tls::ClientCertificate) where
+/// the client was asked for one and has it.
 pub type Request = http::Request<RequestBody>;
 
 /// What a handler gives.

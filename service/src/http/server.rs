@@ -109,6 +109,14 @@ impl Server {
         self.secure.as_ref().map(|secure| &secure.tls)
     }
 
+    /// Asks clients for a certificate, where HTTPS is served; see [`Tls::ask_clients`].
+    ///
+    /// # Errors
+    /// `authority` is no certificate in PEM.
+    pub fn ask_clients(&mut self, authority: &str) -> Result<()> {
+        self.secure.as_mut().map_or(Ok(()), |secure| secure.tls.ask_clients(authority))
+    }
+
     /// What this server counts, shared with the registry.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics

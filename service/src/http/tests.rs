@@ -1,5 +1,6 @@
 //! Real clients on loopback: hyper for HTTP/1.1 and HTTP/2, h3 over our own adapter for HTTP/3.
 
+mod clients;
 mod drain;
 mod harness;
 mod limits;

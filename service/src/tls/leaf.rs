@@ -3,8 +3,9 @@
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
+use aws_lc_rs::digest;
 use rustls::sign::CertifiedKey;
-use rustls_pki_types::UnixTime;
+use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage};
 
 /// The DNS names that a certificate is for, in lower case; none where it cannot be read or has none.
@@ -27,6 +28,19 @@ pub(super) fn period(certified: &CertifiedKey) -> Option<Range<SystemTime>> {
         }
         _ => None,
     }
+}
+
+/// The serial number in lower-case hex.
+pub(super) fn serial(certificate: &CertificateDer<'_>) -> Option<String> {
+    let certificate = EndEntityCert::try_from(certificate).ok()?;
+    Some(certificate.serial().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// SHA-256 of the SubjectPublicKeyInfo (RFC 7469 section 2.4).
+pub(crate) fn fingerprint(certificate: &CertificateDer<'_>) -> Option<[u8; 32]> {
+    let certificate = EndEntityCert::try_from(certificate).ok()?;
+    let hash = digest::digest(&digest::SHA256, &certificate.subject_public_key_info());
+    hash.as_ref().try_into().ok()
 }
 
 fn leaf(certified: &CertifiedKey) -> Option<EndEntityCert<'_>> {

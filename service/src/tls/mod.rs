@@ -1,6 +1,7 @@
 //! The one TLS set-up of the house: aws-lc-rs, AES-128-GCM first, tickets, certificates that are read again.
 
 pub mod acme;
+mod client;
 mod leaf;
 mod names;
 mod pair;
@@ -14,14 +15,18 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::{CipherSuite, ServerConfig};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{CipherSuite, RootCertStore, ServerConfig};
 use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 
 use crate::daemon::Daemon;
 use crate::log::Chain;
 use crate::{Error, Result};
 
+pub use client::{ClientCertificate, Identity};
+pub(crate) use leaf::fingerprint;
 pub use pair::Pair;
 
 use acme::Acme;
@@ -52,6 +57,8 @@ pub struct Tls {
     sources: Arc<[(usize, Source)]>,
     acme: Option<Acme>,
     resolver: Arc<Resolver>,
+    /// Authorities of the certificates that clients are asked for; none where they are not asked.
+    clients: Option<Arc<RootCertStore>>,
 }
 
 impl Default for Config {
@@ -78,6 +85,11 @@ impl Config {
             source.read().map(drop).map_err(|error| format!("[tls]: {}", Chain(&error)))
         };
         self.sources().try_for_each(read)
+    }
+
+    /// True when neither files nor ACME give a certificate, so that one is made at start.
+    pub fn makes_its_own(&self) -> bool {
+        self.is_self_signed() && !self.acme.is_on()
     }
 
     fn is_self_signed(&self) -> bool {
@@ -119,9 +131,33 @@ impl Tls {
             }
             acme = Some(wanted);
         }
-        let this = Self { sources, acme, resolver: Arc::new(resolver) };
+        let this = Self { sources, acme, resolver: Arc::new(resolver), clients: None };
         tracing::info!(spki = this.spki(), kind, others, "TLS certificate loaded");
         Ok(this)
+    }
+
+    /// From now on the default is this chain, leaf first, with its key, in PEM.
+    ///
+    /// # Errors
+    /// One is missing, or they do not belong together.
+    pub fn put_default(&self, pem: &str) -> Result<()> {
+        self.resolver.put(0, pair::from_pem(pem.as_bytes()).map_err(Error::Issued)?);
+        tracing::info!(spki = self.spki(), kind = "issued", "TLS certificate loaded");
+        Ok(())
+    }
+
+    /// Asks clients for a certificate of this authority, in PEM. Who has none is served as well; what others show is
+    /// [`ClientCertificate`] in their requests' extensions.
+    ///
+    /// # Errors
+    /// It is no certificate.
+    pub fn ask_clients(&mut self, authority: &str) -> Result<()> {
+        let mut roots = RootCertStore::empty();
+        let read = CertificateDer::from_pem_slice(authority.as_bytes());
+        let certificate = read.map_err(|error| Error::Issued(std::io::Error::other(error)))?;
+        roots.add(certificate).map_err(Error::Tls)?;
+        self.clients = Some(Arc::new(roots));
+        Ok(())
     }
 
     /// What a server needs; later reloads show in it. `alpn` best first.
@@ -132,7 +168,14 @@ impl Tls {
     pub fn server_config(&self, alpn: &[&[u8]]) -> Result<ServerConfig> {
         let builder = ServerConfig::builder_with_provider(provider());
         let builder = builder.with_safe_default_protocol_versions().map_err(Error::Tls)?;
-        let mut config = builder.with_no_client_auth().with_cert_resolver(self.resolver.clone());
+        let clients = match &self.clients {
+            None => WebPkiClientVerifier::no_client_auth(),
+            Some(roots) => WebPkiClientVerifier::builder_with_provider(roots.clone(), provider())
+                .allow_unauthenticated()
+                .build()
+                .map_err(|error| Error::Tls(rustls::Error::General(error.to_string())))?,
+        };
+        let mut config = builder.with_client_cert_verifier(clients).with_cert_resolver(self.resolver.clone());
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         if self.acme.is_some() && alpn.contains(&b"http/1.1".as_slice()) {
             config.alpn_protocols.push(acme::PROTOCOL.to_vec());

@@ -82,6 +82,17 @@ pub(super) fn certify(
     Ok(certified)
 }
 
+/// A chain, leaf first, and its key, in any order.
+///
+/// # Errors
+/// One is missing, or they do not belong together.
+pub(crate) fn from_pem(pem: &[u8]) -> Result<CertifiedKey, io::Error> {
+    let chain: Vec<_> =
+        CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(io::Error::other)?;
+    let key = PrivateKeyDer::from_pem_slice(pem).map_err(io::Error::other)?;
+    certify(chain, key).map_err(io::Error::other)
+}
+
 /// Makes an ECDSA P-256 key and a certificate for these names and addresses, signed by itself.
 pub(super) fn self_signed(names: &[String], extensions: Vec<CustomExtension>) -> Result<CertifiedKey> {
     let failed = |source| Error::SelfSigned { names: names.to_vec(), source };

@@ -1,20 +1,17 @@
 //! What is kept of ACME on disk: the account, the certificate with its key, what was tried.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
 
 use instant_acme::AccountCredentials;
 use rustls::sign::CertifiedKey;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::Config;
 use super::schedule::Attempts;
 use crate::log::Chain;
-use crate::tls::pair::certify;
-use crate::{Error, Result};
+use crate::tls::pair::from_pem;
+use crate::{Error, Result, files};
 
 /// One ACME server's folder. Only the owner may read what is in it.
 #[derive(Debug, Clone)]
@@ -66,7 +63,7 @@ impl Folder {
                 return None;
             }
         };
-        read(&pem)
+        from_pem(&pem)
             .inspect_err(|error| {
                 tracing::warn!("the certificate in {} is not used: {}", path.display(), Chain(error));
             })
@@ -95,34 +92,9 @@ impl Folder {
 
     fn keep(&self, file: &str, bytes: io::Result<Vec<u8>>) -> Result<()> {
         let path = self.path.join(file);
-        let written = bytes.and_then(|bytes| write(&path, &bytes));
+        let written = bytes.and_then(|bytes| files::write(&path, &bytes));
         written.map_err(|source| Error::AcmeFolder { what: "write", path, source })
     }
-}
-
-/// A chain, leaf first, and its key, in any order.
-///
-/// # Errors
-/// One is missing, or they do not belong together.
-pub(super) fn read(pem: &[u8]) -> Result<CertifiedKey, io::Error> {
-    let chain: Vec<_> =
-        CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(io::Error::other)?;
-    let key = PrivateKeyDer::from_pem_slice(pem).map_err(io::Error::other)?;
-    certify(chain, key).map_err(io::Error::other)
-}
-
-/// Beside it, to the disk, then in its place: a power cut leaves the old or the new one (rename(2)).
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}", std::process::id()));
-    let beside = PathBuf::from(beside);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    File::open(folder)?.sync_all()
 }
 
 const ACCOUNT: &str = "account.json";
@@ -130,6 +102,7 @@ const ACCOUNT: &str = "account.json";
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
 
     use super::*;
     use crate::tls::leaf::dns_names;

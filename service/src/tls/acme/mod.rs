@@ -238,7 +238,8 @@ impl Keeper {
         let client = http::Client(http.clone());
         let pem = order::certificate(config, folder, client, self.resolver.challenges()).await?;
         let unusable = |reason: String| Error::AcmeCertificate { reason };
-        let certified = folder::read(pem.as_bytes()).map_err(|error| unusable(error.to_string()))?;
+        let certified =
+            crate::tls::pair::from_pem(pem.as_bytes()).map_err(|error| unusable(error.to_string()))?;
         if !self.acme.fits(&certified) {
             return Err(unusable(format!("it is for {:?}", dns_names(&certified))));
         }
