@@ -3,6 +3,7 @@
 mod buckets;
 mod lockout;
 mod refusals;
+mod tries;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -15,6 +16,7 @@ use utoipa::ToSchema;
 pub use buckets::{Buckets, Rate};
 pub use lockout::{FORGOTTEN, Lockout};
 pub use refusals::Refusals;
+pub use tries::Tries;
 
 /// A part of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema, ValueEnum)]
@@ -49,7 +51,8 @@ pub struct Line(IpAddr);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
     /// `admin-token` for the one in `data_dir`, `token:ID` for those made with the API, `user:NAME` for
-    /// who has signed in (or tried to, where the action is `refused`), `nearcast-control` for itself.
+    /// who has signed in (or tried to, where the action is `refused`), `node:ID` for a node with a certificate,
+    /// `enrolment:ID` for one that is to get it, `nearcast-control` for itself.
     pub name: String,
     pub address: Option<IpAddr>,
 }

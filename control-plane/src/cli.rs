@@ -7,6 +7,7 @@ mod channels;
 mod commands;
 mod directory;
 mod keys;
+mod enrolment;
 mod table;
 mod topology;
 mod viewers;

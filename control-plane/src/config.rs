@@ -10,6 +10,7 @@ use crate::store::Database;
 use crate::tokens;
 use crate::{audit, dns, fleet, webhooks};
 use crate::{audience, dns, fleet};
+use crate::{ca, dns, fleet};
 
 /// Everything that can be set; the defaults are the development world on one machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +32,8 @@ pub struct Config {
     pub api: tokens::Config,
     /// How long the audit log is kept.
     pub audit: audit::Config,
+    /// The authority that gives nodes certificates.
+    pub ca: ca::Config,
     /// The name server.
     pub dns: dns::Config,
     /// When nodes are down.
@@ -92,6 +95,7 @@ impl Default for Config {
             tls: tls::Config::default(),
             api: tokens::Config::default(),
             audit: audit::Config::default(),
+            ca: ca::Config::default(),
             dns: dns::Config::default(),
             fleet: fleet::Config::default(),
             webhooks: webhooks::Config::default(),
@@ -125,6 +129,7 @@ impl Config {
 impl daemon::Config for Config {
     const SECRETS: &'static [&'static str] =
         &["api.admin_token", "api.node_token", "api.oidc.client_secret", "control.token"];
+        &["api.admin_token", "api.node_token", "control.token", "control.enrolment_token"];
 
     fn log(&self) -> &log::Config {
         &self.log
@@ -154,6 +159,7 @@ impl daemon::Config for Config {
         self.database()?;
         self.tls.check(self.http.listen)?;
         self.api.check()?;
+        self.ca.check()?;
         self.dns.check(&self.zone)?;
         self.audience.check()?;
         self.fleet.check()

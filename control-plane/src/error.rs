@@ -45,6 +45,8 @@ pub enum Error {
         "cannot listen on {address} ({transport}) for DNS: stop what has the port, or change `dns.listen`"
     )]
     ListenDns { address: std::net::SocketAddr, transport: &'static str, source: io::Error },
+    #[error("cannot make or read a certificate")]
+    Authority(#[from] rcgen::Error),
     #[error("`{key}` is not a DNS name: {value:?}")]
     DnsName { key: &'static str, value: String },
     #[error("DNS stopped answering")]
@@ -210,6 +212,51 @@ pub enum Error {
         "{name:?} is taken, or cannot be a user's name here: an admin makes a user with the `subject` {subject:?}"
     )]
     NameTaken { name: String, subject: String },
+    #[error("there is no enrolment {0:?}: GET /api/v1/enrolments lists them")]
+    NoEnrolment(String),
+    #[error("this is no token for enrolment, or was deleted: POST /api/v1/enrolments makes one")]
+    WrongEnrolment,
+    #[error(
+        "this token was used already, and each is good for one node: POST /api/v1/enrolments makes another"
+    )]
+    EnrolmentUsed,
+    #[error(
+        "this token came too late: POST /api/v1/enrolments makes another, `expires_in` says for how long"
+    )]
+    EnrolmentOver,
+    #[error("there were too many tries to enrol from this address: try again in a minute")]
+    TooManyTries,
+    #[error("{field}: this is for {is} alone; change what the node is, or make a token for what it is")]
+    OtherNodes { field: &'static str, is: String },
+    #[error(
+        "node {0} has a certificate: POST /api/v1/enrolments with `node` makes a token for it, or choose another name"
+    )]
+    NodeEnrolled(NodeId),
+    #[error(
+        "node {node} has {max} certificates that have not ended: wait, or POST /api/v1/nodes/{node}/revoke"
+    )]
+    TooManyCertificates { node: NodeId, max: usize },
+    #[error(
+        "node {0} has no certificate: GET /api/v1/nodes lists the nodes, DELETE /api/v1/nodes/{0} forgets one"
+    )]
+    NoCertificate(NodeId),
+    #[error(
+        "the certificate of node {0} was revoked: `nearcast-control node enrol` makes a token to let it in again, for \
+         `control.enrolment_token`"
+    )]
+    RevokedNode(NodeId),
+    #[error(
+        "the certificate is none that counts here: `nearcast-control node enrol` makes a token for another, for \
+         `control.enrolment_token`"
+    )]
+    UnknownCertificate,
+    #[error("this certificate is for node {own} alone: call what is below /api/v1/nodes/{own}")]
+    OtherNodesPath { own: NodeId },
+    #[error(
+        "the nodes' token opens nothing here (`api.node_tokens` is false): `nearcast-control node enrol` makes a token for \
+         a certificate, for `control.enrolment_token`"
+    )]
+    NodeTokensOff,
     #[error("there are {max} {what} already: delete some that are of no more use")]
     Full { what: &'static str, max: usize },
     #[error("the token cannot be signed")]

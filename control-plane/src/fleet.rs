@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use nearcast_api::node::{Broadcast, Heartbeat, HeartbeatAck, Spec};
 use nearcast_api::playback::{Key, Revocation};
 use nearcast_api::purge::Purge;
-use nearcast_api::snapshot::{Channel, Live, Snapshot, Update};
+use nearcast_api::snapshot::{Channel, Live, RevokedNode, Snapshot, Update};
 use nearcast_api::topology::{Topology, Window};
 use nearcast_api::{ChannelId, NodeId};
 use serde::{Deserialize, Serialize};
@@ -260,11 +260,22 @@ impl Fleet {
         }
     }
 
+    /// Whose certificates were taken away.
+    pub fn set_revoked_nodes(&mut self, revoked: BTreeMap<String, RevokedNode>) {
+        self.publish(|snapshot| snapshot.revoked_nodes = revoked);
+    }
+
     /// Revocations that are over at `unix_millis` leave.
     pub fn let_in_again(&mut self, unix_millis: u64) {
-        let is_over = |revocation: &Revocation| revocation.until <= unix_millis;
-        if self.snapshot.revocations.values().any(is_over) {
-            self.publish(|snapshot| snapshot.revocations.retain(|_, revocation| !is_over(revocation)));
+        let is_over = |until: u64| until <= unix_millis;
+        let Snapshot { revocations, revoked_nodes, .. } = &*self.snapshot;
+        if revocations.values().any(|one| is_over(one.until))
+            || revoked_nodes.values().any(|one| is_over(one.until))
+        {
+            self.publish(|snapshot| {
+                snapshot.revocations.retain(|_, one| !is_over(one.until));
+                snapshot.revoked_nodes.retain(|_, one| !is_over(one.until));
+            });
         }
     }
 

@@ -11,6 +11,8 @@ mod categories;
 mod channels;
 mod client;
 mod directory;
+mod enrol;
+mod enrolments;
 mod extract;
 mod idempotency;
 mod forecast;
@@ -137,6 +139,12 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(nodes::heartbeat))
         .routes(routes!(nodes::drain))
         .routes(routes!(nodes::undrain))
+        .routes(routes!(enrol::renew))
+        .routes(routes!(enrol::revoke))
+        .routes(routes!(enrol::enrol))
+        .routes(routes!(enrol::authority))
+        .routes(routes!(enrolments::list, enrolments::create))
+        .routes(routes!(enrolments::delete))
         .routes(routes!(snapshot::show))
         .routes(routes!(topology::show))
         .routes(routes!(topology::list))

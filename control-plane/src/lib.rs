@@ -8,10 +8,12 @@ pub mod access;
 pub mod audit;
 pub mod category;
 pub mod audience;
+pub mod ca;
 pub mod cli;
 pub mod config;
 pub mod directory;
 pub mod dns;
+pub mod enrolment;
 pub mod error;
 pub mod fleet;
 pub mod forecast;
@@ -107,7 +109,7 @@ pub async fn run(config: Config, daemon: Daemon) -> Result<Running> {
 /// The role `api`: gives the snapshots it makes.
 async fn serve_api(
     config: &Config,
-    server: service_http::Server,
+    mut server: service_http::Server,
     locator: Arc<Locator>,
     metrics: &Metrics,
     daemon: &Daemon,
@@ -123,6 +125,13 @@ async fn serve_api(
     plane.spawn(daemon, metrics);
     let keeping = audit::keep(plane.clone(), config.audit.clone(), daemon.drain.clone());
     daemon.drain.spawn("audit log's keeper", keeping);
+    let plane = Plane::open(config.fleet.clone(), &config.ca, config.zone.clone(), store).await?;
+    plane.spawn(daemon, metrics);
+    server.ask_clients(plane.authority().pem())?;
+    if let Some(tls) = server.tls().filter(|_| config.tls.makes_its_own()) {
+        // New nodes know the authority by their tokens, so that nobody has to carry a certificate to them.
+        tls.put_default(&plane.authority().serve(&config.tls.names, plane::unix_millis())?)?;
+    }
     let snapshots = plane.subscribe();
     let api = http::Api::new(http::App {
         plane,

@@ -7,6 +7,7 @@ mod categories;
 mod audience;
 mod channels;
 mod directory;
+mod enrolments;
 mod ingest;
 mod keeper;
 mod metadata;
@@ -33,6 +34,7 @@ use tokio::sync::watch;
 
 use crate::access::{Actor, Refusals};
 use crate::audience::Meter;
+use crate::ca;
 use crate::error::{Error, Result};
 use crate::fleet::{self, Fleet, Known, Member, UnknownNode};
 use crate::metadata::Outbox;
@@ -43,6 +45,7 @@ use crate::webhooks::{About, Kind};
 pub use audience::Whose;
 pub use channels::IfMatch;
 pub use directory::Categories;
+use enrolments::Enrolments;
 pub use ingest::Ingest;
 pub use playback::{NewKey, NewToken, Token};
 pub use purges::Progress;
@@ -78,6 +81,7 @@ pub struct Plane {
     not_signed_in: Mutex<Refusals>,
     /// Who may sign in, and has.
     people: RwLock<sessions::People>,
+    enrolments: Enrolments,
 }
 
 impl Plane {
@@ -85,11 +89,14 @@ impl Plane {
     pub async fn open(
         config: fleet::Config,
         audience: crate::audience::Config,
+        ca: &ca::Config,
         zone: String,
         store: Store,
     ) -> Result<Arc<Self>> {
         playback::first_key(&store).await?;
         let (state, nodes, Unsaid { index, fading }) = stored(&store).await?;
+        let enrolments = Enrolments::open(ca, &zone, &store).await?;
+        let (state, nodes) = stored(&store).await?;
         let snapshot = Snapshot { version: store.first_version().await?, zone, ..state };
         let tokens = tokens::by_hash(&store).await?;
         let people = sessions::people(&store).await?;
@@ -112,6 +119,7 @@ impl Plane {
             audience,
             not_signed_in: Mutex::default(),
             people: RwLock::new(people),
+            enrolments,
         }))
     }
 
@@ -285,6 +293,7 @@ async fn stored(store: &Store) -> Result<(Snapshot, Vec<Known>, Unsaid)> {
         channels,
         playback_keys: playback::verifying(&store.playback_keys().await?),
         revocations: playback::running(store).await?,
+        revoked_nodes: enrolments::certificates(store).await?.revoked(),
         purges: store.purges().await?,
         topology: store.topology().await?.topology,
         ..Snapshot::default()

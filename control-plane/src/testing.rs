@@ -58,6 +58,10 @@ impl World {
         self.running.plain.unwrap()
     }
 
+    pub(crate) fn https(&self) -> SocketAddr {
+        self.running.secure.unwrap()
+    }
+
     pub(crate) fn dns(&self) -> SocketAddr {
         self.running.dns.unwrap()
     }

@@ -21,6 +21,8 @@ pub struct Config {
     pub admin_token: String,
     /// For nodes: register, heartbeat, snapshot. Empty: a random one in `data_dir/node-token`.
     pub node_token: String,
+    /// Whether that token opens anything. False where every node has enrolled: then each can be sent away alone.
+    pub node_tokens: bool,
     /// Networks of reverse proxies whose `X-Forwarded-For` is believed when viewers are steered.
     pub trusted_proxies: Vec<IpNet>,
     /// How long who signs in stays signed in, in hours.
@@ -36,6 +38,8 @@ pub struct Config {
 pub struct Tokens {
     admin: String,
     node: String,
+    /// Whether `node` opens anything.
+    pub(crate) node_counts: bool,
 }
 
 /// Whose secret it is.
@@ -50,6 +54,7 @@ impl Default for Config {
         Self {
             admin_token: String::new(),
             node_token: String::new(),
+            node_tokens: true,
             trusted_proxies: Vec::new(),
             session_hours: 12,
             limits: limits::Config::default(),
@@ -92,6 +97,7 @@ impl Tokens {
         Ok(Self {
             admin: token(&config.admin_token, "admin-token").await?,
             node: token(&config.node_token, "node-token").await?,
+            node_counts: config.node_tokens,
         })
     }
 

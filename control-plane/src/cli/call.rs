@@ -16,7 +16,7 @@ use nearcast_service::log::Chain;
 use serde_json::Value;
 
 use super::commands::{Plan, Shape, part};
-use super::{Access, table};
+use super::{Access, enrolment, table};
 
 /// What to print, or one line on what went wrong.
 pub(super) fn send(access: &Access, plan: Plan) -> Result<String, String> {
@@ -52,6 +52,7 @@ pub(super) fn send(access: &Access, plan: Plan) -> Result<String, String> {
             format!("{}\n{rows}", table::one(&rest))
         }
         (false, Shape::One) => table::one(&value),
+        (false, Shape::Configuration) => enrolment::configuration(&value, &access.url),
     })
 }
 

@@ -17,6 +17,7 @@ use super::directory::{Category, Wishes};
 use super::keys::Key;
 use super::audience::{Audience, Forecast};
 use super::users;
+use super::enrolment;
 use crate::access::Scope;
 
 /// What to do.
@@ -28,6 +29,9 @@ pub(super) enum Command {
     /// Regions, tiers, weights, capacities, routes and maintenance.
     #[command(subcommand)]
     Topology(Topology),
+    /// Tokens with which new nodes get their certificates; `node enrol` makes them.
+    #[command(subcommand)]
+    Enrolment(enrolment::Enrolment),
     /// What publishers own and viewers watch.
     #[command(subcommand)]
     Channel(Channel),
@@ -98,6 +102,10 @@ pub(super) enum Node {
     Undrain { id: String },
     /// Forget one that is gone.
     Forget { id: String },
+    /// Make a token with which a new one gets its certificate, and print what to configure there.
+    Enrol(enrolment::Enrol),
+    /// Send one away: its certificates count no more.
+    Revoke { id: String },
 }
 
 #[derive(Debug, Subcommand)]
@@ -205,6 +213,8 @@ pub(super) enum Shape {
     Lines,
     /// A token alone, or in this file.
     Token(Option<PathBuf>),
+    /// What to configure at a node.
+    Configuration,
 }
 
 impl Command {
@@ -213,6 +223,7 @@ impl Command {
         let (method, path, body, shape) = match self {
             Self::Node(node) => node.plan(),
             Self::Topology(topology) => topology.plan(),
+            Self::Enrolment(enrolment) => enrolment.plan(),
             Self::Channel(channel) => channel.plan(),
             Self::Key(key) => key.plan(),
             Self::Category(category) => category.plan(),
@@ -261,6 +272,8 @@ impl Node {
             Self::Drain { id } => (Method::POST, format!("/nodes/{}/drain", part(&id)), None, Shape::One),
             Self::Undrain { id } => (Method::POST, format!("/nodes/{}/undrain", part(&id)), None, Shape::One),
             Self::Forget { id } => (Method::DELETE, format!("/nodes/{}", part(&id)), None, Shape::One),
+            Self::Enrol(enrol) => enrol.plan(),
+            Self::Revoke { id } => (Method::POST, format!("/nodes/{}/revoke", part(&id)), None, Shape::One),
         }
     }
 }

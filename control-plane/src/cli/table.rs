@@ -28,7 +28,7 @@ pub(super) fn one(value: &Value) -> String {
     fields.keys().map(line).collect()
 }
 
-fn cell(row: &Value, column: &str) -> String {
+pub(super) fn cell(row: &Value, column: &str) -> String {
     let name = column.rsplit('.').next().unwrap_or(column);
     let value = column.split('.').fold(row, |value, name| &value[name]);
     match value {

@@ -4,6 +4,7 @@
 //! but by [`Limited`] and [`LimitedPublisher`], whose handler has to look itself. A user's session is as good as a token, with
 //! what the user may do now.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -12,12 +13,15 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use nearcast_api::NodeId;
 use nearcast_service::http::Peer;
+use nearcast_service::tls::ClientCertificate;
 
 use super::{Shared, client, cookie};
 use crate::access::{Actor, Grant, Scope};
 use crate::error::Error;
 use crate::plane::SignedIn;
+use crate::store::StoredCertificate;
 use crate::tokens::Holder;
 
 macro_rules! callers {
@@ -49,9 +53,23 @@ callers! {
 #[derive(Debug)]
 pub(super) struct Reader;
 
-/// The caller has a node's token, or may do everything.
+/// A node, or somebody who may do everything. Where the path has a `{node}`, a node's certificate has to be that one's.
 #[derive(Debug)]
-pub(super) struct Node;
+pub(super) enum Node {
+    /// It has shown a certificate that counts.
+    Certified(Arc<StoredCertificate>, Actor),
+    /// It has the token that all nodes share.
+    Shared,
+    Admin(Actor),
+}
+
+/// A node with a certificate, or who may do everything: not one with the token that all share.
+#[derive(Debug)]
+pub(super) struct Enrolled(pub(super) Actor, pub(super) Option<Arc<StoredCertificate>>);
+
+/// Where a call that is open to everybody comes from.
+#[derive(Debug)]
+pub(super) struct Address(pub(super) Option<IpAddr>);
 
 /// The user that the path names, or somebody who may do everything.
 #[derive(Debug)]
@@ -126,8 +144,7 @@ impl FromRequestParts<Arc<Shared>> for Limited {
 
     async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Error> {
         let token = presented(&parts.headers)?;
-        let address = address(parts, shared);
-        let call = format!("{} {}", parts.method, parts.uri.path().trim_start_matches('/'));
+        let (address, call) = (address(parts, shared), call(parts));
         let mut signed_in = None;
         let (name, grant) = match (shared.tokens.holder(token), shared.plane.token(token)) {
             (Some(Holder::Admin), _) => (ADMIN.to_owned(), Ok(Grant::all())),
@@ -183,15 +200,87 @@ impl FromRequestParts<Arc<Shared>> for Themselves {
     }
 }
 
+impl FromRequestParts<Arc<Shared>> for Address {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Infallible> {
+        Ok(Self(address(parts, shared)))
+    }
+}
+
+impl Node {
+    /// Refuses a node that was sent away since it called.
+    pub(super) fn check(&self, shared: &Shared) -> Result<(), Error> {
+        match self {
+            Self::Certified(certificate, _) => shared.plane.certificate(&certificate.serial).map(drop),
+            Self::Shared | Self::Admin(_) => Ok(()),
+        }
+    }
+}
+
 impl FromRequestParts<Arc<Shared>> for Node {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Error> {
+        let params = parts.extract::<RawPathParams>().await.ok();
+        let named = params.as_ref().and_then(|params| params.iter().find(|(name, _)| *name == "node"));
+        let named = named.and_then(|(_, node)| node.parse::<NodeId>().ok());
+        if let Some(ClientCertificate { serial }) = parts.extensions.get() {
+            match shared.plane.certificate(serial) {
+                Ok(certificate) => return certified(parts, shared, certificate, named).await,
+                // As one without: it may have a token.
+                Err(Error::UnknownCertificate) if parts.headers.contains_key(AUTHORIZATION) => {}
+                Err(why) => return Err(refuse(parts, shared, why).await),
+            }
+        }
         match shared.tokens.holder(presented(&parts.headers)?) {
-            Some(Holder::Node) => Ok(Self),
-            _ => Admin::from_request_parts(parts, shared).await.map(|_| Self),
+            Some(Holder::Node) if !shared.tokens.node_counts => Err(Error::NodeTokensOff),
+            Some(Holder::Node) => {
+                // A node that was sent away has nothing else to show that it is another.
+                match named.as_ref().map_or(Ok(()), |node| shared.plane.check_not_revoked(node)) {
+                    Ok(()) => Ok(Self::Shared),
+                    Err(why) => Err(refuse(parts, shared, why).await),
+                }
+            }
+            _ => Admin::from_request_parts(parts, shared).await.map(|Admin(actor)| Self::Admin(actor)),
         }
     }
+}
+
+impl FromRequestParts<Arc<Shared>> for Enrolled {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Error> {
+        match Node::from_request_parts(parts, shared).await? {
+            Node::Certified(certificate, actor) => Ok(Self(actor, Some(certificate))),
+            Node::Admin(actor) => Ok(Self(actor, None)),
+            Node::Shared => Err(Error::NotANodes),
+        }
+    }
+}
+
+async fn certified(
+    parts: &Parts,
+    shared: &Shared,
+    certificate: Arc<StoredCertificate>,
+    named: Option<NodeId>,
+) -> Result<Node, Error> {
+    let actor = Actor { name: format!("node:{}", certificate.node), address: address(parts, shared) };
+    if named.is_some_and(|named| named != certificate.node) {
+        let why = Error::OtherNodesPath { own: certificate.node.clone() };
+        shared.plane.refused(&actor, &call(parts), &why).await;
+        return Err(why);
+    }
+    Ok(Node::Certified(certificate, actor))
+}
+
+/// Notes that a node was refused.
+async fn refuse(parts: &Parts, shared: &Shared, why: Error) -> Error {
+    if let Error::RevokedNode(node) = &why {
+        let actor = Actor { name: format!("node:{node}"), address: address(parts, shared) };
+        shared.plane.refused(&actor, &call(parts), &why).await;
+    }
+    why
 }
 
 /// Who calls, if they may: with the scope, and for the channel that the path names.
@@ -223,6 +312,11 @@ pub(super) fn address(parts: &Parts, shared: &Shared) -> Option<IpAddr> {
 
 fn is_cookie(headers: &HeaderMap) -> bool {
     !headers.contains_key(AUTHORIZATION)
+}
+
+/// What is asked for, as the audit log calls it.
+fn call(parts: &Parts) -> String {
+    format!("{} {}", parts.method, parts.uri.path().trim_start_matches('/'))
 }
 
 /// The token in the header, else the session in the cookie.

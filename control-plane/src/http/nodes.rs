@@ -118,7 +118,7 @@ pub(super) struct Process {
         (status = 409, body = Problem, content_type = Problem::CONTENT_TYPE, description = "A process that started later has this name too"),
         (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn register(
-    _: Node,
+    node: Node,
     extract::Path(id): extract::Path<NodeId>,
     extract::Query(Process { started_at }): extract::Query<Process>,
     State(shared): State<Arc<Shared>>,
@@ -128,6 +128,9 @@ pub(super) async fn register(
         return Err(Error::OtherNode { path: id, body: spec.id });
     }
     check(&spec)?;
+    if let Node::Certified(certificate, _) = &node {
+        certificate.limits.check(&id, spec.role, &spec.region)?;
+    }
     Ok(Json(shared.plane.register(spec, started_at.unwrap_or(0)).await?))
 }
 

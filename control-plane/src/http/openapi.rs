@@ -33,6 +33,7 @@ pub(super) fn base() -> utoipa::openapi::OpenApi {
         ),
     );
     components.add_security_scheme("node", bearer("A node's token: register, heartbeat, snapshot."));
+    components.add_security_scheme("node", bearer("A node: by its certificate (mutual TLS), which opens only its own path, or the token that all nodes share."));
     document
 }
 
@@ -62,6 +63,7 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Response {
     tags(
         (name = "nodes", description = "Edges, origins and control-plane instances"),
         (name = "topology", description = "How operators want the network: regions, tiers, weights, capacities, routes, maintenance"),
+        (name = "enrolment", description = "How nodes get certificates of their own, and lose them"),
         (name = "channels", description = "What publishers own and viewers watch"),
         (name = "stream keys", description = "Who may publish to a channel"),
         (name = "playback", description = "Who may watch"),

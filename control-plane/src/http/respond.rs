@@ -46,6 +46,8 @@ fn status(error: &Error) -> StatusCode {
         | Error::NoApiToken(_)
         | Error::NoWebhook(_)
         | Error::NoDelivery { .. }
+        | Error::NoCertificate(_)
+        | Error::NoEnrolment(_)
         | Error::NoNode(_)
         | Error::NoTopology(_)
         | Error::NoDraft
@@ -62,6 +64,8 @@ fn status(error: &Error) -> StatusCode {
         | Error::UserExists(_)
         | Error::SubjectTaken
         | Error::KeyTaken
+        | Error::EnrolmentUsed
+        | Error::NodeEnrolled(_)
         | Error::NoSigningKey(_)
         | Error::WebhookDisabled(_)
         | Error::Full { .. }
@@ -110,6 +114,25 @@ fn status(error: &Error) -> StatusCode {
         Error::NotANodes | Error::WrongScope { .. } | Error::OtherChannel { .. } | Error::NoTokenForIp => {
             StatusCode::FORBIDDEN
         }
+        Error::OutboxFull(_) | Error::TooManyTries | Error::TooManyCertificates { .. } => {
+            StatusCode::TOO_MANY_REQUESTS
+        }
+        Error::BadRequest(_) => StatusCode::BAD_REQUEST,
+        Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        Error::TooSlow => StatusCode::REQUEST_TIMEOUT,
+        Error::NoToken
+        | Error::WrongToken
+        | Error::WrongEnrolment
+        | Error::EnrolmentOver
+        | Error::UnknownCertificate => StatusCode::UNAUTHORIZED,
+        Error::NotANodes
+        | Error::WrongScope { .. }
+        | Error::OtherChannel { .. }
+        | Error::OtherNodes { .. }
+        | Error::OtherNodesPath { .. }
+        | Error::RevokedNode(_)
+        | Error::NodeTokensOff
+        | Error::NoTokenForIp => StatusCode::FORBIDDEN,
         Error::MethodNotAllowed(_) | Error::PageMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
         Error::NoPages | Error::Store { .. } | Error::Busy => StatusCode::SERVICE_UNAVAILABLE,
         Error::DamagedStore { .. }
@@ -130,6 +153,7 @@ fn status(error: &Error) -> StatusCode {
         | Error::Geo(_)
         | Error::ListenDns { .. }
         | Error::DnsName { .. }
+        | Error::Authority(_)
         | Error::Dns(_)
         | Error::Sign
         | Error::Unhashable

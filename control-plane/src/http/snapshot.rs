@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::auth::Node;
 use super::{Shared, extract};
+use crate::error::Result;
 
 /// What the node has, and its patience.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -32,10 +33,10 @@ pub(super) struct Query {
     responses((status = 200, body = Update), (status = 204, description = "Nothing newer"),
         (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn show(
-    _: Node,
+    node: Node,
     extract::Query(Query { since, wait }): extract::Query<Query>,
     State(shared): State<Arc<Shared>>,
-) -> Response {
+) -> Result<Response> {
     let mut snapshots = shared.plane.subscribe();
     let newer = async {
         loop {
@@ -49,10 +50,12 @@ pub(super) async fn show(
     };
     let patience = Duration::from_secs(wait).min(MAX_WAIT);
     let waited = shared.drain.unless_draining(tokio::time::timeout(patience, newer)).await;
-    match waited {
+    // What ended the wait may be that the node was sent away.
+    node.check(&shared)?;
+    Ok(match waited {
         Some(Ok(Some(update))) => Json(update).into_response(),
         _ => StatusCode::NO_CONTENT.into_response(),
-    }
+    })
 }
 
 const MAX_WAIT: Duration = Duration::from_secs(30);

@@ -4,6 +4,7 @@ mod bodies;
 mod directory;
 mod document;
 mod idempotency;
+mod enrol;
 mod ingest;
 mod instances;
 mod keys;
@@ -43,6 +44,7 @@ async fn operations(world: &World) -> Vec<(Method, String, bool)> {
         let path = path.replace("{revocation}", "z").replace("{purge}", "7").replace("{token}", "t");
         let path = path.replace("{version}", "7");
         let path = path.replace("{webhook}", "w").replace("{delivery}", "d");
+        let path = path.replace("{enrolment}", "e");
         for (method, operation) in item.as_object().unwrap() {
             let open = operation["security"].as_array().unwrap().iter().any(|one| one == &json!({}));
             operations.push((method.to_uppercase().parse().unwrap(), path.clone(), open));

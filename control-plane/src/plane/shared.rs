@@ -109,6 +109,7 @@ impl Plane {
         let (state, nodes, Unsaid { index, fading }) = stored(&self.store).await?;
         self.reload_tokens().await?;
         self.reload_people().await?;
+        self.reload_certificates().await?;
         self.change(|fleet| fleet.reload(state, nodes, Instant::now()));
         self.fade(None, fading);
         *self.index() = index;

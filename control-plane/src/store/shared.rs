@@ -68,12 +68,17 @@ impl Store {
         if !self.is_shared() {
             return Ok(candidate);
         }
+        self.kept_secret(name, candidate).await
+    }
+
+    /// The secret of this name that was kept first: `candidate`, unless there is one.
+    pub async fn kept_secret(&self, name: &str, candidate: String) -> Result<String> {
         let kept =
             sqlx::query("INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING");
         let kept = kept.bind(name).bind(candidate).execute(&self.pool).await;
-        kept.map_err(failed("keep a token"))?;
+        kept.map_err(failed("keep a secret"))?;
         let query = sqlx::query_scalar::<_, String>("SELECT value FROM secrets WHERE name = $1").bind(name);
-        query.fetch_one(&self.pool).await.map_err(failed("read a token"))
+        query.fetch_one(&self.pool).await.map_err(failed("read a secret"))
     }
 
     /// Begins to hear of changes, where there may be others.
