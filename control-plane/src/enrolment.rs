@@ -78,10 +78,17 @@ impl Certificates {
 
     /// How many certificates of the node count at `now`.
     pub fn count(&self, node: &NodeId, now: u64) -> usize {
-        let counts = |one: &&Arc<StoredCertificate>| {
-            one.node == *node && one.revoked_at.is_none() && now < one.not_after
-        };
-        self.by_serial.values().filter(counts).count()
+        self.of(node, now).count()
+    }
+
+    /// When the node's newest certificate ends, if one counts at `now`.
+    pub fn until(&self, node: &NodeId, now: u64) -> Option<u64> {
+        self.of(node, now).map(|one| one.not_after).max()
+    }
+
+    fn of<'a>(&'a self, node: &'a NodeId, now: u64) -> impl Iterator<Item = &'a Arc<StoredCertificate>> {
+        let all = self.by_serial.values().filter(move |one| one.node == *node);
+        all.filter(move |one| one.revoked_at.is_none() && now < one.not_after)
     }
 
     /// For snapshots: those that were taken away.
@@ -125,7 +132,8 @@ mod tests {
         let is_revoked = |node: &str| all.is_revoked(&node.parse().unwrap());
         assert!(!is_revoked("eu-1") && is_revoked("eu-2") && !is_revoked("eu-3"));
         assert_eq!(all.revoked().keys().collect::<Vec<_>>(), ["a1", "b1"]);
-        assert_eq!(all.count(&"eu-1".parse().unwrap(), 50), 1);
+        let eu_1 = "eu-1".parse().unwrap();
+        assert_eq!((all.count(&eu_1, 50), all.until(&eu_1, 50), all.until(&eu_1, 100)), (1, Some(100), None));
     }
 
     #[test]

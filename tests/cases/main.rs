@@ -16,6 +16,7 @@ mod codecs;
 mod dash;
 #[cfg(test)]
 mod encoders;
+mod enrol;
 #[cfg(test)]
 mod failover;
 #[cfg(test)]

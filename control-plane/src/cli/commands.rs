@@ -368,6 +368,14 @@ mod tests {
         for (line, method, path, body) in [
             ("x node drain eu-1", "POST", "/nodes/eu-1/drain", Value::Null),
             ("x node show a/b", "GET", "/nodes/a%2Fb", Value::Null),
+            ("x node revoke eu-1", "POST", "/nodes/eu-1/revoke", Value::Null),
+            (
+                "x node enrol us-2 --role edge --expires-in 2d",
+                "POST",
+                "/enrolments",
+                json!({ "node": "us-2", "role": "edge", "label": "", "expires_in": 172_800 }),
+            ),
+            ("x enrolment delete e1", "DELETE", "/enrolments/e1", Value::Null),
             (
                 r#"x channel create demo --title Demo --settings {"record":true}"#,
                 "POST",

@@ -269,6 +269,14 @@ fn a_revocation_that_is_over_leaves_the_snapshot() {
     world.fleet.let_in_again(1000);
     assert_eq!(world.fleet.snapshot().revocations.keys().collect::<Vec<_>>(), ["b"]);
     assert_eq!(world.fleet.snapshot().version, version + 1);
+
+    let until = |until| RevokedNode { node: "eu-1".parse().unwrap(), until };
+    world.fleet.set_revoked_nodes([("0a".into(), until(1500)), ("0b".into(), until(2500))].into());
+    let Some(Update::Delta(delta)) = world.fleet.update_since(version + 1) else { panic!("no delta") };
+    assert_eq!(delta.revoked_nodes.len(), 2);
+    world.fleet.let_in_again(1500);
+    assert_eq!(world.fleet.snapshot().revoked_nodes.keys().collect::<Vec<_>>(), ["0b"]);
+    assert_eq!(world.fleet.snapshot().revocations.len(), 1);
 }
 
 #[test]

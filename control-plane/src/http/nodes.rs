@@ -46,6 +46,10 @@ pub(super) struct View {
     broadcasts: Vec<Broadcast>,
     /// Milliseconds since the last heartbeat.
     silent_ms: u64,
+    /// When its certificate ends, in milliseconds since the Unix epoch: it renews it long before. Left out where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    certificate_ends_at: Option<u64>,
 }
 
 /// Nodes by id.
@@ -60,8 +64,9 @@ pub(super) struct List {
 }
 
 impl View {
-    fn new(member: Member, now: Instant) -> Self {
+    fn new(member: Member, now: Instant, shared: &Shared) -> Self {
         Self {
+            certificate_ends_at: shared.plane.certificate_ends_at(&member.spec.id),
             status: member.status(),
             reason: member.reason(now),
             drain: member.drain,
@@ -86,7 +91,10 @@ pub(super) async fn list(
 ) -> Result<Json<List>> {
     let now = Instant::now();
     let (members, next) = page.of(shared.plane.members(), |member| member.spec.id.to_string())?;
-    Ok(Json(List { nodes: members.into_iter().map(|member| View::new(member, now)).collect(), next }))
+    Ok(Json(List {
+        nodes: members.into_iter().map(|member| View::new(member, now, &shared)).collect(),
+        next,
+    }))
 }
 
 /// One node
@@ -97,7 +105,7 @@ pub(super) async fn show(
     extract::Path(id): extract::Path<NodeId>,
     State(shared): State<Arc<Shared>>,
 ) -> Result<Json<View>> {
-    Ok(Json(View::new(shared.plane.member(&id)?, Instant::now())))
+    Ok(Json(View::new(shared.plane.member(&id)?, Instant::now(), &shared)))
 }
 
 /// Which process of a node.
@@ -190,7 +198,7 @@ pub(super) async fn forget(
 
 async fn set_drain(shared: &Shared, by: &Actor, id: &NodeId, drain: bool) -> Result<Json<View>> {
     shared.plane.set_drain(by, id, drain).await?;
-    Ok(Json(View::new(shared.plane.member(id)?, Instant::now())))
+    Ok(Json(View::new(shared.plane.member(id)?, Instant::now(), shared)))
 }
 
 /// What the types do not say.

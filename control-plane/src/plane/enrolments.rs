@@ -50,6 +50,11 @@ impl Plane {
         self.enrolments.certificates().get(serial, unix_millis())
     }
 
+    /// When the node's certificate ends, in milliseconds since the Unix epoch; none where it has none.
+    pub fn certificate_ends_at(&self, node: &NodeId) -> Option<u64> {
+        self.enrolments.certificates().until(node, unix_millis())
+    }
+
     /// Refuses a node that was sent away and has come without its certificate.
     pub fn check_not_revoked(&self, node: &NodeId) -> Result<()> {
         match self.enrolments.certificates().is_revoked(node) {

@@ -149,6 +149,10 @@ async fn a_token_lets_one_node_in_once(database: Option<Url>) {
     assert_eq!(enrolled.status, StatusCode::OK, "{}", enrolled.text());
     let node = Node::new("eu-9", &enrolled.json(), &key);
     assert_eq!(place.register(&node).await.status, StatusCode::OK);
+    assert_eq!(
+        place.world.get("/nodes/eu-9").await.json()["certificate_ends_at"],
+        enrolled.json()["not_after"]
+    );
     // It is what it enrolled as.
     let other = spec("eu-9", "origin", "eu", &["127.0.0.1"]).to_string();
     let refused = place.call(Some(&node), Method::PUT, "/nodes/eu-9", "", &other).await;

@@ -44,8 +44,6 @@ enum Failure {
     Make(#[from] rcgen::Error),
     #[error("the certificate that the control plane gave cannot be used")]
     Unusable(#[source] std::io::Error),
-    #[error("cannot keep the certificate: make `control.identity` writable")]
-    Keep(#[source] std::io::Error),
     #[error(transparent)]
     Client(#[from] Error),
 }
@@ -190,7 +188,14 @@ impl Keeper {
         let identity = Identity::from_pem(pem.as_bytes()).map_err(Failure::Unusable)?;
         let folder = Folder(self.folder.0.clone());
         let kept = tokio::task::spawn_blocking(move || folder.keep(&pem)).await;
-        kept.unwrap_or_else(|panicked| Err(std::io::Error::other(panicked))).map_err(Failure::Keep)?;
+        if let Err(error) = kept.unwrap_or_else(|panicked| Err(std::io::Error::other(panicked))) {
+            // The token is used up: what it gave is of use as long as this process lives.
+            tracing::warn!(
+                "cannot keep this node's certificate, a restart would need a new token: {}; make {} writable",
+                Chain(&error),
+                self.folder.0.display()
+            );
+        }
         self.current = Some(identity.clone());
         api.switch(self.http()?);
         tracing::debug!("a new certificate is in use");
@@ -206,7 +211,7 @@ impl Failure {
                 status.is_client_error()
                     && !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
             }),
-            Self::Make(_) | Self::Unusable(_) | Self::Keep(_) | Self::Client(_) => false,
+            Self::Make(_) | Self::Unusable(_) | Self::Client(_) => false,
         }
     }
 }
