@@ -202,7 +202,15 @@ impl Delta {
     /// Brings nothing new.
     pub fn is_empty(&self) -> bool {
         let Self {
-            from: _, to: _, nodes, channels, playback_keys, revocations, revoked_nodes, purges, topology,
+            from: _,
+            to: _,
+            nodes,
+            channels,
+            playback_keys,
+            revocations,
+            revoked_nodes,
+            purges,
+            topology,
         } = self;
         nodes.is_empty()
             && channels.is_empty()
@@ -216,7 +224,15 @@ impl Delta {
     /// Takes in the one that follows.
     pub fn extend(&mut self, next: Self) {
         let Self {
-            from: _, to, nodes, channels, playback_keys, revocations, revoked_nodes, purges, topology,
+            from: _,
+            to,
+            nodes,
+            channels,
+            playback_keys,
+            revocations,
+            revoked_nodes,
+            purges,
+            topology,
         } = next;
         self.to = to;
         self.nodes.extend(nodes);

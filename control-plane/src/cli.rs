@@ -1,19 +1,19 @@
 //! `nearcast-control channel create demo`: the API from a terminal, in the same binary.
 
-mod backup;
 mod audience;
+mod backup;
 mod call;
 mod channels;
 mod commands;
 mod directory;
-mod keys;
 mod enrolment;
+mod keys;
 mod table;
+mod terminal;
 mod topology;
+mod users;
 mod viewers;
 mod webhooks;
-mod terminal;
-mod users;
 
 use std::ffi::OsString;
 use std::io::Write;

@@ -8,9 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::Database;
 use crate::tokens;
-use crate::{audit, dns, fleet, webhooks};
-use crate::{audience, dns, fleet};
-use crate::{ca, dns, fleet};
+use crate::{audience, audit, ca, dns, fleet, webhooks};
 
 /// Everything that can be set; the defaults are the development world on one machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -127,9 +125,13 @@ impl Config {
 }
 
 impl daemon::Config for Config {
-    const SECRETS: &'static [&'static str] =
-        &["api.admin_token", "api.node_token", "api.oidc.client_secret", "control.token"];
-        &["api.admin_token", "api.node_token", "control.token", "control.enrolment_token"];
+    const SECRETS: &'static [&'static str] = &[
+        "api.admin_token",
+        "api.node_token",
+        "api.oidc.client_secret",
+        "control.token",
+        "control.enrolment_token",
+    ];
 
     fn log(&self) -> &log::Config {
         &self.log

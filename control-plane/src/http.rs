@@ -10,15 +10,14 @@ mod auth;
 mod categories;
 mod channels;
 mod client;
+mod cookie;
 mod directory;
 mod enrol;
 mod enrolments;
 mod extract;
-mod idempotency;
 mod forecast;
-mod cookie;
-mod extract;
 mod grant;
+mod idempotency;
 mod ingest;
 mod keys;
 mod limit;
@@ -105,11 +104,9 @@ pub struct Api {
 
 impl Api {
     pub fn new(app: App) -> Self {
-        let shared = Arc::new(Shared { app, openapi: OnceLock::new() });
+        let shared = Arc::new(Shared { app, openapi: OnceLock::new(), kinds: OnceLock::new() });
         let (router, mut document) = routes().split_for_parts();
         idempotency::describe(&mut document);
-        let shared = Arc::new(Shared { app, openapi: OnceLock::new(), kinds: OnceLock::new() });
-        let (router, document) = routes().split_for_parts();
         // It cannot have been set: the state is new.
         let _unset = shared.kinds.set(limit::Kinds::of(&document));
         let _unset = shared.openapi.set(openapi::render(document));

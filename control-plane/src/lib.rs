@@ -5,10 +5,10 @@
 //! like any node. Nothing here is on the path of media: when it is away, nodes go on from their last snapshot.
 
 pub mod access;
-pub mod audit;
-pub mod category;
 pub mod audience;
+pub mod audit;
 pub mod ca;
+pub mod category;
 pub mod cli;
 pub mod config;
 pub mod directory;
@@ -20,14 +20,12 @@ pub mod forecast;
 pub mod http;
 pub mod keys;
 pub mod language;
-pub mod metadata;
-pub mod metrics;
-mod patch;
 pub mod limits;
 pub mod metadata;
 pub mod metrics;
 pub mod oidc;
 pub mod passwords;
+mod patch;
 pub mod plane;
 pub mod profile;
 mod settings;
@@ -119,14 +117,11 @@ async fn serve_api(
     let store = Store::open(&database).await?;
     let tokens = Tokens::load(&config.api, &config.data_dir, &store).await?;
     webhooks::start(&config.webhooks, store.clone(), daemon)?;
-    let plane = Plane::open(config.fleet.clone(), config.zone.clone(), store).await?;
-    let plane =
-        Plane::open(config.fleet.clone(), config.audience.clone(), config.zone.clone(), store).await?;
+    let (fleet, audience) = (config.fleet.clone(), config.audience.clone());
+    let plane = Plane::open(fleet, audience, &config.ca, config.zone.clone(), store).await?;
     plane.spawn(daemon, metrics);
     let keeping = audit::keep(plane.clone(), config.audit.clone(), daemon.drain.clone());
     daemon.drain.spawn("audit log's keeper", keeping);
-    let plane = Plane::open(config.fleet.clone(), &config.ca, config.zone.clone(), store).await?;
-    plane.spawn(daemon, metrics);
     server.ask_clients(plane.authority().pem())?;
     if let Some(tls) = server.tls().filter(|_| config.tls.makes_its_own()) {
         // New nodes know the authority by their tokens, so that nobody has to carry a certificate to them.

@@ -3,8 +3,8 @@
 //! A change is written to the store first and then to the fleet, one at a time, so that what was answered survives a kill
 //! and both tell the same story. Heartbeats touch only the fleet; the keeper remembers what they changed.
 
-mod categories;
 mod audience;
+mod categories;
 mod channels;
 mod directory;
 mod enrolments;
@@ -18,8 +18,8 @@ mod shared;
 mod stream_keys;
 mod tokens;
 mod topology;
-mod webhooks;
 mod users;
+mod webhooks;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -45,13 +45,14 @@ use crate::webhooks::{About, Kind};
 pub use audience::Whose;
 pub use channels::IfMatch;
 pub use directory::Categories;
-use enrolments::Enrolments;
 pub use ingest::Ingest;
 pub use playback::{NewKey, NewToken, Token};
 pub use purges::Progress;
-pub use topology::{Edit, Publish};
 pub use sessions::{Began, Identity, Proof, SignedIn};
+pub use topology::{Edit, Publish};
 pub use users::{NewUser, UserChange};
+
+use enrolments::Enrolments;
 
 /// The shared state.
 #[derive(Debug)]
@@ -96,7 +97,6 @@ impl Plane {
         playback::first_key(&store).await?;
         let (state, nodes, Unsaid { index, fading }) = stored(&store).await?;
         let enrolments = Enrolments::open(ca, &zone, &store).await?;
-        let (state, nodes) = stored(&store).await?;
         let snapshot = Snapshot { version: store.first_version().await?, zone, ..state };
         let tokens = tokens::by_hash(&store).await?;
         let people = sessions::people(&store).await?;
@@ -302,7 +302,6 @@ async fn stored(store: &Store) -> Result<(Snapshot, Vec<Known>, Unsaid)> {
 }
 
 /// Milliseconds since the Unix epoch.
-pub(crate) fn unix_millis() -> u64 {
 pub fn unix_millis() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)

@@ -20,8 +20,8 @@ mod shared;
 mod sign_ins;
 mod tokens;
 mod topology;
-mod webhooks;
 mod users;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -37,9 +37,8 @@ pub use backup::{Rows, backup, restore};
 pub use channels::StoredChannel;
 pub use database::Database;
 pub use deliveries::{Delivery, Outcome, Tidied};
-pub use idempotency::{Call, Claim};
 pub use enrolments::{StoredCertificate, StoredEnrolment};
-pub use keys::StoredKey;
+pub use idempotency::{Call, Claim};
 pub use keys::{OldKey, StoredKey};
 pub use playback::{StoredPlaybackKey, StoredRevocation};
 pub use sessions::StoredSession;
@@ -47,9 +46,9 @@ pub use shared::{Heard, Listener};
 pub use sign_ins::OidcLogin;
 pub use tokens::StoredToken;
 pub use topology::{Draft, Published};
+pub use users::StoredUser;
 pub use webhooks::StoredWebhook;
 pub(crate) use webhooks::missing as missing_webhook;
-pub use users::StoredUser;
 
 /// An open database. Clones share it.
 #[derive(Debug, Clone)]

@@ -8,16 +8,16 @@ use clap_complete::Shell;
 use http::Method;
 use serde_json::{Value, json};
 
+use super::audience::{Audience, Forecast};
 use super::backup::{self, Work};
-use super::topology::Topology;
-use super::viewers;
-use super::webhooks::Webhook;
 use super::channels::Channel;
 use super::directory::{Category, Wishes};
-use super::keys::Key;
-use super::audience::{Audience, Forecast};
-use super::users;
 use super::enrolment;
+use super::keys::Key;
+use super::topology::Topology;
+use super::users;
+use super::viewers;
+use super::webhooks::Webhook;
 use crate::access::Scope;
 
 /// What to do.

@@ -77,62 +77,45 @@ fn status(error: &Error) -> StatusCode {
         Error::Invalid { .. } | Error::OtherNode { .. } | Error::BadBody(_) | Error::KeyUsed => {
             StatusCode::UNPROCESSABLE_ENTITY
         }
-        Error::ChangedMeanwhile(_) | Error::DraftChanged | Error::WebhookChanged(_) => {
-            StatusCode::PRECONDITION_FAILED
-        }
-        Error::OutboxFull(_) | Error::TooManyKeys => StatusCode::TOO_MANY_REQUESTS,
-        Error::ChangedMeanwhile(_) => StatusCode::PRECONDITION_FAILED,
-        Error::OutboxFull(_) | Error::TooManySearches => StatusCode::TOO_MANY_REQUESTS,
-        Error::BadRequest(_) => StatusCode::BAD_REQUEST,
-        Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-        Error::TooSlow => StatusCode::REQUEST_TIMEOUT,
-        Error::NoToken | Error::WrongToken => StatusCode::UNAUTHORIZED,
-        Error::NotANodes
-        | Error::NodeEvents
-        | Error::WrongScope { .. }
-        | Error::OtherChannel { .. }
-        | Error::NoTokenForIp => StatusCode::FORBIDDEN,
-        Error::ChangedMeanwhile(_) | Error::UserChanged(_) => StatusCode::PRECONDITION_FAILED,
-        Error::OutboxFull(_) | Error::SignInWaits { .. } | Error::TooManyCalls { .. } => {
-            StatusCode::TOO_MANY_REQUESTS
-        }
+        Error::ChangedMeanwhile(_)
+        | Error::DraftChanged
+        | Error::UserChanged(_)
+        | Error::WebhookChanged(_) => StatusCode::PRECONDITION_FAILED,
+        Error::OutboxFull(_)
+        | Error::SignInWaits { .. }
+        | Error::TooManyCalls { .. }
+        | Error::TooManyCertificates { .. }
+        | Error::TooManyKeys
+        | Error::TooManySearches
+        | Error::TooManyTries => StatusCode::TOO_MANY_REQUESTS,
         Error::BadRequest(_) | Error::OidcState => StatusCode::BAD_REQUEST,
-        Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-        Error::TooSlow => StatusCode::REQUEST_TIMEOUT,
-        Error::NoToken | Error::WrongToken | Error::WrongPassword | Error::SessionOver => {
-            StatusCode::UNAUTHORIZED
-        }
-        Error::WrongOldPassword
-        | Error::UserDisabled(_)
-        | Error::CrossSite
-        | Error::OidcRefused(_)
-        | Error::OidcToken(_)
-        | Error::OidcNoScope
-        | Error::NotOfOurs { .. }
-        | Error::NameTaken { .. } => StatusCode::FORBIDDEN,
-        Error::OidcProvider { .. } => StatusCode::BAD_GATEWAY,
-        Error::NotANodes | Error::WrongScope { .. } | Error::OtherChannel { .. } | Error::NoTokenForIp => {
-            StatusCode::FORBIDDEN
-        }
-        Error::OutboxFull(_) | Error::TooManyTries | Error::TooManyCertificates { .. } => {
-            StatusCode::TOO_MANY_REQUESTS
-        }
-        Error::BadRequest(_) => StatusCode::BAD_REQUEST,
         Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Error::TooSlow => StatusCode::REQUEST_TIMEOUT,
         Error::NoToken
         | Error::WrongToken
+        | Error::WrongPassword
+        | Error::SessionOver
         | Error::WrongEnrolment
         | Error::EnrolmentOver
         | Error::UnknownCertificate => StatusCode::UNAUTHORIZED,
         Error::NotANodes
+        | Error::NodeEvents
         | Error::WrongScope { .. }
         | Error::OtherChannel { .. }
         | Error::OtherNodes { .. }
         | Error::OtherNodesPath { .. }
         | Error::RevokedNode(_)
         | Error::NodeTokensOff
+        | Error::WrongOldPassword
+        | Error::UserDisabled(_)
+        | Error::CrossSite
+        | Error::OidcRefused(_)
+        | Error::OidcToken(_)
+        | Error::OidcNoScope
+        | Error::NotOfOurs { .. }
+        | Error::NameTaken { .. }
         | Error::NoTokenForIp => StatusCode::FORBIDDEN,
+        Error::OidcProvider { .. } => StatusCode::BAD_GATEWAY,
         Error::MethodNotAllowed(_) | Error::PageMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
         Error::NoPages | Error::Store { .. } | Error::Busy => StatusCode::SERVICE_UNAVAILABLE,
         Error::DamagedStore { .. }

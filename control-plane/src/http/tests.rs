@@ -3,8 +3,8 @@ mod audience;
 mod bodies;
 mod directory;
 mod document;
-mod idempotency;
 mod enrol;
+mod idempotency;
 mod ingest;
 mod instances;
 mod keys;
@@ -13,10 +13,10 @@ mod metadata;
 mod oidc;
 mod playback;
 mod purges;
-mod topology;
-mod webhooks;
 mod sessions;
+mod topology;
 mod users;
+mod webhooks;
 
 use std::time::{Duration, Instant};
 

@@ -25,15 +25,15 @@ impl Plane {
 
     /// Notes in the audit log that somebody known was refused `call`, at times.
     pub async fn refused(&self, by: &Actor, call: &str, why: &Error) {
-        self.note(&self.refusals, by, call, why).await;
+        self.note_refusal(&self.refusals, by, call, why).await;
     }
 
     /// The same of somebody who could not sign in; `by` is who they said they are.
     pub async fn not_signed_in(&self, by: &Actor, why: &Error) {
-        self.note(&self.not_signed_in, by, "POST sessions", why).await;
+        self.note_refusal(&self.not_signed_in, by, "POST sessions", why).await;
     }
 
-    async fn note(&self, refusals: &Mutex<Refusals>, by: &Actor, call: &str, why: &Error) {
+    async fn note_refusal(&self, refusals: &Mutex<Refusals>, by: &Actor, call: &str, why: &Error) {
         let is_news = {
             let mut refusals = refusals.lock().unwrap_or_else(PoisonError::into_inner);
             refusals.is_news(by, Instant::now())

@@ -4,15 +4,12 @@ use nearcast_api::playback::{Algorithm, Key, Revocation};
 use nearcast_api::purge::{Order, Purge, Target};
 use nearcast_api::snapshot::{KeyHash, Live};
 use nearcast_api::topology::{RegionPlan, Topology};
+use nearcast_api::{ChannelId, NodeId};
 
 use super::*;
 use crate::access::{Actor, Grant, Scope};
 use crate::audience::series::Span;
 use crate::audience::{Amounts, Bucket, DAY, HOUR, Kind, MINUTE, OTHERS};
-use nearcast_api::{ChannelId, NodeId};
-
-use super::*;
-use crate::access::{Actor, Grant, Scope};
 use crate::enrolment::Limits;
 use crate::fleet::Known;
 use crate::testing::postgres;
@@ -75,9 +72,9 @@ macro_rules! on_both {
 }
 
 mod backup;
-mod upgrade;
 mod directory;
 mod people;
+mod upgrade;
 
 on_both! {
     what_is_written_is_there_after_opening_again
@@ -354,6 +351,8 @@ async fn topologies_are_numbered_and_the_draft_is_one(place: Place) {
     assert!(matches!(store.topology_version(3).await, Err(Error::NoTopology(3))));
     let versions: Vec<_> = store.topologies(2, 10).await.unwrap().iter().map(|one| one.version).collect();
     assert_eq!(versions, [1]);
+}
+
 fn counted(at: u64, kind: Kind, name: &str, viewers: u64) -> Bucket {
     let amounts = Amounts {
         heard_ms: if kind == Kind::Channel { 0 } else { MINUTE },
@@ -448,6 +447,8 @@ async fn longer_buckets_say_what_the_shorter_ones_said(place: Place) {
     // After a year, the hours too.
     assert!(store.roll_up(365 * DAY, kept, 2).await.unwrap().is_some());
     assert_eq!((regions(HOUR).await.len(), regions(DAY).await.len()), (0, 0));
+}
+
 async fn a_token_for_enrolment_is_used_once_and_certificates_are_kept_until_they_end(place: Place) {
     let store = place.open().await;
     let node: NodeId = "eu-1".parse().unwrap();

@@ -36,7 +36,7 @@ impl Edge {
     }
 
     fn beat(&self, viewers: u32) -> Heartbeat {
-        let load = Load { cpu: 0.1, viewers, egress_bps: 8000 * u64::from(viewers) };
+        let load = Load { cpu: 0.1, viewers, egress_bps: 8000 * u64::from(viewers), ..Load::default() };
         let qoe = Qoe {
             reports: self.seconds,
             buffer_ms: Sum { count: self.seconds, total: 2000 * self.seconds },

@@ -246,9 +246,15 @@ async fn old_lines_of_the_log_are_removed_and_that_is_in_the_log() {
         change.commit().await.unwrap();
     }
     let open = async |store| {
-        crate::plane::Plane::open(crate::fleet::Config::default(), "nearcast.test".into(), store)
-            .await
-            .unwrap()
+        crate::plane::Plane::open(
+            Default::default(),
+            Default::default(),
+            &Default::default(),
+            "nearcast.test".into(),
+            store,
+        )
+        .await
+        .unwrap()
     };
     let plane = open(store).await;
     let year = std::time::Duration::from_secs(365 * 24 * 3600);

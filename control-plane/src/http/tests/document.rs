@@ -21,11 +21,6 @@ async fn the_document_has_every_route_and_all_but_the_open_ones_need_a_token() {
         let signs_in = path.contains("/oidc/") || (path.ends_with("/sessions") && method == Method::POST);
         let of_nobody = ends(&["/openapi.json", "/enrol", "/ca.pem"]);
         assert_eq!(open, of_viewers || of_list || signs_in || of_nobody, "{path}");
-    assert_eq!(operations.len(), 44, "{operations:?}");
-    for (method, path, open) in operations {
-        let answer = world.send(method.clone(), &path, "", "").await;
-        let of_nobody = ["/openapi.json", "/enrol", "/ca.pem"].iter().any(|end| path.ends_with(end));
-        assert_eq!(open, path.contains("/steer/") || of_nobody, "{path}");
         if open {
             assert_ne!(answer.status, StatusCode::UNAUTHORIZED, "{method} {path}");
             continue;

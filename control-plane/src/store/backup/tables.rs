@@ -19,6 +19,9 @@ pub(super) const KEPT: &[&str] = &[
     "playback_keys",
     "revocations",
     "api_tokens",
+    "users",
+    "enrolments",
+    "node_certificates",
     "nodes",
     "topologies",
     "topology_drafts",
@@ -30,8 +33,10 @@ pub(super) const KEPT: &[&str] = &[
     "audit",
 ];
 
-/// Tables of what is over in seconds, or in a day: who makes a call again after a restore finds that it was lost.
-pub(super) const LEFT_OUT: &[&str] = &["beats", "commands", "idempotency"];
+/// Tables of what is over in seconds, or in a day: who makes a call again after a restore finds that it was lost, and people
+/// sign in again.
+pub(super) const LEFT_OUT: &[&str] =
+    &["beats", "commands", "idempotency", "sessions", "sign_in_failures", "oidc_logins"];
 
 /// Tables that are made from others when the store is opened: what channels are searched by in SQLite.
 pub(super) const DERIVED: &[&str] = &["channel_search", "channel_numbers"];

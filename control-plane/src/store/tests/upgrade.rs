@@ -26,6 +26,8 @@ const FIXTURES: &[(i64, &str)] = &[
     (7, include_str!("../upgrade/0007.sql")),
     (8, include_str!("../upgrade/0008.sql")),
     (9, include_str!("../upgrade/0009.sql")),
+    (10, include_str!("../upgrade/0010.sql")),
+    (11, include_str!("../upgrade/0011.sql")),
     (12, include_str!("../upgrade/0012.sql")),
     (13, include_str!("../upgrade/0013.sql")),
     (15, include_str!("../upgrade/0015.sql")),
@@ -86,8 +88,15 @@ async fn every_row_of_every_earlier_version_is_there_after_an_upgrade(place: Pla
         assert_eq!((demo.title.as_str(), &demo.settings), ("Demo", &Settings::default()));
         assert_eq!(demo.live.unwrap().broadcast.as_str(), "b1");
         assert!(store.keys().await.unwrap().iter().any(|key| key.id == "key-1" && !key.backup));
-        let plane =
-            Plane::open(crate::fleet::Config::default(), "nearcast.test".into(), store).await.unwrap();
+        let plane = Plane::open(
+            Default::default(),
+            Default::default(),
+            &Default::default(),
+            "nearcast.test".into(),
+            store,
+        )
+        .await
+        .unwrap();
         let snapshot = plane.subscribe().borrow().clone();
         assert!(snapshot.version > 1 << 30, "later than what it has handed out");
         assert_eq!(snapshot.channels["demo"].keys.len(), 1);
