@@ -115,6 +115,15 @@ impl Config {
         self.roles.contains(&role)
     }
 
+    /// A process with only the role `dns`: where its snapshots come from, and where they are kept.
+    pub fn control(&self) -> control::Config {
+        let mut control = self.control.clone();
+        if control.snapshot.as_os_str().is_empty() {
+            control.snapshot = self.data_dir.join("snapshot.json");
+        }
+        control
+    }
+
     /// Where the database is.
     ///
     /// # Errors
@@ -156,7 +165,7 @@ impl daemon::Config for Config {
         }
         if !self.has(Role::Api) {
             self.node.check()?;
-            self.control.check()?;
+            self.control().check()?;
         }
         self.database()?;
         self.tls.check(self.http.listen)?;
@@ -200,6 +209,12 @@ mod tests {
         assert!(check(|config| config.api.admin_token = "short".into()).contains("api.admin_token"));
         assert!(check(|config| config.fleet.down_after = 0).contains("fleet.down_after"));
         assert!(check(|config| config.audience.minutes = 1).contains("audience.minutes"));
+        let mut enrols = Config { roles: vec![Role::Dns], ..Config::default() };
+        enrols.control.enrolment_token = "nce_abc".into();
+        assert!(enrols.check().unwrap_err().contains("https://"));
+        // There is a place for its certificate in `data_dir`.
+        enrols.control.url = "https://control.example.net".into();
+        enrols.check().unwrap();
         assert!(
             check(|config| {
                 config.roles = vec![Role::Dns];

@@ -63,11 +63,10 @@ impl Certificates {
 
     /// The certificate with this serial number, if it counts at `now`, in milliseconds since the Unix epoch.
     pub fn get(&self, serial: &str, now: u64) -> Result<Arc<StoredCertificate>> {
-        let found = self.by_serial.get(serial).filter(|one| now < one.not_after);
-        let certificate = found.ok_or(Error::UnknownCertificate)?;
-        match certificate.revoked_at {
-            Some(_) => Err(Error::RevokedNode(certificate.node.clone())),
-            None => Ok(Arc::clone(certificate)),
+        match self.by_serial.get(serial) {
+            Some(one) if one.revoked_at.is_some() => Err(Error::RevokedNode(one.node.clone())),
+            Some(one) if now < one.not_after => Ok(Arc::clone(one)),
+            _ => Err(Error::UnknownCertificate),
         }
     }
 
@@ -128,6 +127,7 @@ mod tests {
         assert!(matches!(all.get("a2", 100), Err(Error::UnknownCertificate)));
         assert!(matches!(all.get("zz", 1), Err(Error::UnknownCertificate)));
         assert!(matches!(all.get("a1", 1), Err(Error::RevokedNode(_))));
+        assert!(matches!(all.get("a1", 100), Err(Error::RevokedNode(_))));
         // The first has a newer one.
         let is_revoked = |node: &str| all.is_revoked(&node.parse().unwrap());
         assert!(!is_revoked("eu-1") && is_revoked("eu-2") && !is_revoked("eu-3"));

@@ -146,10 +146,6 @@ async fn serve_api(
 
 /// Only the role `dns`: a node like any other, with the snapshots of another process.
 fn follow(config: &Config, daemon: &Daemon) -> Result<watch::Receiver<Arc<Snapshot>>> {
-    let mut control = config.control.clone();
-    if control.snapshot.as_os_str().is_empty() {
-        control.snapshot = config.data_dir.join("snapshot.json");
-    }
     let invalid =
         |error: nearcast_api::id::InvalidId| Error::Invalid { field: "[node]", problem: error.to_string() };
     let spec = Spec {
@@ -166,7 +162,7 @@ fn follow(config: &Config, daemon: &Daemon) -> Result<watch::Receiver<Arc<Snapsh
         let load = nearcast_api::node::Load { cpu: sampler.cpu(), ..Default::default() };
         Heartbeat { load, ..Heartbeat::default() }
     };
-    let client = control::Client::start(&control, spec, heartbeat, daemon)?;
+    let client = control::Client::start(&config.control(), spec, heartbeat, daemon)?;
     Ok(client.watch())
 }
 

@@ -212,7 +212,11 @@ impl Node {
     /// Refuses a node that was sent away since it called.
     pub(super) fn check(&self, shared: &Shared) -> Result<(), Error> {
         match self {
-            Self::Certified(certificate, _) => shared.plane.certificate(&certificate.serial).map(drop),
+            Self::Certified(certificate, _) => match shared.plane.certificate(&certificate.serial) {
+                Err(why @ Error::RevokedNode(_)) => Err(why),
+                // One that has ended since then was good for this call.
+                _ => Ok(()),
+            },
             Self::Shared | Self::Admin(_) => Ok(()),
         }
     }

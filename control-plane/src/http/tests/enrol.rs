@@ -363,6 +363,8 @@ async fn a_node_renews_by_itself_and_misses_nothing(database: Option<Url>) {
     let mut watch = client.watch();
     let told = watch.wait_for(|snapshot| snapshot.channels.contains_key("third"));
     tokio::time::timeout(Duration::from_secs(10), told).await.expect("back").unwrap();
+    let registered = watch.wait_for(|snapshot| snapshot.nodes.contains_key("eu-1"));
+    tokio::time::timeout(Duration::from_secs(10), registered).await.expect("registered").unwrap();
     stop(daemon).await;
 }
 

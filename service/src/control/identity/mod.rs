@@ -79,11 +79,8 @@ impl Keeper {
 
     /// Enrols if there is a reason to, lets `settled` go, and renews for ever. `api` is switched to what is newest.
     pub(super) async fn run(mut self, api: Api, settled: watch::Sender<bool>) {
-        if self.current.is_some() {
-            settled.send_replace(true);
-        }
         if let Some(token) = self.token.clone().filter(|token| !self.is_used(token)) {
-            self.enrol(&api, &token).await;
+            self.enrol(&api, &token, &settled).await;
         }
         settled.send_replace(true);
         let Some(identity) = &self.current else { return };
@@ -130,7 +127,7 @@ impl Keeper {
     }
 
     /// Asks until there is a certificate or the token is refused for good.
-    async fn enrol(&mut self, api: &Api, token: &Token) {
+    async fn enrol(&mut self, api: &Api, token: &Token, settled: &watch::Sender<bool>) {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
         let mut complained = false;
         loop {
@@ -152,6 +149,8 @@ impl Keeper {
                     if !std::mem::replace(&mut complained, true) {
                         tracing::warn!("cannot enrol yet, trying on: {}", Chain(&error));
                     }
+                    // Nobody waits for what may take long, if there is something to go on with.
+                    settled.send_replace(self.current.is_some());
                     tokio::time::sleep(backoff.delay()).await;
                 }
             }
