@@ -13,6 +13,9 @@ pub(super) struct Audience {
     /// Of this channel.
     #[arg(long, conflicts_with = "node")]
     channel: Option<String>,
+    /// Of all channels that are in this category now.
+    #[arg(long, conflicts_with_all = ["node", "channel"])]
+    category: Option<String>,
     /// In this region.
     #[arg(long, conflicts_with = "node")]
     region: Option<String>,
@@ -53,7 +56,12 @@ impl Audience {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let millis = |duration: Duration| duration.as_millis().to_string();
         let mut query = url::form_urlencoded::Serializer::new(String::new());
-        for (name, value) in [("channel", self.channel), ("region", self.region), ("node", self.node)] {
+        for (name, value) in [
+            ("channel", self.channel),
+            ("category", self.category),
+            ("region", self.region),
+            ("node", self.node),
+        ] {
             if let Some(value) = value {
                 query.append_pair(name, &value);
             }

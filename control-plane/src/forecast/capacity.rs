@@ -10,6 +10,12 @@ pub struct Capacity {
     pub egress_bps: Option<u64>,
 }
 
+impl From<nearcast_api::topology::Capacity> for Capacity {
+    fn from(node: nearcast_api::topology::Capacity) -> Self {
+        Self { viewers: node.viewers.map(u64::from), egress_bps: node.egress_bps }
+    }
+}
+
 /// An hour that may have more than the region can do.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Short {

@@ -101,6 +101,8 @@ pub(super) struct Quality {
 pub(super) struct Wanted {
     /// Of this channel; a token that is limited to channels has to name one of them.
     channel: Option<ChannelId>,
+    /// Of all channels that are in this category now.
+    category: Option<String>,
     /// Only in this region.
     region: Option<Region>,
     /// At this node.
@@ -170,7 +172,7 @@ pub(super) enum By {
 
 /// Who watched over time, how much and how well
 ///
-/// Of a channel, a node, a region, or all regions together. With `Accept: text/csv` as a table.
+/// Of a channel, a category, a node, a region, or all regions together. With `Accept: text/csv` as a table.
 #[utoipa::path(get, operation_id = "audience", path = "/audience", tag = "audience", params(Wanted), security(("token" = ["read-only"])),
     responses((status = 200, content((Series = "application/json"), (String = "text/csv"))),
         (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
@@ -180,20 +182,23 @@ pub(super) async fn show(
     headers: HeaderMap,
     State(shared): State<Arc<Shared>>,
 ) -> Result<Response> {
-    let Wanted { channel, region, node, from, to, step } = wanted;
+    let Wanted { channel, category, region, node, from, to, step } = wanted;
     caller.insist(&shared, Scope::ReadOnly, channel.as_ref().map(ChannelId::as_str)).await?;
-    let whose = match (channel, node) {
-        (Some(_), Some(_)) => {
-            let problem = "leave it or `channel` out: what channels have is counted by region".to_owned();
-            return Err(Error::Invalid { field: "node", problem });
+    let invalid_field = |field, problem: &str| Err(Error::Invalid { field, problem: problem.to_owned() });
+    let whose = match (channel, category, node) {
+        (Some(_), Some(_), _) => return invalid_field("category", "leave it or `channel` out"),
+        (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => {
+            let problem =
+                "leave it, or `channel` and `category`, out: what channels have is counted by region";
+            return invalid_field("node", problem);
         }
-        (None, Some(_)) if region.is_some() => {
-            let problem = "leave it or `node` out: a node is in one region".to_owned();
-            return Err(Error::Invalid { field: "region", problem });
+        (None, None, Some(_)) if region.is_some() => {
+            return invalid_field("region", "leave it or `node` out: a node is in one region");
         }
-        (None, Some(node)) => Whose::Node(node),
-        (Some(channel), None) => Whose::Channels(vec![channel], region),
-        (None, None) => Whose::Regions(region),
+        (None, None, Some(node)) => Whose::Node(node),
+        (Some(channel), None, None) => Whose::Channels(vec![channel], region),
+        (None, Some(category), None) => Whose::Category(category, region),
+        (None, None, None) => Whose::Regions(region),
     };
     let span =
         Span::choose(shared.plane.audience_config(), unix_millis(), (from, to), step).map_err(invalid)?;

@@ -26,7 +26,8 @@ pub(super) struct View {
     viewers: Made,
     /// How the bits per second were forecast.
     egress_bps: Made,
-    /// The hours in which the region's nodes may not be enough; none where nobody has said what they can do.
+    /// The hours in which the region's edges may not be enough; none where the topology does not say what each of them can
+    /// do.
     short_at: Vec<Short>,
     /// What is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -160,8 +161,7 @@ pub(super) async fn show(
     // It does not panic, and nobody aborts it.
     let (viewers, egress_bps) =
         made.await.unwrap_or_else(|_| (forecast::forecast(&[], 0), forecast::forecast(&[], 0)));
-    // What a region's nodes can do is not known here yet.
-    let short = capacity::short_at(&viewers, &egress_bps, None);
+    let short = capacity::short_at(&viewers, &egress_bps, shared.plane.capacity(&region));
     let at = |hour: usize| next + hour as u64 * HOUR;
     let note = viewers.method.is_none().then(|| {
         format!(

@@ -5,7 +5,6 @@
 //! key made from the caller's `Idempotency-Key` and their own credentials, neither of which the store has.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::{hkdf, hmac};
@@ -25,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use super::auth::Limited;
 use super::{Shared, extract};
 use crate::error::{Error, Result};
+use crate::plane::unix_millis;
 use crate::store::{Call, Claim};
 
 /// What a key opens.
@@ -161,11 +161,6 @@ fn open(seal: &[u8; 32], kept: &str) -> Option<Response> {
     }
     response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     Some(response)
-}
-
-fn unix_millis() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Describes the header where it is taken.

@@ -11,7 +11,7 @@ use nearcast_service::log::Chain;
 use super::{Plane, unix_millis};
 use crate::audience::series::{self, Point, Span};
 use crate::audience::{Bucket, Config, HOUR, Kind, MINUTE, OTHERS};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::store::{By, Watched};
 
@@ -23,6 +23,8 @@ pub enum Whose {
     Node(NodeId),
     /// Of some channels together, everywhere or in a region.
     Channels(Vec<ChannelId>, Option<Region>),
+    /// Of all channels that are in a category now.
+    Category(String, Option<Region>),
 }
 
 impl Plane {
@@ -105,19 +107,32 @@ impl Plane {
                 (self.store.audience(span, Kind::Region, &[], &region(one)).await?, Vec::new())
             }
             Whose::Node(id) => (self.store.audience(span, Kind::Node, &[id.as_str()], "").await?, Vec::new()),
-            Whose::Channels(channels, one) => {
-                let (names, region): (Vec<&str>, _) =
-                    (channels.iter().map(ChannelId::as_str).collect(), region(one));
-                let mut rows = Vec::new();
-                for names in names.chunks(MAX_NAMES) {
-                    rows.extend(self.store.audience(span, Kind::Channel, names, &region).await?);
+            Whose::Channels(channels, one) => self.of_channels(channels, &region(one), span).await?,
+            Whose::Category(id, one) => {
+                if !self.categories().contains_key(id) {
+                    return Err(Error::NoCategory(id.clone()));
                 }
-                let mut regions = self.store.audience(span, Kind::Region, &[], &region).await?;
-                regions.extend(self.store.audience(span, Kind::Channel, &[OTHERS], &region).await?);
-                (rows, regions)
+                self.of_channels(&self.store.channels_of(id).await?, &region(one), span).await?
             }
         };
         Ok(series::points(span, &rows, &regions))
+    }
+
+    /// The buckets of channels, and of the regions and other channels that say when nobody watched them.
+    async fn of_channels(
+        &self,
+        channels: &[ChannelId],
+        region: &str,
+        span: Span,
+    ) -> Result<(Vec<Bucket>, Vec<Bucket>)> {
+        let names: Vec<&str> = channels.iter().map(ChannelId::as_str).collect();
+        let mut rows = Vec::new();
+        for names in names.chunks(MAX_NAMES) {
+            rows.extend(self.store.audience(span, Kind::Channel, names, region).await?);
+        }
+        let mut regions = self.store.audience(span, Kind::Region, &[], region).await?;
+        regions.extend(self.store.audience(span, Kind::Channel, &[OTHERS], region).await?);
+        Ok((rows, regions))
     }
 
     /// See [`crate::store::Store::most_watched`].

@@ -195,7 +195,7 @@ fn unchanged(channel: &StoredChannel, only: &IfMatch) -> Result<()> {
 }
 
 /// What webhooks are told of a key.
-fn about(StoredKey { id, channel, label, backup, .. }: &StoredKey) -> About {
+pub(super) fn about(StoredKey { id, channel, label, backup, .. }: &StoredKey) -> About {
     About::key(channel, id, label, *backup)
 }
 

@@ -14,6 +14,7 @@ use crate::enrolment::{Certificates, Limits};
 use crate::error::{Error, Result};
 use crate::keys;
 use crate::store::{Store, StoredCertificate, StoredEnrolment};
+use crate::webhooks::{About, Kind};
 
 /// What the plane needs for them.
 #[derive(Debug)]
@@ -189,6 +190,9 @@ impl Plane {
         let certificates = change.revoke_certificates(node).await?;
         if certificates == 0 {
             return Err(Error::NoCertificate(node.clone()));
+        }
+        if let Ok(member) = self.member(node) {
+            change.tell(Kind::NodeForgotten, About::node(&member.spec)).await?;
         }
         change.delete_node(node).await?;
         change.after(&json!({ "certificates": certificates }));

@@ -6,12 +6,13 @@ use nearcast_api::ChannelId;
 use nearcast_api::snapshot::{Channel, KeyHash};
 use serde_json::json;
 
-use super::channels::target;
+use super::channels::{about, target};
 use super::{Plane, unix_millis};
 use crate::access::Actor;
 use crate::error::Result;
 use crate::keys;
 use crate::store::{OldKey, StoredKey};
+use crate::webhooks::Kind;
 
 /// A key in the snapshot that is not to stay there.
 #[derive(Debug, PartialEq)]
@@ -42,6 +43,7 @@ impl Plane {
         change.after(&json!({ "label": &stored.label, "old_ends_at": old.as_ref().map(|old| old.until) }));
         let stored = StoredKey { hash: keys::hash(&key), old, ..stored };
         change.put_key(&stored).await?;
+        change.tell(Kind::KeyChanged, about(&stored)).await?;
         change.commit().await?;
         self.reload_channel(channel).await?;
         Ok((key, stored))
@@ -65,6 +67,7 @@ impl Plane {
         let stored = StoredKey { label, disabled, ..old };
         change.after(&json!({ "label": &stored.label, "disabled": stored.disabled }));
         change.put_key(&stored).await?;
+        change.tell(Kind::KeyChanged, about(&stored)).await?;
         change.commit().await?;
         self.reload_channel(channel).await?;
         Ok(stored)

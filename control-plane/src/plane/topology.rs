@@ -1,5 +1,7 @@
 //! The topology: drafted, explained, published, and gone back from.
 
+use nearcast_api::Region;
+use nearcast_api::node::Role;
 use nearcast_api::topology::Topology;
 use nearcast_geo::Atlas;
 use serde_json::{Value, json};
@@ -7,6 +9,7 @@ use serde_json::{Value, json};
 use super::{IfMatch, Plane, unix_millis};
 use crate::access::Actor;
 use crate::error::{Error, Result};
+use crate::forecast::capacity::Capacity;
 use crate::patch;
 use crate::store::{Draft, Published};
 use crate::topology::{Report, report};
@@ -39,6 +42,19 @@ impl Plane {
     /// One version that was published.
     pub async fn topology_version(&self, version: u64) -> Result<Published> {
         self.store.topology_version(version).await
+    }
+
+    /// What the edges of a region that take viewers can do together; none where there are no such edges.
+    pub fn capacity(&self, region: &Region) -> Option<Capacity> {
+        let members = self.members();
+        let mine = members.iter().filter(|member| {
+            member.spec.role == Role::Edge && member.spec.region == *region && member.plan.weight > 0
+        });
+        // One without a limit leaves nothing to be said of all.
+        mine.map(|member| Capacity::from(member.plan.capacity)).reduce(|sum, one| Capacity {
+            viewers: sum.viewers.zip(one.viewers).map(|(sum, one)| sum.saturating_add(one)),
+            egress_bps: sum.egress_bps.zip(one.egress_bps).map(|(sum, one)| sum.saturating_add(one)),
+        })
     }
 
     /// At most `limit` versions before this one, the newest first.

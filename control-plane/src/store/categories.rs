@@ -1,5 +1,7 @@
 //! Categories in the store.
 
+use nearcast_api::ChannelId;
+
 use super::audit::Change;
 use super::{Store, damaged, failed};
 use crate::category::Category;
@@ -13,6 +15,15 @@ impl Store {
         let query = sqlx::query_as::<_, Row>("SELECT id, names FROM categories ORDER BY id");
         let rows = query.fetch_all(&self.pool).await.map_err(failed("read the categories"))?;
         rows.into_iter().map(category).collect()
+    }
+
+    /// The channels of a category by id.
+    pub async fn channels_of(&self, category: &str) -> Result<Vec<ChannelId>> {
+        let query =
+            sqlx::query_scalar::<_, String>("SELECT id FROM channels WHERE category = $1 ORDER BY id");
+        let ids = query.bind(category).fetch_all(&self.pool).await;
+        let ids = ids.map_err(failed("read a category's channels"))?.into_iter();
+        ids.map(|id| id.parse().map_err(|_| damaged("a channel's id", &id))).collect()
     }
 }
 

@@ -58,6 +58,8 @@ kinds! {
     ChannelDeleted: "channel.deleted", "EventChannel";
     /// A stream key was made.
     KeyCreated: "key.created", "EventKey";
+    /// A stream key was rotated, switched off or on, or has another label.
+    KeyChanged: "key.changed", "EventKey";
     /// A stream key was deleted.
     KeyDeleted: "key.deleted", "EventKey";
     /// A node has registered for the first time.
@@ -181,6 +183,7 @@ impl Kind {
             | Self::ChannelChanged
             | Self::ChannelDeleted
             | Self::KeyCreated
+            | Self::KeyChanged
             | Self::KeyDeleted
             | Self::Test => false,
         }

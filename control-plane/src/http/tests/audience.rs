@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::world;
 use crate::audience::{Amounts, Bucket, HOUR, Key, Kind, MINUTE};
 use crate::store::{Database, Store};
-use crate::testing::{ADMIN, NODE, World, postgres};
+use crate::testing::{ADMIN, NODE, World, postgres, spec};
 
 fn now() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
@@ -55,8 +55,10 @@ fn beat(seconds: u64) -> Value {
 #[tokio::test]
 async fn what_edges_tell_is_there_after_a_restart() {
     let (world, directory) = world().await;
-    world.populate().await;
-    world.post("/channels", json!({ "id": "demo" })).await;
+    for (edge, region, address) in [("eu-1", "eu", "127.0.0.1"), ("us-1", "us", "127.0.0.2")] {
+        world.register(&spec(edge, "edge", region, &[address])).await;
+    }
+    world.post("/channels", json!({ "id": "demo", "category": "sports" })).await;
     early_in_a_minute().await;
     for seconds in 0..3 {
         for edge in ["eu-1", "us-1"] {
@@ -84,6 +86,11 @@ async fn what_edges_tell_is_there_after_a_restart() {
     };
     let all = world.get("/audience?channel=demo").await.json();
     assert_eq!((sum(&all, "viewer_seconds"), sum(&all, "egress_bytes")), (40, 20_000), "{all}");
+    let sports = world.get("/audience?category=sports").await.json();
+    assert_eq!((sum(&sports, "viewer_seconds"), sum(&sports, "egress_bytes")), (40, 20_000), "{sports}");
+    let music = world.get("/audience?category=music").await.json();
+    assert_eq!(sum(&music, "viewer_seconds"), 0);
+    assert_eq!(world.get("/audience?category=nothing").await.status, StatusCode::NOT_FOUND);
     let eu = world.get("/audience?channel=demo&region=eu").await.json();
     assert_eq!((sum(&eu, "viewer_seconds"), sum(&eu, "egress_bytes")), (20, 10_000), "{eu}");
     let quality = &eu["buckets"].as_array().unwrap().last().unwrap()["qoe"];
@@ -166,6 +173,8 @@ async fn what_is_asked_for_is_answered_or_said_to_be_wrong() {
         ("/audience?step=1000", "multiple of 60000"),
         ("/audience?channel=a&node=b", "node"),
         ("/audience?region=a&node=b", "region"),
+        ("/audience?category=a&node=b", "node"),
+        ("/audience?category=a&channel=b", "category"),
         ("/audience?from=5&step=60000", "1500"),
         ("/audience?from=99999999999999", "from"),
         ("/audience/top?limit=0", "limit"),
@@ -255,4 +264,16 @@ async fn a_region_is_forecast_from_its_hours_or_it_is_said_that_there_are_too_fe
         "{viewers}"
     );
     assert!(viewers["method"].is_string() && viewers["baseline"].is_string());
+    assert_eq!(made["short_at"], json!([]), "nobody has said what its edges can do");
+
+    // A region whose only edge can have 500 is short in half of the hours.
+    world.register(&spec("eu-1", "edge", "eu", &["127.0.0.1"])).await;
+    let most = json!({ "nodes": { "eu-1": { "capacity": { "viewers": 500 } } } });
+    world.send(Method::PUT, "/api/v1/topology/draft", ADMIN, most.to_string()).await;
+    assert_eq!(world.post("/topology/draft/publish", json!({})).await.status, StatusCode::CREATED);
+    let made = world.get("/forecast?region=eu&hours=24").await.json();
+    let short = made["short_at"].as_array().unwrap();
+    assert_eq!(short.len(), 12, "{short:?}");
+    let is_right = |hour: &Value| hour["expected"] == true && hour["at"].as_u64().unwrap() / HOUR % 24 >= 12;
+    assert!(short.iter().all(is_right), "{short:?}");
 }

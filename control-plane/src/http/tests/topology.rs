@@ -129,7 +129,7 @@ async fn what_no_topology_can_be_is_refused_with_its_name_and_the_draft_stays() 
         (json!({ "nodes": { "eu-1": { "wieght": 3 } } }), "nodes.eu-1.wieght"),
         (json!({ "nodes": { "eu-1": { "weight": 3000 } } }), "nodes.eu-1.weight"),
         (json!({ "nodes": { "Not A Name": {} } }), "Not A Name"),
-        (json!([]), "use an object"),
+        (json!([]), "an object"),
     ] {
         let refused = put(&world, topology).await;
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text());

@@ -271,6 +271,8 @@ async fn an_operator_is_told_of_nodes() {
     let body = json!({ "url": receiver.url, "events": ["node.registered", "node.ready", "node.draining", "node.forgotten"] });
     let id = webhook(&world, body).await;
     world.register(&crate::testing::spec("eu-1", "edge", "eu", &["127.0.0.1"])).await;
+    let load = json!({ "cpu": 0.1, "viewers": 0, "egress_bps": 0 });
+    world.beat("eu-1", json!({ "load": load })).await;
     let first = [receiver.next_event().await, receiver.next_event().await];
     let first: BTreeSet<_> = first.iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(first, ["node.registered", "node.ready"].into());
