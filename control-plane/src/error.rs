@@ -229,7 +229,7 @@ pub enum Error {
     #[error("{field}: this is for {is} alone; change what the node is, or make a token for what it is")]
     OtherNodes { field: &'static str, is: String },
     #[error(
-        "node {0} has a certificate: POST /api/v1/enrolments with `node` makes a token for it, or choose another name"
+        "there is a node {0}: POST /api/v1/enrolments with `node` makes a token for it, or choose another name"
     )]
     NodeEnrolled(NodeId),
     #[error(

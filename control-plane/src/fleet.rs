@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use nearcast_api::node::{Broadcast, Heartbeat, HeartbeatAck, Spec};
 use nearcast_api::playback::{Key, Revocation};
-use nearcast_api::purge::Purge;
+use nearcast_api::purge::Purges;
 use nearcast_api::snapshot::{Channel, Live, RevokedNode, Snapshot, Update};
 use nearcast_api::topology::{Topology, Window};
 use nearcast_api::{ChannelId, NodeId};
@@ -303,9 +303,9 @@ impl Fleet {
         self.members.values().filter_map(due).min()
     }
 
-    /// Tells all edges to forget something. Its id is greater than all before.
-    pub fn purge(&mut self, purge: Purge) {
-        self.publish(|snapshot| snapshot.purges.push(purge));
+    /// What edges are to forget.
+    pub fn set_purges(&mut self, purges: Purges) {
+        self.publish(|snapshot| snapshot.purges = purges);
     }
 
     fn refresh(&mut self) {

@@ -47,8 +47,9 @@ use std::sync::{Arc, OnceLock};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use http::StatusCode;
 use ipnet::IpNet;
 use nearcast_geo::Locator;
 use nearcast_service::drain::Drain;
@@ -114,6 +115,7 @@ impl Api {
             .fallback(pages::serve)
             .method_not_allowed_fallback(method_not_allowed)
             .layer(middleware::from_fn_with_state(shared.clone(), idempotency::layer))
+            .layer(middleware::from_fn_with_state(shared.clone(), finish))
             .layer(middleware::from_fn_with_state(shared.clone(), limit::limit))
             .layer(middleware::from_fn_with_state(shared.clone(), count))
             .with_state(shared);
@@ -205,6 +207,18 @@ const PREFIX: &str = "/api/v1";
 
 async fn method_not_allowed(request: Request) -> Error {
     Error::MethodNotAllowed(request.method().clone())
+}
+
+/// Carries out to its end what changes something, also when the caller's line breaks: between what is written and what is
+/// in force there is no stopping.
+async fn finish(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    // A heartbeat writes nothing, and there are many.
+    let is_beat = request.uri().path().ends_with("/heartbeat");
+    if request.method().is_safe() || is_beat {
+        return next.run(request).await;
+    }
+    let finished = shared.drain.spawn("call of the API", next.run(request)).await;
+    finished.unwrap_or_else(|_panicked| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
 async fn count(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {

@@ -1,7 +1,8 @@
 //! The state of the role `api`: the fleet, the store behind it, and the tasks that keep both right.
 //!
 //! A change is written to the store first and then to the fleet, one at a time, so that what was answered survives a kill
-//! and both tell the same story. Heartbeats touch only the fleet; the keeper remembers what they changed.
+//! and both tell the same story. Heartbeats touch only the fleet and the audience's meter; the keeper remembers what they
+//! changed.
 
 mod audience;
 mod categories;
@@ -26,7 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nearcast_api::NodeId;
-use nearcast_api::node::{Heartbeat, HeartbeatAck, Spec};
+use nearcast_api::node::{Heartbeat, HeartbeatAck, Role, Spec};
 use nearcast_api::snapshot::{KeyHash, Snapshot, Update};
 use nearcast_service::daemon::Daemon;
 use serde_json::json;
@@ -71,6 +72,8 @@ pub struct Plane {
     /// Nodes that have said something here, which other instances have not been told.
     heard: Mutex<BTreeSet<NodeId>>,
     refusals: Mutex<Refusals>,
+    /// What was committed could not be read back: memory says less than the store.
+    stale: tokio::sync::Notify,
     index: Mutex<directory::Index>,
     searches: tokio::sync::Semaphore,
     /// Old stream keys that count for a while.
@@ -112,6 +115,7 @@ impl Plane {
             tokens: RwLock::new(tokens),
             heard: Mutex::default(),
             refusals: Mutex::default(),
+            stale: tokio::sync::Notify::new(),
             index: Mutex::new(index),
             searches: tokio::sync::Semaphore::new(directory::SEARCHES),
             fading: Mutex::new(fading),
@@ -130,6 +134,7 @@ impl Plane {
         daemon.drain.spawn("fleet keeper", keeper);
         let audience = self.clone().keep_audience(metrics.clone(), daemon.drain.clone());
         daemon.drain.spawn("audience", audience);
+        daemon.drain.spawn("what was not read back", self.clone().mend(daemon.drain.clone()));
         if self.store.is_shared() {
             daemon.drain.spawn("other instances", self.clone().share(daemon.drain.clone()));
             daemon.drain.spawn("others' changes", self.clone().hear(daemon.drain.clone()));
@@ -171,6 +176,8 @@ impl Plane {
             }
             (fleet.members().get(&spec.id).map(|member| member.spec.clone()), fleet.members().len())
         };
+        // It may have been sent away since the call came in.
+        self.check_not_revoked(&spec.id)?;
         if known.is_none() && count >= MAX_NODES {
             return Err(Error::FleetFull { max: MAX_NODES });
         }
@@ -189,13 +196,13 @@ impl Plane {
     /// A node says how it is, and hears what it has not heard yet.
     pub fn heartbeat(&self, id: &NodeId, mut beat: Heartbeat) -> Result<HeartbeatAck> {
         let received = std::mem::take(&mut beat.received);
-        let ack = self.change(|fleet| {
-            let ack = fleet.heartbeat(id, beat, Instant::now());
-            if let (Ok(_), Some(member)) = (&ack, fleet.members().get(id)) {
-                self.note(&member.spec, &member.beat);
-            }
-            ack
+        let (ack, heard) = self.change(|fleet| {
+            let ack = fleet.heartbeat(id, beat, Instant::now())?;
+            let edge = fleet.members().get(id).filter(|member| member.spec.role == Role::Edge);
+            Ok::<_, Error>((ack, edge.map(|edge| (edge.spec.clone(), edge.beat.clone()))))
         })?;
+        // Not under the fleet's lock: to count hundreds of channels takes its time.
+        heard.iter().for_each(|(spec, beat)| self.note(spec, beat));
         if self.store.is_shared() {
             self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
         }

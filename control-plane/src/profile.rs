@@ -10,7 +10,7 @@ use crate::language::Tag;
 /// All of it; what is left out is not said.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Profile {
-    /// The user or organisation it belongs to. It is for people and filters, and gives nobody a right.
+    /// The user or organisation it belongs to. It is for people, and gives nobody a right.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub owner: String,
     #[serde(skip_serializing_if = "String::is_empty")]

@@ -23,7 +23,7 @@ pub struct Config {
     pub node_token: String,
     /// Whether that token opens anything. False where every node has enrolled: then each can be sent away alone.
     pub node_tokens: bool,
-    /// Networks of reverse proxies whose `X-Forwarded-For` is believed when viewers are steered.
+    /// Networks of reverse proxies whose `X-Forwarded-For` is believed: to steer viewers, to limit calls, in the audit log.
     pub trusted_proxies: Vec<IpNet>,
     /// How long who signs in stays signed in, in hours.
     pub session_hours: u32,

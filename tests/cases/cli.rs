@@ -43,7 +43,7 @@ async fn an_operator_looks_after_channels_keys_and_tokens() -> Result<()> {
         serde_json::from_str(&done(&["key", "create", "cli-1", "--label", "OBS", "--json"], admin).await?)?;
     ensure!(key["key"].as_str().is_some_and(|key| key.len() == 32), "{key}");
     let nodes = done(&["node", "list"], admin).await?;
-    ensure!(nodes.lines().any(|line| line.starts_with("origin-1 ") && line.contains(" up ")), "{nodes}");
+    ensure!(nodes.lines().any(|line| line.starts_with("origin-1 ") && line.contains(" ready ")), "{nodes}");
 
     // Somebody who looks after one channel, and nothing else.
     let words =

@@ -52,9 +52,9 @@ async fn an_edge_enrols_with_a_token_and_goes_on_serving_when_it_is_sent_away() 
     let mut edge = start("nearcast-edge", "eu-1", &config, edge_ops, folder).await?;
     let is_up = async || {
         let nodes = admin.get("/nodes").await.unwrap_or_default();
-        nodes["nodes"].as_array().is_some_and(|nodes| nodes.iter().any(|node| node["status"] == "up"))
+        nodes["nodes"].as_array().is_some_and(|nodes| nodes.iter().any(|node| node["status"] == "ready"))
     };
-    edge.until("up", async || is_up().await).await?;
+    edge.until("ready", async || is_up().await).await?;
     let log = admin.get("/audit?action=enrolNode").await?;
     ensure!(log["entries"][0]["target"] == "nodes/eu-1", "not in the audit log: {log}");
 

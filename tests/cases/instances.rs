@@ -104,8 +104,7 @@ async fn one_is_killed_under_writes_and_nothing_that_it_answered_is_lost() -> Re
     let others = others?;
     ensure!(answered.len() > 30 && others.len() == 50, "only {} and {} writes", answered.len(), others.len());
 
-    let list = second.admin.get("/channels").await?;
-    let list = list["channels"].as_array().context("no list")?;
+    let list = second.admin.all("/channels", "channels").await?;
     let has = |id: &str| list.iter().any(|channel| channel["id"] == id);
     let lost: Vec<&String> = answered.iter().chain(&others).filter(|id| !has(id)).collect();
     ensure!(lost.is_empty(), "{} writes were answered and are lost: {lost:?}", lost.len());
@@ -126,8 +125,8 @@ async fn one_is_killed_under_writes_and_nothing_that_it_answered_is_lost() -> Re
     // The first comes back with all of it.
     let again =
         start("nearcast-control", "control-1", &folder.join("control-1.toml"), first.ops, folder).await?;
-    let back = Admin::connect(&first.url, ADMIN).await?.get("/channels").await?;
-    ensure!(back["channels"].as_array().is_some_and(|back| back.len() == list.len() + 1), "not all is back");
+    let back = Admin::connect(&first.url, ADMIN).await?.all("/channels", "channels").await?;
+    ensure!(back.len() == list.len() + 1, "not all is back");
     drop((again, first.process));
     Ok(())
 }

@@ -54,6 +54,17 @@ impl Admin {
         Ok(serde_json::from_slice(&reply.body)?)
     }
 
+    /// All items of a list that comes in pages, of which each is in `field`.
+    pub async fn all(&self, path: &str, field: &str) -> Result<Vec<Value>> {
+        let (mut all, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let mut page = self.get(&format!("{path}?limit=100{cursor}")).await?;
+            all.append(page[field].as_array_mut().context("the answer has no such list")?);
+            let Some(next) = page["next"].as_str() else { return Ok(all) };
+            cursor = format!("&cursor={next}");
+        }
+    }
+
     /// Sends JSON and returns the answer, whatever its status.
     pub async fn send(&self, method: Method, path: &str, body: &Value) -> Result<Reply> {
         self.call(method, path, body.to_string().into()).await

@@ -138,8 +138,8 @@ fn now() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-const SECRET: &str =
-    "Keep it secret: it holds what playback tokens are signed with, and the hashes of keys and tokens.";
+const SECRET: &str = "Keep it secret: it holds the private key of the nodes' authority, what playback tokens and webhooks are signed with, \
+     and the hashes of keys and tokens.";
 
 #[cfg(test)]
 mod tests {

@@ -81,7 +81,7 @@ impl Webhook {
         ];
         let of = |id: &str| format!("/webhooks/{}", part(id));
         match self {
-            Self::List => (Method::GET, "/webhooks?limit=500".into(), None, Shape::List("webhooks", COLUMNS)),
+            Self::List => (Method::GET, "/webhooks".into(), None, Shape::List("webhooks", COLUMNS)),
             Self::Show { id } => (Method::GET, of(&id), None, Shape::One),
             Self::Create { receiver, fields } => {
                 let body = fields.with([("url", Some(receiver.into()))]);
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn a_command_is_a_call() {
         for (line, method, path, body) in [
-            ("webhook list", "GET", "/webhooks?limit=500", Value::Null),
+            ("webhook list", "GET", "/webhooks", Value::Null),
             (
                 "webhook create https://a/b --event channel.live --event channel.ended --channel demo",
                 "POST",

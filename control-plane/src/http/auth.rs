@@ -324,7 +324,7 @@ fn call(parts: &Parts) -> String {
 }
 
 /// The token in the header, else the session in the cookie.
-fn presented(headers: &HeaderMap) -> Result<&str, Error> {
+pub(super) fn presented(headers: &HeaderMap) -> Result<&str, Error> {
     let Some(value) = headers.get(AUTHORIZATION) else {
         return cookie::get(headers, cookie::SESSION).ok_or(Error::NoToken);
     };

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 ///
 /// Nodes' certificates are signed by it, and so is the control plane's own where it has no other.
 #[utoipa::path(get, operation_id = "authority", path = "/ca.pem", tag = "enrolment", security(()),
-    responses((status = 200, body = String, content_type = PEM)))]
+    responses((status = 200, body = String, content_type = PEM), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(super) async fn authority(State(shared): State<Arc<Shared>>) -> Response {
     ([(CONTENT_TYPE, PEM)], shared.plane.authority().pem().to_owned()).into_response()
 }
@@ -62,7 +62,7 @@ pub(super) async fn renew(
 
 /// Send a node away
 ///
-/// Its certificates count no more, here and at all nodes, what it waits for ends, and it is forgotten. A new token for its
+/// Its certificates count no more, what it waits for ends, and it is forgotten. A new token for its
 /// name lets it in again.
 #[utoipa::path(post, operation_id = "revokeNode", path = "/nodes/{node}/revoke", tag = "enrolment", params(("node" = NodeId, Path)),
     security(("token" = ["operator"])),

@@ -1,7 +1,7 @@
 //! `Idempotency-Key`: a call that is made again, because its answer was lost on the way, is answered again and not carried
 //! out again (draft-ietf-httpapi-idempotency-key-header-07).
 //!
-//! Every POST takes it but a node's heartbeat. A kept answer may hold a secret that is shown once: it is encrypted under a
+//! Every POST takes it but those that change nothing. A kept answer may hold a secret that is shown once: it is encrypted under a
 //! key made from the caller's `Idempotency-Key` and their own credentials, neither of which the store has.
 
 use std::sync::Arc;
@@ -14,14 +14,13 @@ use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use nearcast_service::http::read_limited;
 use nearcast_service::log::Chain;
 use serde::{Deserialize, Serialize};
 
-use super::auth::Limited;
+use super::auth::{self, Limited};
 use super::{Shared, extract};
 use crate::error::{Error, Result};
 use crate::plane::unix_millis;
@@ -48,7 +47,7 @@ pub(super) async fn layer(
     next: Next,
 ) -> Result<Response> {
     let route = request.extensions().get::<MatchedPath>();
-    let takes = request.method() == Method::POST && route.is_some_and(|route| !is_nodes(route.as_str()));
+    let takes = request.method() == Method::POST && route.is_some_and(|route| !is_left_out(route.as_str()));
     let Some(key) = takes.then(|| given(request.headers())).transpose()?.flatten() else {
         return Ok(next.run(request).await);
     };
@@ -72,27 +71,23 @@ pub(super) async fn layer(
         Claim::Full => return Err(Error::TooManyKeys),
     };
     let request = Request::from_parts(parts, body.into());
-    // In a task of its own: it goes on when the caller's line breaks, which is what keys are for.
-    let (store, drain) = (store.clone(), shared.drain.clone());
-    let carried_out = drain.spawn("call with an idempotency key", async move {
-        let (parts, body) = next.run(request).await.into_parts();
-        // Ours, and never long: what fails here is not an answer that could be kept.
-        let body = read_limited(body, MAX_ANSWER).await.map_err(|_| Error::StillRunning)?;
-        let kept = if parts.status.is_success() { sealed(&seal, &parts, &body) } else { None };
-        let noted = match kept {
-            Some(kept) => store.answer(&call.id, &claim, &kept).await,
-            None => store.release(&call.id, &claim).await,
-        };
-        if let Err(error) = noted {
-            tracing::warn!("who makes this call again is told that it still runs: {}", Chain(&error));
-        }
-        Ok(Response::from_parts(parts, body.into()))
-    });
-    carried_out.await.unwrap_or(Err(Error::StillRunning))
+    let (parts, body) = next.run(request).await.into_parts();
+    // Ours, and never long: what fails here is not an answer that could be kept.
+    let body = read_limited(body, MAX_ANSWER).await.map_err(|_| Error::StillRunning)?;
+    let kept = if parts.status.is_success() { sealed(&seal, &parts, &body) } else { None };
+    let noted = match kept {
+        Some(kept) => store.answer(&call.id, &claim, &kept).await,
+        None => store.release(&call.id, &claim).await,
+    };
+    if let Err(error) = noted {
+        tracing::warn!("who makes this call again is told that it still runs: {}", Chain(&error));
+    }
+    Ok(Response::from_parts(parts, body.into()))
 }
 
-fn is_nodes(route: &str) -> bool {
-    route.ends_with("/heartbeat")
+/// Nodes repeat what they say anyway, and what changes nothing can be asked again.
+fn is_left_out(route: &str) -> bool {
+    route.ends_with("/heartbeat") || route.ends_with("/validate")
 }
 
 /// The key, with or without the quotes that the draft has around it.
@@ -111,14 +106,10 @@ fn given(headers: &http::HeaderMap) -> Result<Option<String>> {
 
 /// From what only the caller has: names for the store that tell nothing, and what seals the answer.
 fn keys(key: &str, parts: &Parts, body: &[u8], caller: String) -> Keys {
-    let credentials = parts.headers.get(AUTHORIZATION).or_else(|| parts.headers.get(COOKIE));
+    // The caller was let in by it.
+    let credential = auth::presented(&parts.headers).unwrap_or_default();
     let route = parts.uri.path_and_query().map_or("", |route| route.as_str());
-    let secret = [
-        credentials.map_or(&[][..], HeaderValue::as_bytes),
-        caller.as_bytes(),
-        route.as_bytes(),
-        key.as_bytes(),
-    ];
+    let secret = [credential.as_bytes(), caller.as_bytes(), route.as_bytes(), key.as_bytes()];
     // Each behind its length, so that no two lists are the same bytes.
     let secret =
         secret.iter().flat_map(|part| [&part.len().to_be_bytes()[..], part].concat()).collect::<Vec<u8>>();
@@ -183,7 +174,7 @@ pub(super) fn describe(document: &mut utoipa::openapi::OpenApi) {
         ))
         .build();
     for (path, item) in &mut document.paths.paths {
-        if let Some(post) = item.post.as_mut().filter(|_| !is_nodes(path)) {
+        if let Some(post) = item.post.as_mut().filter(|_| !is_left_out(path)) {
             post.parameters.get_or_insert_default().push(RefOr::T(header.clone()));
         }
     }

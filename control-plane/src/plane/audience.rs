@@ -49,15 +49,16 @@ impl Plane {
         let (mut failing, mut minute) = (false, 0);
         while drain.unless_draining(tokio::time::sleep(LOOK)).await.is_some() {
             let (now, most) = (unix_millis(), self.audience.channels as usize);
+            // Also when nobody was heard: the hour may be over.
+            if std::mem::replace(&mut minute, now / MINUTE) == now / MINUTE {
+                continue;
+            }
             let ended = {
                 let mut meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
                 meter.expire(now);
                 meter.take(now, most)
             };
-            // Also when nobody was heard: the hour may be over.
-            if std::mem::replace(&mut minute, now / MINUTE) != now / MINUTE {
-                self.keep_minutes(ended, now, &metrics, &mut failing).await;
-            }
+            self.keep_minutes(ended, now, &metrics, &mut failing).await;
         }
         // What the last minute had so far.
         let (now, most) = (unix_millis(), self.audience.channels as usize);

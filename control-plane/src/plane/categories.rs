@@ -19,7 +19,7 @@ impl Plane {
         change.create_category(category).await?;
         change.after(&json!({ "names": category.names }));
         change.commit().await?;
-        self.reload_categories().await
+        self.in_force(self.reload_categories()).await
     }
 
     /// Changes some of a category's names.
@@ -32,7 +32,7 @@ impl Plane {
         change.rename_category(&new).await?;
         change.after(&json!({ "names": new.names }));
         change.commit().await?;
-        self.reload_categories().await?;
+        self.in_force(self.reload_categories()).await?;
         Ok(new)
     }
 
@@ -44,7 +44,7 @@ impl Plane {
         change.before(&json!({ "names": old.names }));
         change.delete_category(id).await?;
         change.commit().await?;
-        self.reload_categories().await
+        self.in_force(self.reload_categories()).await
     }
 }
 

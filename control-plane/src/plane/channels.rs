@@ -58,7 +58,7 @@ impl Plane {
         change.after(&told(title, profile, settings));
         change.tell(Kind::ChannelCreated, About::channel(id, title, Vec::new())).await?;
         change.commit().await?;
-        self.reload_channel(id).await
+        self.in_force(self.reload_channel(id)).await
     }
 
     /// Changes a channel's title and profile, and its settings by a merge patch (RFC 7396): null goes back to the origin's default.
@@ -97,7 +97,7 @@ impl Plane {
             change.tell(Kind::ChannelChanged, About::channel(id, &title, changed)).await?;
         }
         change.commit().await?;
-        self.reload_channel(id).await
+        self.in_force(self.reload_channel(id)).await
     }
 
     /// Removes a channel with its keys. What is live on it ends.
@@ -146,7 +146,7 @@ impl Plane {
             change.after(&json!({ "label": &stored.label, "backup": stored.backup }));
             change.tell(Kind::KeyCreated, about(&stored)).await?;
             change.commit().await?;
-            self.reload_channel(channel).await?;
+            self.in_force(self.reload_channel(channel)).await?;
         }
         Ok((stored, added))
     }
@@ -166,7 +166,7 @@ impl Plane {
         change.before(&json!({ "label": &old.label, "backup": old.backup }));
         change.tell(Kind::KeyDeleted, about(&old)).await?;
         change.commit().await?;
-        self.reload_channel(channel).await?;
+        self.in_force(self.reload_channel(channel)).await?;
         Ok(())
     }
 

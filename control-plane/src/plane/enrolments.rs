@@ -142,7 +142,8 @@ impl Plane {
         }
         token.limits.check(node, *role, region)?;
         // Whoever may have any name must not have that of another.
-        if token.limits.node.is_none() && self.enrolments.certificates().count(node, now) > 0 {
+        let is_taken = self.enrolments.certificates().count(node, now) > 0 || self.member(node).is_ok();
+        if token.limits.node.is_none() && is_taken {
             return Err(Error::NodeEnrolled(node.clone()));
         }
         let issued = self.authority().issue(csr, node, self.enrolments.lifetime, now)?;
@@ -151,7 +152,7 @@ impl Plane {
         change.add_certificate(&stored(&issued, node, &token.limits, now)).await?;
         change.after(&json!({ "serial": issued.serial, "not_after": issued.not_after, "role": role, "region": region }));
         change.commit().await?;
-        self.reload_certificates().await?;
+        self.in_force(self.reload_certificates()).await?;
         Ok(self.answer(node, issued))
     }
 
@@ -165,21 +166,23 @@ impl Plane {
     ) -> Result<Issued> {
         let _changing = self.changing.lock().await;
         let now = unix_millis();
-        // It may have been sent away since the call came in.
-        let limits = match has {
-            Some(has) => self.certificate(&has.serial)?.limits.clone(),
-            None => Limits::default(),
-        };
+        let mut change =
+            self.store.change(by, "renewCertificate", format!("nodes/{node}/certificate"), now).await?;
+        // It may have been sent away since the call came in, by another instance too.
+        if let Some(has) = has
+            && change.is_revoked(&has.serial).await?
+        {
+            return Err(Error::RevokedNode(node.clone()));
+        }
+        let limits = has.map_or_else(Limits::default, |has| has.limits.clone());
         if self.enrolments.certificates().count(node, now) >= MAX_CERTIFICATES {
             return Err(Error::TooManyCertificates { node: node.clone(), max: MAX_CERTIFICATES });
         }
         let issued = self.authority().issue(csr, node, self.enrolments.lifetime, now)?;
-        let mut change =
-            self.store.change(by, "renewCertificate", format!("nodes/{node}/certificate"), now).await?;
         change.add_certificate(&stored(&issued, node, &limits, now)).await?;
         change.after(&json!({ "serial": issued.serial, "not_after": issued.not_after }));
         change.commit().await?;
-        self.reload_certificates().await?;
+        self.in_force(self.reload_certificates()).await?;
         Ok(self.answer(node, issued))
     }
 
@@ -198,7 +201,7 @@ impl Plane {
         change.after(&json!({ "certificates": certificates }));
         change.commit().await?;
         // First what calls are let in by: the snapshot wakes those that wait, and they are looked at again.
-        self.reload_certificates().await?;
+        self.in_force(self.reload_certificates()).await?;
         let revoked = self.enrolments.certificates().revoked();
         self.change(|fleet| {
             // One that has enrolled and never registered is in no fleet.

@@ -55,7 +55,8 @@ impl Keeper {
         let (statuses, live) = (statuses(snapshot), live(snapshot));
         for (id, node) in &snapshot.nodes {
             if self.statuses.get(id) != Some(&node.status) {
-                self.store.set_node_status(&node.spec, node.status, unix_millis()).await?;
+                let before = self.statuses.get(id).copied();
+                self.store.set_node_status(&node.spec, before, node.status, unix_millis()).await?;
                 self.statuses.insert(id.clone(), node.status);
                 tracing::info!(node = %id, "node is {}", word(node.status));
             }

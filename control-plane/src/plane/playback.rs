@@ -65,7 +65,7 @@ impl Plane {
         }
         let key = make(new)?;
         add_key(&self.store, by, &key).await?;
-        self.reload_playback_keys().await?;
+        self.in_force(self.reload_playback_keys()).await?;
         Ok(key)
     }
 
@@ -76,7 +76,7 @@ impl Plane {
         let mut change = self.store.change(by, "deletePlaybackKey", target, unix_millis()).await?;
         change.delete_playback_key(id).await?;
         change.commit().await?;
-        self.reload_playback_keys().await
+        self.in_force(self.reload_playback_keys()).await
     }
 
     /// Makes a token that opens `channel`, signed with the newest key that can.
@@ -130,7 +130,7 @@ impl Plane {
         change.add_revocation(&stored).await?;
         change.after(&stored.revocation);
         change.commit().await?;
-        self.reload_revocations().await?;
+        self.in_force(self.reload_revocations()).await?;
         Ok(stored)
     }
 
@@ -141,7 +141,7 @@ impl Plane {
         let mut change = self.store.change(by, "deleteRevocation", target, unix_millis()).await?;
         change.delete_revocation(id).await?;
         change.commit().await?;
-        self.reload_revocations().await
+        self.in_force(self.reload_revocations()).await
     }
 
     async fn reload_playback_keys(&self) -> Result<()> {

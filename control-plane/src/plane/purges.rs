@@ -32,8 +32,15 @@ impl Plane {
         let purge = change.add_purge(unix_millis().max(newest + 1), order).await?;
         change.after(&purge);
         change.commit().await?;
-        self.change(|fleet| fleet.purge(purge.clone()));
+        self.in_force(self.reload_purges()).await?;
         Ok(purge)
+    }
+
+    /// All of them: one of another instance may have come before, and edges skip what is below what they have.
+    async fn reload_purges(&self) -> Result<()> {
+        let purges = self.store.purges().await?;
+        self.change(|fleet| fleet.set_purges(purges));
+        Ok(())
     }
 
     /// The newest purges, oldest first, and how far they are.

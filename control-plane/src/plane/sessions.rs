@@ -160,7 +160,7 @@ impl Plane {
         change.add_session(&session, MAX_SESSIONS).await?;
         change.after(&json!({ "user": told(&user), "expires_at": session.expires_at }));
         change.commit().await?;
-        self.reload_people().await?;
+        self.in_force(self.reload_people()).await?;
         Ok(Began { token, session, user })
     }
 
@@ -179,7 +179,7 @@ impl Plane {
         change.delete_session(id).await?;
         change.before(&old.map(|old| json!({ "user": old.user, "expires_at": old.expires_at })));
         change.commit().await?;
-        self.reload_people().await
+        self.in_force(self.reload_people()).await
     }
 
     /// A password is tried, which counts as wrong until [`Plane::forgive`].

@@ -103,13 +103,33 @@ impl Plane {
         self.reload().await
     }
 
+    /// Looks at the store again after a change that was committed could not be read back, until it can.
+    pub(super) async fn mend(self: Arc<Self>, drain: Drain) {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        while drain.unless_draining(self.stale.notified()).await.is_some() {
+            while let Err(error) = self.reload().await {
+                tracing::warn!("a change is not in force yet, looking again: {}", Chain(&error));
+                if drain.unless_draining(tokio::time::sleep(backoff.delay())).await.is_none() {
+                    return;
+                }
+            }
+            backoff.reset();
+        }
+    }
+
+    /// What was committed is read back with `reload`, now or as soon as it can be.
+    pub(super) async fn in_force<T>(&self, reload: impl Future<Output = Result<T>>) -> Result<T> {
+        reload.await.inspect_err(|_| self.stale.notify_one())
+    }
+
     /// Makes this instance say what the store says.
     async fn reload(&self) -> Result<()> {
         let _changing = self.changing.lock().await;
-        let (state, nodes, Unsaid { index, fading }) = stored(&self.store).await?;
+        // Who may call comes first: what else cannot be read must not keep somebody in who was sent away.
         self.reload_tokens().await?;
         self.reload_people().await?;
         self.reload_certificates().await?;
+        let (state, nodes, Unsaid { index, fading }) = stored(&self.store).await?;
         self.change(|fleet| fleet.reload(state, nodes, Instant::now()));
         self.fade(None, fading);
         *self.index() = index;

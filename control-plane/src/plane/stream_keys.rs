@@ -45,7 +45,7 @@ impl Plane {
         change.put_key(&stored).await?;
         change.tell(Kind::KeyChanged, about(&stored)).await?;
         change.commit().await?;
-        self.reload_channel(channel).await?;
+        self.in_force(self.reload_channel(channel)).await?;
         Ok((key, stored))
     }
 
@@ -63,13 +63,16 @@ impl Plane {
         let mut change = self.store.change(by, "changeStreamKey", target, unix_millis()).await?;
         let old = change.key(channel, id).await?;
         change.before(&json!({ "label": &old.label, "disabled": old.disabled }));
+        let was = (old.label.clone(), old.disabled);
         let (label, disabled) = (label.unwrap_or(old.label), disabled.unwrap_or(old.disabled));
         let stored = StoredKey { label, disabled, ..old };
         change.after(&json!({ "label": &stored.label, "disabled": stored.disabled }));
         change.put_key(&stored).await?;
-        change.tell(Kind::KeyChanged, about(&stored)).await?;
+        if was != (stored.label.clone(), stored.disabled) {
+            change.tell(Kind::KeyChanged, about(&stored)).await?;
+        }
         change.commit().await?;
-        self.reload_channel(channel).await?;
+        self.in_force(self.reload_channel(channel)).await?;
         Ok(stored)
     }
 

@@ -81,7 +81,7 @@ impl Plane {
         change.add_token(&stored).await?;
         change.after(&told(&stored));
         change.commit().await?;
-        self.reload_tokens().await?;
+        self.in_force(self.reload_tokens()).await?;
         Ok((token, stored))
     }
 
@@ -93,7 +93,7 @@ impl Plane {
         change.delete_token(id).await?;
         change.before(&old.as_ref().map(told));
         change.commit().await?;
-        self.reload_tokens().await
+        self.in_force(self.reload_tokens()).await
     }
 
     /// Lines of the audit log.

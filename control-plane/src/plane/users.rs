@@ -59,7 +59,7 @@ impl Plane {
         change.create_user(&user, password.as_deref()).await?;
         change.after(&told(&user));
         change.commit().await?;
-        self.reload_people().await?;
+        self.in_force(self.reload_people()).await?;
         Ok(user)
     }
 
@@ -92,7 +92,7 @@ impl Plane {
         }
         change.after(&told(&user));
         change.commit().await?;
-        self.reload_people().await?;
+        self.in_force(self.reload_people()).await?;
         Ok(user)
     }
 
@@ -105,7 +105,7 @@ impl Plane {
         change.before(&told(&old));
         change.delete_user(id).await?;
         change.commit().await?;
-        self.reload_people().await
+        self.in_force(self.reload_people()).await
     }
 
     /// Gives a user a new password, by its PHC string, and ends their sessions. With `proven`, only if that is still the old one.
@@ -127,7 +127,7 @@ impl Plane {
         change.commit().await?;
         // Who has forgotten it does not wait any longer.
         self.store.forgive(id).await?;
-        self.reload_people().await
+        self.in_force(self.reload_people()).await
     }
 
     pub(super) async fn room_for_a_user(&self) -> Result<()> {

@@ -5,12 +5,12 @@ use nearcast_api::channel::Settings;
 use nearcast_api::snapshot::{KeyHash, Live};
 
 use super::audit::Change;
-use super::deliveries::{queue, unqueue};
+use super::deliveries::{hasten, queue, unqueue};
 use super::{Store, damaged, failed};
 use crate::error::{Error, Result};
 use crate::keys;
 use crate::profile::{Profile, Visibility};
-use crate::webhooks::watch::Told;
+use crate::webhooks::watch::{self, Told};
 
 /// A channel as it is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,6 +94,12 @@ impl Store {
         }
         if let (Some(began), Some(ended), Some(live)) = (&told.live, &told.back, live) {
             unqueue(&mut transaction, ended).await?;
+            let query = sqlx::query_scalar::<_, String>("SELECT announced FROM channels WHERE id = $1");
+            let before = query.bind(id.as_str()).fetch_optional(&mut *transaction).await.map_err(failed())?;
+            if let Some(before) = before.filter(|before| *before != live.broadcast.as_str()) {
+                // What was there before has ended, and that is told first.
+                hasten(&mut transaction, &watch::ended(id, &before), began.at).await?;
+            }
             let query = sqlx::query("UPDATE channels SET announced = $2 WHERE id = $1 AND announced <> $2");
             let query = query.bind(id.as_str()).bind(live.broadcast.as_str());
             if query.execute(&mut *transaction).await.map_err(failed())?.rows_affected() == 1 {

@@ -105,6 +105,19 @@ pub(super) async fn unqueue(connection: &mut AnyConnection, event: &Event) -> Re
     Ok(())
 }
 
+/// An event that waits is told right before what happens at `at`.
+pub(super) async fn hasten(connection: &mut AnyConnection, event: &str, at: u64) -> Result<()> {
+    sqlx::query(
+        "UPDATE webhook_deliveries SET due_at = $2 WHERE event = $1 AND state = 'waiting' AND attempts = 0 AND due_at > $2",
+    )
+    .bind(event)
+    .bind(at.saturating_sub(1).cast_signed())
+    .execute(connection)
+    .await
+    .map_err(failed("hasten what webhooks are told"))?;
+    Ok(())
+}
+
 macro_rules! columns {
     () => {
         "webhook, event, kind, body, state, attempts, created_at, due_at, done_at, status, error, answer"

@@ -127,6 +127,16 @@ impl Change {
         Ok(())
     }
 
+    /// Whether this certificate was taken away, as it is now: nobody changes it until this change is over.
+    pub async fn is_revoked(&mut self, serial: &str) -> Result<bool> {
+        let query = sqlx::query_scalar::<_, Option<i64>>(
+            "SELECT revoked_at FROM node_certificates WHERE serial = $1",
+        );
+        let revoked = query.bind(serial).fetch_optional(self.connection()).await;
+        // One that is not there any more has ended.
+        Ok(revoked.map_err(failed("read a certificate"))?.is_none_or(|revoked_at| revoked_at.is_some()))
+    }
+
     /// Takes all certificates of a node away. How many there were.
     pub async fn revoke_certificates(&mut self, node: &NodeId) -> Result<u64> {
         let at = self.at().cast_signed();

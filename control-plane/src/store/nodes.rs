@@ -50,15 +50,25 @@ impl Store {
         Ok(())
     }
 
-    /// Remembers how a node is, and queues what webhooks are to be told of it, unless another instance was first.
-    pub async fn set_node_status(&self, spec: &Spec, status: Status, at: u64) -> Result<()> {
+    /// Remembers how a node is, and queues what webhooks are to be told of it, unless another instance was first: `before` is
+    /// what this one has seen of it last.
+    pub async fn set_node_status(
+        &self,
+        spec: &Spec,
+        before: Option<Status>,
+        status: Status,
+        at: u64,
+    ) -> Result<()> {
         let failed = || failed("remember a node's health");
         let event = watch::node(spec, status, at);
         let mut transaction = self.pool.begin().await.map_err(failed())?;
-        let query =
-            sqlx::query("UPDATE nodes SET down = $2, announced = $3 WHERE id = $1 AND announced <> $3");
-        let query =
-            query.bind(spec.id.as_str()).bind(i64::from(status == Status::Down)).bind(event.kind.as_str());
+        // Who is late has seen less than what is there: what it has to tell was told.
+        let query = sqlx::query(
+            "UPDATE nodes SET down = $2, announced = $3 WHERE id = $1 AND announced <> $3 AND announced IN ('', $4)",
+        );
+        let before = before.map_or("", |before| Kind::from(before).as_str());
+        let query = query.bind(spec.id.as_str()).bind(i64::from(status == Status::Down));
+        let query = query.bind(event.kind.as_str()).bind(before);
         let is_news = query.execute(&mut *transaction).await.map_err(failed())?.rows_affected() == 1;
         let queued = is_news && queue(&mut transaction, &event, at, None).await?;
         transaction.commit().await.map_err(failed())?;

@@ -65,16 +65,17 @@ impl Store {
         .execute(&mut *transaction)
         .await
         .map_err(failed())?;
+        transaction.commit().await.map_err(failed())?;
+        // By itself: two that hold a row each must not wait for each other's.
         sqlx::query(
             "DELETE FROM sign_in_failures WHERE last_at < $1 OR last_at < \
              (SELECT last_at FROM sign_in_failures ORDER BY last_at DESC LIMIT 1 OFFSET $2)",
         )
         .bind(now.saturating_sub(FORGOTTEN).cast_signed())
         .bind(i64::from(max.saturating_sub(1)))
-        .execute(&mut *transaction)
+        .execute(&self.pool)
         .await
         .map_err(failed())?;
-        transaction.commit().await.map_err(failed())?;
         Ok(None)
     }
 

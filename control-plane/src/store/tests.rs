@@ -132,7 +132,7 @@ async fn what_is_written_is_there_after_opening_again(place: Place) {
         made!(store, add_key(&key("k1", "demo", "aa", 7))).unwrap();
         store.put_node(&spec, 1).await.unwrap();
         made!(store, set_node_drain(&spec.id, true)).unwrap();
-        store.set_node_status(&spec, Status::Down, 2).await.unwrap();
+        store.set_node_status(&spec, None, Status::Down, 2).await.unwrap();
         store.put_node(&Spec { version: "0.2.0".into(), ..spec.clone() }, 3).await.unwrap();
         assert_eq!(store.first_version().await.unwrap(), 1 << 28);
         // Not closed: a process that is killed does not close either.

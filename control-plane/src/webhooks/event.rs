@@ -52,7 +52,7 @@ kinds! {
     ChannelTakenOver: "channel.taken_over", "EventBroadcast";
     /// A channel was made.
     ChannelCreated: "channel.created", "EventChannel";
-    /// A channel's title or settings were changed.
+    /// A channel's title, profile or settings were changed.
     ChannelChanged: "channel.changed", "EventChannel";
     /// A channel was deleted, and with it its stream keys and what was live on it.
     ChannelDeleted: "channel.deleted", "EventChannel";
@@ -199,8 +199,13 @@ impl fmt::Display for Kind {
 impl Event {
     /// `occasion` tells it from all others of its kind; who uses the same twice means the same event.
     pub fn new(kind: Kind, occasion: &str, at: u64, about: About) -> Self {
+        Self { id: Self::id_of(kind, occasion), kind, at, about }
+    }
+
+    /// The id of what happens on an occasion.
+    pub fn id_of(kind: Kind, occasion: &str) -> String {
         let KeyHash(hash) = keys::hash(&format!("{kind} {occasion}"));
-        Self { id: format!("evt_{}", &hash[..32]), kind, at, about }
+        format!("evt_{}", &hash[..32])
     }
 
     /// The channel that it happened to.

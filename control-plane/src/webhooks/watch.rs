@@ -21,7 +21,7 @@ pub struct Told {
 /// What is to be told when `old` was live on a channel and `new` is, at `now` (milliseconds since the Unix epoch).
 pub fn channel(id: &ChannelId, title: &str, old: Option<&Live>, new: Option<&Live>, now: u64) -> Told {
     let event = |kind, live: &Live, more: &str, from| {
-        let occasion = format!("{id} {}{more}", live.broadcast);
+        let occasion = occasion(id, live.broadcast.as_str(), more);
         Event::new(kind, &occasion, now, About::broadcast(id, title, live, from))
     };
     let mut told = Told::default();
@@ -43,6 +43,15 @@ pub fn channel(id: &ChannelId, title: &str, old: Option<&Live>, new: Option<&Liv
         }
     }
     told
+}
+
+/// The id of the event that a broadcast of this channel has ended.
+pub fn ended(channel: &ChannelId, broadcast: &str) -> String {
+    Event::id_of(Kind::ChannelEnded, &occasion(channel, broadcast, ""))
+}
+
+fn occasion(channel: &ChannelId, broadcast: &str, more: &str) -> String {
+    format!("{channel} {broadcast}{more}")
 }
 
 /// What is to be told of a node whose status has changed.

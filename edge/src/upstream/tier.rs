@@ -145,7 +145,11 @@ impl Upstream {
                 },
                 () = &mut hedge, if hedges => {
                     hedges = false;
-                    if let Some(next) = parents.next().filter(|_| self.budget.withdraw()) {
+                    // One that there is no budget for is still there when the first one fails.
+                    if parents.len() > 0
+                        && self.budget.withdraw()
+                        && let Some(next) = parents.next()
+                    {
                         self.metrics.hedges.inc();
                         asked.push(self.ask_above(next, question));
                     }

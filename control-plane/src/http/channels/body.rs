@@ -17,7 +17,7 @@ macro_rules! bodies {
         #[schema(as = $schema)]
         pub(in crate::http) struct $name {
             $($own)*
-            /// Whose it is: the id of a user or an organisation, at most 64 characters. It is for people and filters, and gives
+            /// Whose it is: the id of a user or an organisation, at most 64 characters. It is for people, and gives
             /// nobody a right.
             #[serde(default, deserialize_with = "given")]
             #[schema(value_type = Option<String>)]

@@ -20,7 +20,6 @@ pub(super) const KEPT: &[&str] = &[
     "revocations",
     "api_tokens",
     "users",
-    "enrolments",
     "node_certificates",
     "nodes",
     "topologies",
@@ -34,9 +33,9 @@ pub(super) const KEPT: &[&str] = &[
 ];
 
 /// Tables of what is over in seconds, or in a day: who makes a call again after a restore finds that it was lost, and people
-/// sign in again.
+/// sign in again. A token that was used once must not be good again.
 pub(super) const LEFT_OUT: &[&str] =
-    &["beats", "commands", "idempotency", "sessions", "sign_in_failures", "oidc_logins"];
+    &["beats", "commands", "enrolments", "idempotency", "sessions", "sign_in_failures", "oidc_logins"];
 
 /// Tables that are made from others when the store is opened: what channels are searched by in SQLite.
 pub(super) const DERIVED: &[&str] = &["channel_search", "channel_numbers"];

@@ -210,10 +210,15 @@ async fn a_node_is_told_of_by_who_sees_it_first(place: Place) {
     let eu = spec("eu-1");
     a.put_node(&eu, 1).await.unwrap();
     a.put_node(&NodeSpec { version: "2".into(), ..eu.clone() }, 2).await.unwrap();
+    let mut before = None;
     for (at, status) in [(3, Status::Ready), (4, Status::Down), (5, Status::Ready), (6, Status::Draining)] {
-        a.set_node_status(&eu, status, at).await.unwrap();
-        b.set_node_status(&eu, status, at + 1).await.unwrap();
+        a.set_node_status(&eu, before, status, at).await.unwrap();
+        b.set_node_status(&eu, before, status, at + 1).await.unwrap();
+        before = Some(status);
     }
+    // One that comes late, with what was true before.
+    b.set_node_status(&eu, None, Status::Joining, 9).await.unwrap();
+    b.set_node_status(&eu, Some(Status::Joining), Status::Ready, 10).await.unwrap();
     assert_eq!(
         told(&a, "w").await,
         ["node.registered", "node.ready", "node.down", "node.ready", "node.draining"]
