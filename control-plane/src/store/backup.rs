@@ -18,7 +18,7 @@ pub use restore::restore;
 
 /// Writes all that the database holds at one moment, without what is over in seconds.
 ///
-/// A database of an earlier Nearcast is written as it is: [`restore`] brings it up to date. Rows are written as they are
+/// A database of an earlier Nearcast is written as it is: [`restore()`] brings it up to date. Rows are written as they are
 /// read, so that memory stays small whatever there is. `made_at` is in milliseconds since the Unix epoch.
 ///
 /// # Errors

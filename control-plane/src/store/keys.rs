@@ -33,7 +33,7 @@ pub struct OldKey {
     pub until: u64,
 }
 
-/// As [`with_columns`] has them.
+/// As `with_columns` has them.
 type Row = (String, String, String, String, i64, i64, i64, String, i64);
 
 macro_rules! with_columns {

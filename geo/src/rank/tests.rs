@@ -174,7 +174,7 @@ proptest! {
         let address = IpAddr::V4(bits.into()).to_string();
         let order = rank(&address, &nodes);
         prop_assert_eq!(order.is_empty(), nodes.is_empty());
-        let healthiest = nodes.iter().map(|node| class(node)).min();
+        let healthiest = nodes.iter().map(class).min();
         for id in &order {
             let node = nodes.iter().find(|node| node.spec.id.as_str() == id).unwrap();
             prop_assert_eq!(Some(class(node)), healthiest);

@@ -89,9 +89,7 @@ pub(super) async fn catalog(connection: &mut AnyConnection) -> Result<BTreeMap<S
     let rows = sqlx::query_as::<_, (String, String, String)>(query).fetch_all(connection).await;
     let mut catalog = BTreeMap::<String, Vec<Column>>::new();
     for (table, name, kind) in rows.map_err(failed("look at the database's tables"))? {
-        if table == SCHEMA {
-            catalog.entry(table).or_default();
-        } else if DERIVED.contains(&table.as_str()) {
+        if table == SCHEMA || DERIVED.contains(&table.as_str()) {
             catalog.entry(table).or_default();
         } else if KEPT.contains(&table.as_str()) || LEFT_OUT.contains(&table.as_str()) {
             let kind = match kind.to_uppercase().as_str() {
