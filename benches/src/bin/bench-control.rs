@@ -21,7 +21,7 @@ use nearcast_tests::admin::Admin;
 use nearcast_tests::ports::Ports;
 use nearcast_tests::postgres::Postgres;
 use nearcast_tests::process::{Process, Program};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -77,7 +77,7 @@ async fn measure(name: &str, databases: &[&str]) -> Result<Vec<Row>> {
         let draft = json!({ "nodes": { "edge-0": { "weight": change } } });
         admin.send(Method::PUT, "/topology/draft", &draft).await?.expect(200)?;
         let began = Instant::now();
-        admin.send(Method::POST, "/topology/draft/publish", &Value::Null).await?.expect(201)?;
+        admin.send(Method::POST, "/topology/draft/publish", &json!({})).await?.expect(201)?;
         let told = until(&mut nodes, |now| {
             now.nodes.get("edge-0").is_some_and(|node| u32::from(node.weight) == change)
         });
