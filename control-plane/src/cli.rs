@@ -44,12 +44,16 @@ struct Access {
     /// Base URL of the control plane.
     #[arg(long, global = true, env = "NEARCASTCTL_URL", default_value = "http://127.0.0.1:8080")]
     url: String,
-    /// The admin token, or one that `token create` has made.
-    #[arg(long, global = true, env = "NEARCASTCTL_TOKEN", hide_env_values = true)]
+    /// The admin token, or one that `token create` has made; $NEARCASTCTL_TOKEN when left out.
+    #[arg(long, global = true)]
     token: Option<String>,
-    /// A file that holds it, such as admin-token in the control plane's data directory; it goes before --token.
-    #[arg(long, global = true, env = "NEARCASTCTL_TOKEN_FILE")]
+    /// A file that holds it, such as admin-token in the control plane's data directory; $NEARCASTCTL_TOKEN_FILE when both are
+    /// left out.
+    #[arg(long, global = true, conflicts_with = "token")]
     token_file: Option<PathBuf>,
+    /// Who asks has no token yet.
+    #[arg(skip)]
+    anonymous: bool,
     /// PEM file of the authorities to trust in https://; the system's when left out.
     #[arg(long, global = true, env = "NEARCASTCTL_CA")]
     ca: Option<PathBuf>,
@@ -63,10 +67,10 @@ struct Access {
 /// Exit codes: 0 when it is done, 1 when the control plane refuses or cannot be reached, 2 when the command line is wrong.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // The control plane itself takes no words, and none of these options.
     let first = arguments.get(1)?.to_str()?;
-    let is_ours =
-        first == "help" || Cli::command().get_subcommands().any(|command| command.get_name() == first);
-    if !is_ours {
+    let option = first.split('=').next().unwrap_or(first);
+    if first.starts_with('-') && !OPTIONS.contains(&option) {
         return None;
     }
     Some(match Cli::try_parse_from(arguments) {
@@ -82,7 +86,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
 fn finish(Cli { mut access, mut command }: Cli) -> ExitCode {
     if command.is_open() {
         // The file may be the one that is to be written.
-        (access.token, access.token_file) = (None, None);
+        access.anonymous = true;
     }
     let said = match command.ask().map(|()| command.plan()) {
         Ok(Ok(plan)) => call::send(&access, plan),
@@ -107,6 +111,9 @@ fn finish(Cli { mut access, mut command }: Cli) -> ExitCode {
     }
 }
 
+/// Options that stand before a command, and that the control plane itself has not.
+const OPTIONS: &[&str] = &["--url", "--token", "--token-file", "--ca", "--json"];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,5 +123,7 @@ mod tests {
         Cli::command().debug_assert();
         assert!(run(["nearcast-control", "--config", "x.toml"].map(OsString::from)).is_none());
         assert!(run(["nearcast-control"].map(OsString::from)).is_none());
+        let before = ["nearcast-control", "--json", "--token", "t", "node", "list"];
+        assert!(matches!(Cli::try_parse_from(before).unwrap().command, Command::Node(_)));
     }
 }

@@ -168,6 +168,14 @@ impl daemon::Config for Config {
             self.control().check()?;
         }
         self.database()?;
+        let database = &self.geo.database;
+        if !database.as_os_str().is_empty() && std::fs::File::open(database).is_err() {
+            return Err(format!(
+                "`geo.database` {} cannot be read: check it, or leave it empty",
+                database.display()
+            ));
+        }
+        nearcast_geo::Locator::new(&self.geo, None).map_err(|error| error.to_string())?;
         self.tls.check(self.http.listen)?;
         self.api.check()?;
         self.ca.check()?;

@@ -176,7 +176,7 @@ pub enum Error {
     UserDisabled(UserId),
     #[error("the session is over: sign in again with POST /api/v1/sessions")]
     SessionOver,
-    #[error("too many wrong passwords: try again in {seconds} s, or ask an admin for a new one")]
+    #[error("too many wrong passwords for this user, or from your address: try again in {seconds} s")]
     SignInWaits { seconds: u64 },
     #[error("too many calls: go on in {seconds} s, and more slowly")]
     TooManyCalls { seconds: u64 },
@@ -290,7 +290,8 @@ pub enum Error {
     #[error("this needs a token: send `Authorization: Bearer TOKEN`")]
     NoToken,
     #[error(
-        "the token is not one of ours, or counts no more: see the files admin-token and node-token in the data directory"
+        "the token is not one of ours, or counts no more: sign in again, or see the files admin-token and node-token in the data \
+         directory"
     )]
     WrongToken,
     #[error("a node's token cannot do this: use the admin token, or one of POST /api/v1/api-tokens")]

@@ -87,7 +87,7 @@ impl Forecast {
         ];
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.append_pair("region", &self.region).append_pair("hours", &self.hours.to_string());
-        (Method::GET, format!("/forecast?{}", query.finish()), None, Shape::List("hours", COLUMNS))
+        (Method::GET, format!("/forecast?{}", query.finish()), None, Shape::Report("hours", COLUMNS))
     }
 }
 

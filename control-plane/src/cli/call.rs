@@ -131,8 +131,20 @@ fn save(value: &Value, file: &Path) -> Result<String, String> {
 }
 
 fn token(access: &Access) -> Result<Option<String>, String> {
-    let Some(file) = &access.token_file else { return Ok(access.token.clone()) };
-    let text = std::fs::read_to_string(file)
+    if access.anonymous {
+        return Ok(None);
+    }
+    // What is said goes before what is set up.
+    let set_up = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let file = match (&access.token_file, &access.token) {
+        (Some(file), _) => file.clone(),
+        (None, Some(token)) => return Ok(Some(token.clone())),
+        (None, None) => match set_up("NEARCASTCTL_TOKEN_FILE") {
+            Some(file) => file.into(),
+            None => return Ok(set_up("NEARCASTCTL_TOKEN")),
+        },
+    };
+    let text = std::fs::read_to_string(&file)
         .map_err(|error| format!("cannot read the token in {}: {error}", file.display()))?;
     Ok(Some(text.trim().to_owned()))
 }

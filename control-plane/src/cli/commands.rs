@@ -144,7 +144,7 @@ pub(super) enum Purge {
 pub(super) struct Target {
     /// One URL as viewers write it, or a path for every host.
     #[arg(long, group = "target")]
-    url: Option<String>,
+    object: Option<String>,
     /// All URLs that begin so.
     #[arg(long, group = "target")]
     prefix: Option<String>,
@@ -301,9 +301,9 @@ impl Purge {
             &["id", "url", "prefix", "tag", "channel", "soft", "done", "applied", "pending", "down"];
         match self {
             Self::List => (Method::GET, "/purges".into(), None, Shape::List("purges", COLUMNS)),
-            Self::Create(Target { url, prefix, tag, channel, soft }) => {
+            Self::Create(Target { object, prefix, tag, channel, soft }) => {
                 let body =
-                    json!({ "url": url, "prefix": prefix, "tag": tag, "channel": channel, "soft": soft });
+                    json!({ "url": object, "prefix": prefix, "tag": tag, "channel": channel, "soft": soft });
                 (Method::POST, "/purges".into(), Some(body), Shape::One)
             }
         }
@@ -455,7 +455,7 @@ mod tests {
         }
         for wrong in [
             "x purge create",
-            "x purge create --tag a --url /b",
+            "x purge create --tag a --object /b",
             "x token create",
             "x channel create a --settings {",
             "x channel set demo --tag a --no-tags",

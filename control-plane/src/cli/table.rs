@@ -6,7 +6,12 @@ use time::format_description::well_known::Rfc3339;
 
 /// A line for each, with what stands in these columns; dots lead into objects.
 pub(super) fn list(rows: &[Value], columns: &[&str]) -> String {
-    let head = columns.iter().map(|column| column.rsplit('.').next().unwrap_or(column).to_uppercase());
+    let last = |column: &str| column.rsplit('.').next().unwrap_or(column).to_owned();
+    let head = columns.iter().map(|column| {
+        // Two that end alike are told apart by all of their name.
+        let is_alone = columns.iter().filter(|other| last(other) == last(column)).count() == 1;
+        if is_alone { last(column).to_uppercase() } else { column.to_uppercase() }
+    });
     let mut lines = vec![head.collect::<Vec<_>>()];
     for row in rows {
         lines.push(columns.iter().map(|column| cell(row, column)).collect());

@@ -159,7 +159,7 @@ pub(super) async fn show_draft(_: Reader, State(shared): State<Arc<Shared>>) -> 
 
 /// Write the whole draft
 ///
-/// With `If-Match`, only if its `ETag` is still that one.
+/// It is begun anew from what is published now. With `If-Match`, only if its `ETag` is still that one.
 #[utoipa::path(put, operation_id = "replaceTopologyDraft", path = "/topology/draft", tag = "topology",
     params(("If-Match" = Option<String>, Header)), request_body = Topology, security(("token" = ["operator"])),
     responses((status = 200, body = DraftView), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]

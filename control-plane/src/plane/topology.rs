@@ -80,9 +80,10 @@ impl Plane {
             Some(draft) => (draft.base, draft.topology),
             None => (published.version, published.topology),
         };
-        let topology = match edit {
-            Edit::Replace(whole) => patch::read::<Topology>(whole),
-            Edit::Patch(patch) => patch::merge(&before, patch),
+        // Who writes the whole leaves nothing of what it was begun from.
+        let (base, topology) = match edit {
+            Edit::Replace(whole) => (published.version, patch::read::<Topology>(whole)),
+            Edit::Patch(patch) => (base, patch::merge(&before, patch)),
         };
         let topology = topology.and_then(|topology| topology.check().map(|()| topology));
         let topology = topology.map_err(|problem| Error::Invalid { field: "topology", problem })?;

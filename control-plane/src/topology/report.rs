@@ -123,8 +123,9 @@ impl Findings {
         for (id, region) in regions {
             if region.before.edges > 0 && region.after.edges == 0 {
                 let viewers = region.viewers;
-                let message =
-                    format!("region {id} would have no edge that takes viewers: its {viewers} go elsewhere");
+                let message = format!(
+                    "region {id} would have no edge that takes viewers: its {viewers} viewers go elsewhere"
+                );
                 self.add(Severity::Outage, message);
             }
         }
@@ -188,7 +189,7 @@ impl Findings {
         if count > 0 {
             self.add(
                 Severity::Note,
-                format!("{count} edges would ask other parents; what they have cached stays"),
+                format!("edges that would ask other parents: {count}; what they have cached stays"),
             );
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Several instances do so beside each other: what one has taken no other takes until its time for that is over.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -10,6 +11,7 @@ use futures_util::{FutureExt, StreamExt};
 use nearcast_service::daemon::Daemon;
 use nearcast_service::drain::Drain;
 use nearcast_service::log::Chain;
+use tokio::sync::Semaphore;
 
 use super::slots::Slots;
 use super::{Answered, Config, Metrics, Post, Verdict, schedule};
@@ -23,8 +25,9 @@ use crate::store::{Delivery, Outcome, Store, StoredWebhook};
 /// # Errors
 /// The file of trusted authorities cannot be used.
 pub fn start(config: &Config, store: Store, daemon: &Daemon) -> Result<()> {
-    let courier = Courier::new(Post::new(config)?, store, Metrics::register(&daemon.metrics));
-    daemon.drain.spawn("webhooks", courier.run(daemon.drain.clone()));
+    let metrics = Metrics::register(&daemon.metrics);
+    let courier = Courier::new(Post::new(config)?, store, metrics, daemon.drain.clone());
+    daemon.drain.spawn("webhooks", courier.run());
     Ok(())
 }
 
@@ -34,18 +37,22 @@ pub(super) struct Courier {
     post: Post,
     store: Store,
     metrics: Metrics,
+    drain: Drain,
     slots: Slots,
+    /// Whose turn it is to write down how an attempt ended: the store has few connections, and others wait for them.
+    settling: Arc<Semaphore>,
 }
 
 /// A delivery that is under way; ends with its webhook's id.
 pub(super) type Flight = BoxFuture<'static, String>;
 
 impl Courier {
-    pub(super) fn new(post: Post, store: Store, metrics: Metrics) -> Self {
-        Self { post, store, metrics, slots: Slots::default() }
+    pub(super) fn new(post: Post, store: Store, metrics: Metrics, drain: Drain) -> Self {
+        Self { post, store, metrics, drain, slots: Slots::default(), settling: Arc::new(Semaphore::new(1)) }
     }
 
-    async fn run(mut self, drain: Drain) {
+    async fn run(mut self) {
+        let drain = self.drain.clone();
         let mut flights = FuturesUnordered::new();
         let (mut failing, mut tidy_at) = (false, 0);
         while !drain.is_draining() {
@@ -84,11 +91,7 @@ impl Courier {
                 }
             }
         }
-        // What is under way then is tried again by others, or after the next start, when its time is over.
-        let landing = async { while flights.next().await.is_some() {} };
-        if tokio::time::timeout(LANDING, landing).await.is_err() {
-            tracing::info!("some deliveries of webhooks are cut: they are tried again");
-        }
+        while flights.next().await.is_some() {}
     }
 
     /// Takes what is due at `now` (milliseconds since the Unix epoch), as far as there are places.
@@ -115,7 +118,10 @@ impl Courier {
         let Some(webhook) = self.store.webhook(id).await? else { return Ok(()) };
         for delivery in self.store.take(id, now, now + LEASE, free).await? {
             self.slots.take(id);
-            flights.extend([self.deliver(webhook.clone(), delivery, now).boxed()]);
+            // A task of its own: while the courier waits for the store nobody else would see it through.
+            let flight = self.drain.spawn("delivery", self.deliver(webhook.clone(), delivery, now));
+            let id = id.to_owned();
+            flights.extend([async move { flight.await.unwrap_or(id) }.boxed()]);
         }
         Ok(())
     }
@@ -135,12 +141,14 @@ impl Courier {
         now: u64,
     ) -> impl Future<Output = String> + Send + 'static {
         let (post, store, metrics) = (self.post.clone(), self.store.clone(), self.metrics.clone());
-        async move {
+        let (settling, drain, id) = (self.settling.clone(), self.drain.clone(), webhook.id.clone());
+        let delivering = async move {
             let started = tokio::time::Instant::now();
             let answered = post.send(&webhook, &delivery, now).await;
             let took = u64::try_from(started.elapsed().as_millis()).unwrap_or_default();
             let verdict = schedule::after(delivery.attempts, &answered, rand::random());
             count(&metrics, &delivery, verdict, now + took);
+            let _turn = settling.acquire().await;
             if let Err(error) = settle(&store, &webhook, &delivery, answered, verdict, now + took).await {
                 // It is due again after its time is over, which is what a receiver has to expect.
                 tracing::warn!(
@@ -151,6 +159,17 @@ impl Courier {
                 );
             }
             webhook.id
+        };
+        async move {
+            // What is cut is tried again by others, or after the next start, when its time is over.
+            let cut = async {
+                drain.draining().await;
+                tokio::time::sleep(LANDING).await;
+            };
+            tokio::select! {
+                id = delivering => id,
+                () = cut => id,
+            }
         }
     }
 

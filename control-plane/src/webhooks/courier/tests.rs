@@ -2,6 +2,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use futures_util::future::join_all;
+use nearcast_service::daemon::Daemon;
 use nearcast_service::metrics::Registry;
 use serde_json::Value;
 
@@ -25,7 +26,7 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&Database::Sqlite(directory.path().join("control.db"))).await.unwrap();
         let metrics = Metrics::register(&Registry::new());
-        let courier = Courier::new(Post::new(&OPEN).unwrap(), store.clone(), metrics);
+        let courier = Courier::new(Post::new(&OPEN).unwrap(), store.clone(), metrics, Daemon::new().drain);
         Self { courier, store, _directory: directory }
     }
 
