@@ -1,6 +1,7 @@
 mod access;
 mod audience;
 mod bodies;
+mod busy;
 mod directory;
 mod document;
 mod enrol;
