@@ -71,7 +71,7 @@ async fn what_is_wrong_is_said_in_a_line() -> Result<()> {
         (&["channel", "list", "--url", "http://127.0.0.1:1"], 1, "cannot reach http://127.0.0.1:1"),
         (&["channel", "list", "--token-file", "/none"], 1, "cannot read the token in /none"),
         (&["channel"], 2, "Usage: nearcast-control channel"),
-        (&["chanel", "list"], 2, "see --help"),
+        (&["chanel", "list"], 2, "a similar subcommand exists: 'channel'"),
     ] {
         let said = control(words, admin).await?;
         ensure!(said.code == Some(code), "{words:?} ended with {:?}: {}", said.code, said.error);
