@@ -61,10 +61,10 @@ bench-edge: ## Measure an edge beside nginx, varnish, trafficserver, caddy and e
 	cargo build --release --locked --workspace --bins
 	taskset --cpu-list 1 $(TARGET)/release/bench-edge $(if $(RUNS),--runs $(RUNS)) $(if $(SECONDS),--seconds $(SECONDS)) "$(ROW)"
 
-bench-micro: ## Measure an edge's hit path, playlist answers and single-flight without sockets
+bench-micro: ## Measure an edge's hit path and a control plane's heartbeats and forecasts without sockets
 	@scripts/setup
 	@scripts/web build
-	cargo bench --locked --workspace --bench edge
+	cargo bench --locked --workspace --bench edge --bench control
 
 bench-transcode: ## Measure what a ladder costs beside the ffmpeg program
 	@WITH_BENCHES=1 scripts/setup

@@ -3,7 +3,6 @@
 mod buckets;
 mod lockout;
 mod refusals;
-mod tries;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -16,7 +15,6 @@ use utoipa::ToSchema;
 pub use buckets::{Buckets, Rate};
 pub use lockout::{FORGOTTEN, Lockout};
 pub use refusals::Refusals;
-pub use tries::Tries;
 
 /// A part of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema, ValueEnum)]

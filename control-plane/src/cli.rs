@@ -1,5 +1,6 @@
 //! `nearcast-control channel create demo`: the API from a terminal, in the same binary.
 
+mod access;
 mod audience;
 mod backup;
 mod call;
@@ -8,6 +9,7 @@ mod commands;
 mod directory;
 mod enrolment;
 mod keys;
+mod network;
 mod table;
 mod terminal;
 mod topology;

@@ -224,8 +224,6 @@ pub enum Error {
         "this token came too late: POST /api/v1/enrolments makes another, `expires_in` says for how long"
     )]
     EnrolmentOver,
-    #[error("there were too many tries to enrol from this address: try again in a minute")]
-    TooManyTries,
     #[error("{field}: this is for {is} alone; change what the node is, or make a token for what it is")]
     OtherNodes { field: &'static str, is: String },
     #[error(

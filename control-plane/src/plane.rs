@@ -49,7 +49,7 @@ pub use directory::Categories;
 pub use ingest::Ingest;
 pub use playback::{NewKey, NewToken, Token};
 pub use purges::Progress;
-pub use sessions::{Began, Identity, Proof, SignedIn};
+pub use sessions::{Began, Identity, SignedIn};
 pub use topology::{Edit, Publish};
 pub use users::{NewUser, UserChange};
 

@@ -10,7 +10,7 @@ use crate::access::{Actor, Buckets, Line};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::passwords::{self, Passwords};
-use crate::plane::{Began, Plane, Proof};
+use crate::plane::{Began, Plane};
 
 /// What this instance knows of those who try.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl SignIns {
         signed_in
     }
 
-    /// Whether it is this user's password; counted as wrong until it is known to be right.
+    /// Whether it is this user's password; counted as wrong until it is known to be right. Gives what is kept of it.
     ///
     /// # Errors
     /// As [`SignIns::with_password`].
@@ -76,7 +76,7 @@ impl SignIns {
         user: &UserId,
         password: String,
         address: Option<IpAddr>,
-    ) -> Result<Proof> {
+    ) -> Result<String> {
         self.spend(address)?;
         // Nobody's turn is over before it is known whether the password was right: programs that sign in at the same moment
         // with the right one are no attack.
@@ -90,7 +90,7 @@ impl SignIns {
         if let Some(address) = address {
             self.lines.lock().unwrap_or_else(PoisonError::into_inner).give_back(&address.into());
         }
-        Ok(Proof::Password(kept))
+        Ok(kept)
     }
 
     /// The PHC string of a new password for this user.

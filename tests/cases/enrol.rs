@@ -1,20 +1,17 @@
 //! A node that enrols with a token, and is sent away while it serves.
 
-use std::net::SocketAddr;
-use std::path::Path;
-
 use anyhow::{Context as _, Result, ensure};
 use http::Method;
 use nearcast_tests::admin::Admin;
 use nearcast_tests::ports::Ports;
-use nearcast_tests::process::{Process, Program};
+use nearcast_tests::process::daemon;
 use serde_json::json;
 
 #[tokio::test]
 async fn an_edge_enrols_with_a_token_and_goes_on_serving_when_it_is_sent_away() -> Result<()> {
     let folder = tempfile::Builder::new().prefix("enrol-").tempdir()?;
     let (folder, ports) = (folder.path(), Ports::claim()?);
-    let [http, https, ops] = [local(&ports)?, local(&ports)?, local(&ports)?];
+    let [http, https, ops] = [ports.local()?, ports.local()?, ports.local()?];
     let config = folder.join("control.toml");
     std::fs::write(
         &config,
@@ -26,7 +23,7 @@ async fn an_edge_enrols_with_a_token_and_goes_on_serving_when_it_is_sent_away() 
             folder.join("control")
         ),
     )?;
-    let control = start("nearcast-control", "control", &config, ops, folder).await?;
+    let control = daemon("nearcast-control", "control", &config, ops, &folder.join("logs")).await?;
     let admin = Admin::connect(&format!("http://{http}"), ADMIN).await?;
     let enrol = async || -> Result<String> {
         let made = admin.send(Method::POST, "/enrolments", &json!({ "node": "eu-1" })).await?.expect(201)?;
@@ -34,7 +31,7 @@ async fn an_edge_enrols_with_a_token_and_goes_on_serving_when_it_is_sent_away() 
         Ok(made["token"].as_str().context("no token")?.to_owned())
     };
 
-    let [edge_http, edge_ops] = [local(&ports)?, local(&ports)?];
+    let [edge_http, edge_ops] = [ports.local()?, ports.local()?];
     let config = folder.join("eu-1.toml");
     let configure = |token: &str| {
         std::fs::write(
@@ -49,7 +46,7 @@ async fn an_edge_enrols_with_a_token_and_goes_on_serving_when_it_is_sent_away() 
         )
     };
     configure(&enrol().await?)?;
-    let mut edge = start("nearcast-edge", "eu-1", &config, edge_ops, folder).await?;
+    let mut edge = daemon("nearcast-edge", "eu-1", &config, edge_ops, &folder.join("logs")).await?;
     let is_up = async || {
         let nodes = admin.get("/nodes").await.unwrap_or_default();
         nodes["nodes"].as_array().is_some_and(|nodes| nodes.iter().any(|node| node["status"] == "ready"))
@@ -68,21 +65,10 @@ async fn an_edge_enrols_with_a_token_and_goes_on_serving_when_it_is_sent_away() 
     drop(edge);
 
     configure(&enrol().await?)?;
-    let mut edge = start("nearcast-edge", "eu-1-again", &config, edge_ops, folder).await?;
+    let mut edge = daemon("nearcast-edge", "eu-1-again", &config, edge_ops, &folder.join("logs")).await?;
     edge.until("up again", async || is_up().await).await?;
     drop((edge, control));
     Ok(())
-}
-
-async fn start(program: &str, name: &str, config: &Path, ops: SocketAddr, folder: &Path) -> Result<Process> {
-    let args = ["--config".to_owned(), config.to_string_lossy().into_owned()];
-    let mut process = Program::ours(program)?.named(name).args(args).start(&folder.join("logs"))?;
-    process.ready(ops).await?;
-    Ok(process)
-}
-
-fn local(ports: &Ports) -> Result<SocketAddr> {
-    Ok(SocketAddr::from(([127, 0, 0, 1], ports.take()?)))
 }
 
 const ADMIN: &str = "admin-token-of-the-tests";

@@ -8,7 +8,7 @@ use http::Method;
 use nearcast_tests::admin::Admin;
 use nearcast_tests::ports::Ports;
 use nearcast_tests::postgres::Postgres;
-use nearcast_tests::process::{Process, Program};
+use nearcast_tests::process::{Process, daemon};
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -22,7 +22,7 @@ struct Instance {
 
 impl Instance {
     async fn start(name: &str, folder: &Path, ports: &Ports, database: &str) -> Result<Self> {
-        let [http, ops] = [local(ports)?, local(ports)?];
+        let [http, ops] = [ports.local()?, ports.local()?];
         let config = folder.join(format!("{name}.toml"));
         let data = folder.join(name);
         std::fs::write(
@@ -34,7 +34,7 @@ impl Instance {
                  [ops]\nlisten = \"{ops}\"\n"
             ),
         )?;
-        let process = start("nearcast-control", name, &config, ops, folder).await?;
+        let process = daemon("nearcast-control", name, &config, ops, &folder.join("logs")).await?;
         let url = format!("http://{http}");
         let admin = Admin::connect(&url, ADMIN).await?;
         Ok(Self { process, ops, url, admin })
@@ -68,7 +68,7 @@ async fn one_is_killed_under_writes_and_nothing_that_it_answered_is_lost() -> Re
     let first = Instance::start("control-1", folder, &ports, &database.url).await?;
     let second = Instance::start("control-2", folder, &ports, &database.url).await?;
     // A node that talks to the first.
-    let [http, ops] = [local(&ports)?, local(&ports)?];
+    let [http, ops] = [ports.local()?, ports.local()?];
     let config = folder.join("eu-1.toml");
     std::fs::write(
         &config,
@@ -82,7 +82,7 @@ async fn one_is_killed_under_writes_and_nothing_that_it_answered_is_lost() -> Re
             folder.join("snapshot.json"),
         ),
     )?;
-    let mut edge = start("nearcast-edge", "eu-1", &config, ops, folder).await?;
+    let mut edge = daemon("nearcast-edge", "eu-1", &config, ops, &folder.join("logs")).await?;
     let is_up = async |admin: &Admin| {
         let nodes = admin.get("/nodes").await.unwrap_or_default();
         nodes["nodes"].as_array().is_some_and(|nodes| nodes.iter().any(|node| node["status"] == "ready"))
@@ -123,23 +123,18 @@ async fn one_is_killed_under_writes_and_nothing_that_it_answered_is_lost() -> Re
     ensure!(!log.contains("node is down"), "the node was down:\n{log}");
 
     // The first comes back with all of it.
-    let again =
-        start("nearcast-control", "control-1", &folder.join("control-1.toml"), first.ops, folder).await?;
+    let again = daemon(
+        "nearcast-control",
+        "control-1",
+        &folder.join("control-1.toml"),
+        first.ops,
+        &folder.join("logs"),
+    )
+    .await?;
     let back = Admin::connect(&first.url, ADMIN).await?.all("/channels", "channels").await?;
     ensure!(back.len() == list.len() + 1, "not all is back");
     drop((again, first.process));
     Ok(())
-}
-
-async fn start(program: &str, name: &str, config: &Path, ops: SocketAddr, folder: &Path) -> Result<Process> {
-    let args = ["--config".to_owned(), config.to_string_lossy().into_owned()];
-    let mut process = Program::ours(program)?.named(name).args(args).start(&folder.join("logs"))?;
-    process.ready(ops).await?;
-    Ok(process)
-}
-
-fn local(ports: &Ports) -> Result<SocketAddr> {
-    Ok(SocketAddr::from(([127, 0, 0, 1], ports.take()?)))
 }
 
 const ADMIN: &str = "admin-token-of-the-tests";

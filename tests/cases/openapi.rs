@@ -1,12 +1,11 @@
 //! A program that has read the control plane's OpenAPI document and nothing else.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use nearcast_tests::ports::Ports;
-use nearcast_tests::process::Program;
+use nearcast_tests::process::daemon;
 use tokio::process::Command;
 
 /// Every operation with bodies and parameters that fit the document, and with some that do not: what comes back is
@@ -15,8 +14,7 @@ use tokio::process::Command;
 async fn every_operation_answers_as_the_document_says() -> Result<()> {
     let folder = tempfile::Builder::new().prefix("openapi-").tempdir()?;
     let (folder, ports) = (folder.path(), Ports::claim()?);
-    let local = || Ok::<_, anyhow::Error>(SocketAddr::from(([127, 0, 0, 1], ports.take()?)));
-    let [http, ops] = [local()?, local()?];
+    let [http, ops] = [ports.local()?, ports.local()?];
     let config = folder.join("control.toml");
     std::fs::write(
         &config,
@@ -28,10 +26,7 @@ async fn every_operation_answers_as_the_document_says() -> Result<()> {
             folder.join("data")
         ),
     )?;
-    let args = ["--config".to_owned(), config.to_string_lossy().into_owned()];
-    let mut process =
-        Program::ours("nearcast-control")?.named("control").args(args).start(&folder.join("logs"))?;
-    process.ready(ops).await?;
+    let _control = daemon("nearcast-control", "control", &config, ops, &folder.join("logs")).await?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/schemathesis");
     let asked = Command::new(script).arg(format!("http://{http}")).arg(ADMIN).kill_on_drop(true).output();
     let said =

@@ -1,7 +1,7 @@
 //! Ports that no other test has: claimed by a locked file each, outside what the kernel hands out.
 
 use std::fs::File;
-use std::net::{TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context as _, Result};
@@ -28,6 +28,11 @@ impl Ports {
             }
         }
         anyhow::bail!("no block of {SIZE} free ports between {FIRST} and {}", FIRST + BLOCKS * SIZE)
+    }
+
+    /// The next one on loopback.
+    pub fn local(&self) -> Result<SocketAddr> {
+        Ok(([127, 0, 0, 1], self.take()?).into())
     }
 
     /// The next port of the block.

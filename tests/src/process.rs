@@ -259,6 +259,20 @@ impl Drop for Process {
     }
 }
 
+/// One of our daemons with this configuration, as soon as it is ready.
+pub async fn daemon(
+    program: &str,
+    name: &str,
+    config: &Path,
+    ops: SocketAddr,
+    logs: &Path,
+) -> Result<Process> {
+    let args = ["--config".to_owned(), config.to_string_lossy().into_owned()];
+    let mut process = Program::ours(program)?.named(name).args(args).start(logs)?;
+    process.ready(ops).await?;
+    Ok(process)
+}
+
 /// Status of `GET http://{address}{path}`, in as little code as a readiness check needs.
 pub async fn http_status(address: SocketAddr, path: &str) -> Result<u16> {
     let ask = async {

@@ -2,7 +2,6 @@
 //! published topology at all of them? Alone on SQLite, and as two instances on one PostgreSQL that share the nodes.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use nearcast_service::daemon::Daemon;
 use nearcast_tests::admin::Admin;
 use nearcast_tests::ports::Ports;
 use nearcast_tests::postgres::Postgres;
-use nearcast_tests::process::{Process, Program};
+use nearcast_tests::process::{Process, daemon};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -106,8 +105,7 @@ async fn until(
 }
 
 async fn start(folder: &Path, ports: &Ports, number: usize, database: &str) -> Result<(Process, String)> {
-    let local = || Ok::<_, anyhow::Error>(SocketAddr::from(([127, 0, 0, 1], ports.take()?)));
-    let (http, ops) = (local()?, local()?);
+    let (http, ops) = (ports.local()?, ports.local()?);
     let (file, data) = (folder.join(format!("{number}.toml")), folder.join(number.to_string()));
     let config = format!(
         "roles = [\"api\"]\ndata_dir = {data:?}\ndatabase = {database:?}\n\
@@ -117,10 +115,8 @@ async fn start(folder: &Path, ports: &Ports, number: usize, database: &str) -> R
         format!("node-{TOKEN}"),
     );
     std::fs::write(&file, config)?;
-    let args = ["--config".to_owned(), file.to_string_lossy().into_owned()];
-    let process = Program::ours("nearcast-control")?.named(&format!("control-{number}")).args(args);
-    let mut process = process.start(&folder.join("logs"))?;
-    process.ready(ops).await?;
+    let name = format!("control-{number}");
+    let process = daemon("nearcast-control", &name, &file, ops, &folder.join("logs")).await?;
     Ok((process, format!("http://{http}")))
 }
 

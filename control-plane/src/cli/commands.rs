@@ -3,22 +3,23 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgGroup, Args, Subcommand};
+use clap::Subcommand;
 use clap_complete::Shell;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::access::{Audit, Token};
 use super::audience::{Audience, Forecast};
 use super::backup::{self, Work};
 use super::channels::Channel;
 use super::directory::{Category, Wishes};
 use super::enrolment;
 use super::keys::Key;
+use super::network::{Node, Purge};
 use super::topology::Topology;
 use super::users;
 use super::viewers;
 use super::webhooks::Webhook;
-use crate::access::Scope;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -90,100 +91,6 @@ pub(super) enum Command {
     Completion { shell: Shell },
 }
 
-#[derive(Debug, Subcommand)]
-pub(super) enum Node {
-    /// All of them, and how they are.
-    List,
-    /// One of them.
-    Show { id: String },
-    /// Send it no new work.
-    Drain { id: String },
-    /// End a drain.
-    Undrain { id: String },
-    /// Forget one that is gone.
-    Forget { id: String },
-    /// Make a token with which a new one gets its certificate, and print what to configure there.
-    Enrol(enrolment::Enrol),
-    /// Send one away: its certificates count no more.
-    Revoke { id: String },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Token {
-    /// All of them.
-    List,
-    /// Make one; it is shown this once.
-    Create {
-        /// What it may do; again for more.
-        #[arg(long = "scope", required = true)]
-        scopes: Vec<Scope>,
-        /// Only what is below this channel; again for more.
-        #[arg(long = "channel")]
-        channels: Vec<String>,
-        /// For people: whose it is, what uses it.
-        #[arg(long, default_value = "")]
-        label: String,
-        /// When it ends, such as 90d, 12h or 30m from now; never when left out.
-        #[arg(long, value_parser = duration)]
-        expires_in: Option<Duration>,
-    },
-    /// Take one away.
-    Delete { id: String },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Purge {
-    /// The newest, and how far they are.
-    List,
-    /// Make caches forget something, and wait until they have.
-    Create(Target),
-}
-
-#[derive(Debug, Args)]
-#[command(group = ArgGroup::new("target").required(true))]
-pub(super) struct Target {
-    /// One URL as viewers write it, or a path for every host.
-    #[arg(long, group = "target")]
-    object: Option<String>,
-    /// All URLs that begin so.
-    #[arg(long, group = "target")]
-    prefix: Option<String>,
-    /// All answers with this tag.
-    #[arg(long, group = "target")]
-    tag: Option<String>,
-    /// All that is cached of a channel.
-    #[arg(long, group = "target")]
-    channel: Option<String>,
-    /// Stale instead of gone.
-    #[arg(long)]
-    soft: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Audit {
-    /// The newest changes.
-    List {
-        /// Only by this one, such as token:abcdefgh.
-        #[arg(long, default_value = "")]
-        actor: String,
-        /// Only of this and what is below it, such as channels/demo.
-        #[arg(long, default_value = "")]
-        target: String,
-        /// Only these, such as deleteChannel.
-        #[arg(long, default_value = "")]
-        action: String,
-        /// At most so many.
-        #[arg(long, default_value_t = 50)]
-        limit: u32,
-    },
-    /// All changes, a line of JSON for each.
-    Export {
-        /// Those after this one.
-        #[arg(long, default_value_t = 0)]
-        after: u64,
-    },
-}
-
 /// What is no call of the API.
 #[derive(Debug)]
 pub(super) enum Other {
@@ -253,83 +160,6 @@ impl Command {
 
 pub(super) type Parts = (Method, String, Option<Value>, Shape);
 
-impl Node {
-    fn plan(self) -> Parts {
-        const COLUMNS: &[&str] = &[
-            "spec.id",
-            "spec.role",
-            "spec.region",
-            "status",
-            "reason",
-            "spec.version",
-            "load.viewers",
-            "load.egress_bps",
-            "load.cpu",
-        ];
-        match self {
-            Self::List => (Method::GET, "/nodes".into(), None, Shape::List("nodes", COLUMNS)),
-            Self::Show { id } => (Method::GET, format!("/nodes/{}", part(&id)), None, Shape::One),
-            Self::Drain { id } => (Method::POST, format!("/nodes/{}/drain", part(&id)), None, Shape::One),
-            Self::Undrain { id } => (Method::POST, format!("/nodes/{}/undrain", part(&id)), None, Shape::One),
-            Self::Forget { id } => (Method::DELETE, format!("/nodes/{}", part(&id)), None, Shape::One),
-            Self::Enrol(enrol) => enrol.plan(),
-            Self::Revoke { id } => (Method::POST, format!("/nodes/{}/revoke", part(&id)), None, Shape::One),
-        }
-    }
-}
-
-impl Token {
-    fn plan(self) -> Parts {
-        const COLUMNS: &[&str] = &["id", "label", "scopes", "channels", "created_at", "expires_at"];
-        match self {
-            Self::List => (Method::GET, "/api-tokens".into(), None, Shape::List("tokens", COLUMNS)),
-            Self::Create { scopes, channels, label, expires_in } => {
-                let mut body = json!({ "scopes": scopes, "channels": channels, "label": label });
-                if let Some(expires_in) = expires_in {
-                    body["expires_in"] = expires_in.as_secs().into();
-                }
-                (Method::POST, "/api-tokens".into(), Some(body), Shape::One)
-            }
-            Self::Delete { id } => (Method::DELETE, format!("/api-tokens/{}", part(&id)), None, Shape::One),
-        }
-    }
-}
-
-impl Purge {
-    fn plan(self) -> Parts {
-        const COLUMNS: &[&str] =
-            &["id", "url", "prefix", "tag", "channel", "soft", "done", "applied", "pending", "down"];
-        match self {
-            Self::List => (Method::GET, "/purges".into(), None, Shape::List("purges", COLUMNS)),
-            Self::Create(Target { object, prefix, tag, channel, soft }) => {
-                let body =
-                    json!({ "url": object, "prefix": prefix, "tag": tag, "channel": channel, "soft": soft });
-                (Method::POST, "/purges".into(), Some(body), Shape::One)
-            }
-        }
-    }
-}
-
-impl Audit {
-    fn plan(self) -> Parts {
-        const COLUMNS: &[&str] = &["id", "at", "actor", "address", "action", "target"];
-        match self {
-            Self::List { actor, target, action, limit } => {
-                let query = url::form_urlencoded::Serializer::new(String::new())
-                    .append_pair("actor", &actor)
-                    .append_pair("target", &target)
-                    .append_pair("action", &action)
-                    .append_pair("limit", &limit.to_string())
-                    .finish();
-                (Method::GET, format!("/audit?{query}"), None, Shape::List("entries", COLUMNS))
-            }
-            Self::Export { after } => {
-                (Method::GET, format!("/audit/export?after={after}"), None, Shape::Lines)
-            }
-        }
-    }
-}
-
 /// One part of a path, whatever is in it.
 pub(super) fn part(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
@@ -355,6 +185,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use serde_json::json;
 
     use super::super::Cli;
     use super::*;

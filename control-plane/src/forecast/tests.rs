@@ -182,16 +182,3 @@ proptest! {
         prop_assert_eq!(made, forecast(&history, hours));
     }
 }
-
-/// How long a year takes: `cargo test --release -p nearcast-control --lib -- --ignored --nocapture a_year_of_hours`.
-#[test]
-#[ignore = "a measurement"]
-fn a_year_of_hours() {
-    let year = known(&viewers(365 * DAY, 0.002, 9));
-    for (name, history) in [("a year", &year[..]), ("90 days", &year[..90 * DAY])] {
-        let begun = std::time::Instant::now();
-        let made = forecast(history, MAX_HOURS);
-        eprintln!("{name}: {:?}, by {:?}", begun.elapsed(), made.method);
-        made.scores.iter().for_each(|score| eprintln!("  {score:?}"));
-    }
-}

@@ -196,7 +196,7 @@ pub(super) async fn show(
             return invalid_field("region", "leave it or `node` out: a node is in one region");
         }
         (None, None, Some(node)) => Whose::Node(node),
-        (Some(channel), None, None) => Whose::Channels(vec![channel], region),
+        (Some(channel), None, None) => Whose::Channel(channel, region),
         (None, Some(category), None) => Whose::Category(category, region),
         (None, None, None) => Whose::Regions(region),
     };

@@ -86,8 +86,7 @@ fn status(error: &Error) -> StatusCode {
         | Error::TooManyCalls { .. }
         | Error::TooManyCertificates { .. }
         | Error::TooManyKeys
-        | Error::TooManySearches
-        | Error::TooManyTries => StatusCode::TOO_MANY_REQUESTS,
+        | Error::TooManySearches => StatusCode::TOO_MANY_REQUESTS,
         Error::BadRequest(_) | Error::OidcState => StatusCode::BAD_REQUEST,
         Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Error::TooSlow => StatusCode::REQUEST_TIMEOUT,

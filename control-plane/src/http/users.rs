@@ -16,7 +16,7 @@ use super::page::Page;
 use super::{Shared, extract, grant};
 use crate::access::{Grant, Scope};
 use crate::error::{Error, Result};
-use crate::plane::{IfMatch, NewUser, Proof, UserChange};
+use crate::plane::{IfMatch, NewUser, UserChange};
 use crate::store::StoredUser;
 
 /// A user.
@@ -241,11 +241,7 @@ pub(super) async fn set_password(
         false => None,
     };
     let hash = shared.sign_ins.hash(&id, password).await?;
-    let proven = proof.as_ref().and_then(|proof| match proof {
-        Proof::Password(proven) => Some(proven.as_str()),
-        Proof::Provider => None,
-    });
-    shared.plane.set_password(&by, &id, &hash, proven).await?;
+    shared.plane.set_password(&by, &id, &hash, proof.as_deref()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

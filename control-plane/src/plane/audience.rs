@@ -21,8 +21,8 @@ pub enum Whose {
     /// Of all regions, or one.
     Regions(Option<Region>),
     Node(NodeId),
-    /// Of some channels together, everywhere or in a region.
-    Channels(Vec<ChannelId>, Option<Region>),
+    /// Everywhere or in a region.
+    Channel(ChannelId, Option<Region>),
     /// Of all channels that are in a category now.
     Category(String, Option<Region>),
 }
@@ -108,7 +108,7 @@ impl Plane {
                 (self.store.audience(span, Kind::Region, &[], &region(one)).await?, Vec::new())
             }
             Whose::Node(id) => (self.store.audience(span, Kind::Node, &[id.as_str()], "").await?, Vec::new()),
-            Whose::Channels(channels, one) => self.of_channels(channels, &region(one), span).await?,
+            Whose::Channel(id, one) => self.of_channels(std::slice::from_ref(id), &region(one), span).await?,
             Whose::Category(id, one) => {
                 if !self.categories().contains_key(id) {
                     return Err(Error::NoCategory(id.clone()));

@@ -8,13 +8,13 @@ use nearcast_api::enrol::{Issued, Request};
 use serde_json::{Value, json};
 
 use super::{Plane, unix_millis};
-use crate::access::{Actor, Tries};
+use crate::access::{Actor, Buckets, Line, Rate};
 use crate::ca::{self, Authority};
 use crate::enrolment::{Certificates, Limits};
-use crate::error::{Error, Result};
-use crate::keys;
+use crate::error::{Error, Result, seconds};
 use crate::store::{Store, StoredCertificate, StoredEnrolment};
 use crate::webhooks::{About, Kind};
+use crate::{keys, limits};
 
 /// What the plane needs for them.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(super) struct Enrolments {
     /// Seconds.
     lifetime: u64,
     certificates: RwLock<Certificates>,
-    tries: Mutex<Tries>,
+    tries: Mutex<Buckets<Line>>,
 }
 
 impl Enrolments {
@@ -32,7 +32,12 @@ impl Enrolments {
         let made = store.kept_secret("ca", Authority::make(zone, unix_millis())?).await?;
         let authority = Authority::read(&made, zone)?;
         let certificates = RwLock::new(certificates(store).await?);
-        Ok(Self { authority, lifetime: config.node_lifetime, certificates, tries: Mutex::default() })
+        Ok(Self {
+            authority,
+            lifetime: config.node_lifetime,
+            certificates,
+            tries: Mutex::new(Buckets::new(TRIES, limits::MOST)),
+        })
     }
 
     fn certificates(&self) -> RwLockReadGuard<'_, Certificates> {
@@ -114,9 +119,8 @@ impl Plane {
     pub async fn enrol(&self, from: Actor, request: &Request) -> Result<Issued> {
         if let Some(address) = from.address {
             let mut tries = self.enrolments.tries.lock().unwrap_or_else(PoisonError::into_inner);
-            if !tries.allow(address, Instant::now()) {
-                return Err(Error::TooManyTries);
-            }
+            let allowed = tries.take(&address.into(), Instant::now());
+            allowed.map_err(|wait| Error::TooManyCalls { seconds: seconds(wait) })?;
         }
         let secret = request.token.split('.').next().unwrap_or_default();
         // By its hash: what the time of this look tells is of no use to who guesses tokens.
@@ -241,6 +245,8 @@ fn told(enrolment: &StoredEnrolment) -> Value {
 
 /// So that people and scanners of leaked secrets see what it is.
 const PREFIX: &str = "nce_";
+/// A rack of nodes behind one address may start together; others try again a little later.
+const TRIES: Rate = Rate { per_second: 0.5, burst: 30 };
 /// Milliseconds.
 const KEEP: u64 = 24 * 3600 * 1000;
 const MAX_ENROLMENTS: usize = 1_000;

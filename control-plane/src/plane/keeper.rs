@@ -52,7 +52,6 @@ struct Keeper {
 
 impl Keeper {
     async fn keep(&mut self, snapshot: &Snapshot) -> Result<()> {
-        let (statuses, live) = (statuses(snapshot), live(snapshot));
         for (id, node) in &snapshot.nodes {
             if self.statuses.get(id) != Some(&node.status) {
                 let before = self.statuses.get(id).copied();
@@ -75,8 +74,8 @@ impl Keeper {
                 }
             }
         }
-        self.statuses.retain(|id, _| statuses.contains_key(id));
-        self.live.retain(|id, _| live.contains_key(id));
+        self.statuses.retain(|id, _| snapshot.nodes.contains_key(id));
+        self.live.retain(|id, _| snapshot.channels.contains_key(id));
         Ok(())
     }
 }

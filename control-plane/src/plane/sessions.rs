@@ -38,15 +38,6 @@ pub struct Began {
     pub user: StoredUser,
 }
 
-/// How somebody has shown who they are.
-#[derive(Debug)]
-pub enum Proof {
-    /// They know the password with this PHC string.
-    Password(String),
-    /// The identity provider says so.
-    Provider,
-}
-
 /// Who somebody is, as the identity provider says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -73,18 +64,16 @@ impl Plane {
         Some(if counts { Ok(signed_in) } else { Err(signed_in) })
     }
 
-    /// Begins a session, which lasts `life` milliseconds.
+    /// Begins a session of who knows the password with the PHC string `proven`. It lasts `life` milliseconds.
     ///
     /// # Errors
     /// [`Error::UserDisabled`]; [`Error::WrongPassword`] when it has changed meanwhile.
-    pub async fn sign_in(&self, by: &Actor, id: &UserId, life: u64, proof: &Proof) -> Result<Began> {
+    pub async fn sign_in(&self, by: &Actor, id: &UserId, life: u64, proven: &str) -> Result<Began> {
         let _changing = self.changing.lock().await;
         let (token, session) = session(id, by, life);
         let mut change = self.store.change(by, "signIn", target(&session.id), session.created_at).await?;
         let user = change.user(id).await?;
-        if let Proof::Password(proven) = proof
-            && change.password(id).await?.as_ref() != Some(proven)
-        {
+        if change.password(id).await?.as_deref() != Some(proven) {
             return Err(Error::WrongPassword);
         }
         self.begin(change, token, session, user).await

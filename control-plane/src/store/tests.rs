@@ -3,14 +3,10 @@ use nearcast_api::node::{Role, Spec, Status};
 use nearcast_api::playback::{Algorithm, Key, Revocation};
 use nearcast_api::purge::{Order, Purge, Target};
 use nearcast_api::snapshot::{KeyHash, Live};
-use nearcast_api::topology::{RegionPlan, Topology};
 use nearcast_api::{ChannelId, NodeId};
 
 use super::*;
 use crate::access::{Actor, Grant, Scope};
-use crate::audience::series::Span;
-use crate::audience::{Amounts, Bucket, DAY, HOUR, Kind, MINUTE, OTHERS};
-use crate::enrolment::Limits;
 use crate::fleet::Known;
 use crate::testing::postgres;
 use crate::webhooks::watch::Told;
@@ -71,9 +67,12 @@ macro_rules! on_both {
     };
 }
 
+mod audience;
 mod backup;
 mod directory;
+mod enrolment;
 mod people;
+mod topology;
 mod upgrade;
 
 on_both! {
@@ -85,10 +84,6 @@ on_both! {
     a_change_and_its_line_in_the_log_are_there_together_or_not_at_all
     the_log_is_read_in_pages_and_by_what_is_looked_for
     a_token_is_kept_with_what_it_allows
-    topologies_are_numbered_and_the_draft_is_one
-    minutes_of_several_instances_add_up
-    longer_buckets_say_what_the_shorter_ones_said
-    a_token_for_enrolment_is_used_once_and_certificates_are_kept_until_they_end
 }
 
 mod webhooks;
@@ -321,177 +316,4 @@ async fn a_token_is_kept_with_what_it_allows(place: Place) {
     assert!(matches!(made!(store, delete_token("t1")), Err(Error::NoApiToken(_))));
     let kept = place.open().await.tokens().await.unwrap();
     assert_eq!(kept, [token("t2", None), token("t3", Some(u64::MAX >> 1))]);
-}
-
-async fn topologies_are_numbered_and_the_draft_is_one(place: Place) {
-    let store = place.open().await;
-    assert_eq!((store.topology().await.unwrap(), store.draft().await.unwrap()), Default::default());
-    let titled = |title: &str| {
-        let plan = RegionPlan { title: title.to_owned(), ..RegionPlan::default() };
-        Topology { regions: [("eu".parse().unwrap(), plan)].into(), ..Topology::default() }
-    };
-    let draft = |title| Draft { base: 0, topology: titled(title), author: "me".into(), at: 5 };
-    made!(store, put_draft(&draft("one"))).unwrap();
-    made!(store, put_draft(&draft("two"))).unwrap();
-    assert_eq!(store.draft().await.unwrap(), Some(draft("two")));
-    let by = Actor::own();
-    for (at, copy_of) in [(1, None), (2, Some(1))] {
-        let note = format!("number {at}");
-        let published = made!(store, publish_topology(&by, titled(&note), note.clone(), copy_of)).unwrap();
-        assert_eq!((published.version, published.copy_of), (at, copy_of));
-    }
-    made!(store, delete_draft()).unwrap();
-
-    let store = place.open().await;
-    assert_eq!(store.draft().await.unwrap(), None);
-    let newest = store.topology().await.unwrap();
-    assert_eq!((newest.version, newest.topology, newest.author), (2, titled("number 2"), by.name));
-    assert_eq!(store.topology_version(1).await.unwrap().note, "number 1");
-    assert_eq!(store.topology_version(0).await.unwrap(), Published::default());
-    assert!(matches!(store.topology_version(3).await, Err(Error::NoTopology(3))));
-    let versions: Vec<_> = store.topologies(2, 10).await.unwrap().iter().map(|one| one.version).collect();
-    assert_eq!(versions, [1]);
-}
-
-fn counted(at: u64, kind: Kind, name: &str, viewers: u64) -> Bucket {
-    let amounts = Amounts {
-        heard_ms: if kind == Kind::Channel { 0 } else { MINUTE },
-        viewer_ms: viewers * MINUTE,
-        peak: viewers + 5,
-        bytes: viewers * 1000,
-        ..Amounts::default()
-    };
-    Bucket { at, key: crate::audience::Key { kind, name: name.into(), region: "eu".into() }, amounts }
-}
-
-async fn minutes_of_several_instances_add_up(place: Place) {
-    let (a, b) = (place.open().await, place.open().await);
-    let mut one = counted(0, Kind::Region, "eu", 100);
-    one.amounts.qoe.reports = 3;
-    one.amounts.qoe.latency_ms = nearcast_api::audience::Sum { count: 2, total: 9 };
-    let all: Vec<Bucket> =
-        (0..75).map(|n| counted(0, Kind::Channel, &format!("c{n}"), n)).chain([one.clone()]).collect();
-    // In the same moment, as minutes end everywhere at once.
-    let (first, second) = tokio::join!(a.add_minutes(&all), b.add_minutes(&all));
-    first.and(second).unwrap();
-    let minute = Span { from: 0, to: MINUTE, step: MINUTE, width: MINUTE };
-    let region = a.audience(minute, Kind::Region, &[], "eu").await.unwrap();
-    let mut both = one.amounts;
-    both.after(&one.amounts);
-    both.heard_ms = MINUTE;
-    // Each had 105 at most; together they had 200 on the mean.
-    assert_eq!(region, [Bucket { amounts: Amounts { peak: 200, peak_bps: 26_666, ..both }, ..one }]);
-    let channels = b.audience(minute, Kind::Channel, &["c7", "c74", "none"], "").await.unwrap();
-    let peaks: Vec<_> = channels.iter().map(|bucket| (&*bucket.key.name, bucket.amounts.peak)).collect();
-    assert_eq!(peaks, [("c7", 14), ("c74", 148)]);
-    let top = a.most_watched(minute, By::ViewerTime, "eu", 2).await.unwrap();
-    assert_eq!(top.iter().map(|one| one.channel.as_str()).collect::<Vec<_>>(), ["c74", "c73"]);
-    // What nobody can have watched stays a number that can be summed up.
-    let absurd = Amounts { viewer_ms: u64::MAX, bytes: u64::MAX, ..Amounts::default() };
-    for _ in 0..3 {
-        a.add_minutes(&[Bucket { amounts: absurd, ..counted(MINUTE, Kind::Region, "eu", 0) }]).await.unwrap();
-    }
-    assert!(a.roll_up(DAY, [DAY; 4], 10).await.unwrap().is_some());
-}
-
-async fn longer_buckets_say_what_the_shorter_ones_said(place: Place) {
-    let store = place.open().await;
-    let kept = [2 * HOUR, DAY, 7 * DAY, 30 * DAY];
-    let span = |width: u64| Span { from: 0, to: 10 * DAY, step: width, width };
-    let mut minutes = Vec::new();
-    // Three hours. In each ten minutes another two of five channels are watched most.
-    for minute in 0..180 {
-        minutes.push(counted(minute * MINUTE, Kind::Region, "eu", 100 + minute));
-        for channel in 0..5 {
-            let viewers = if minute / 10 % 4 == channel { 50 } else { channel };
-            minutes.push(counted(minute * MINUTE, Kind::Channel, &format!("c{channel}"), viewers));
-        }
-    }
-    store.add_minutes(&minutes).await.unwrap();
-    let now = 3 * HOUR + 30_000;
-    assert!(store.roll_up(now, kept, 2).await.unwrap().is_some());
-    assert_eq!(store.roll_up(now + 1000, kept, 2).await.unwrap(), None, "once in a minute");
-    // What comes late is in the longer buckets a minute later; doing all again changes nothing.
-    let before = store.audience(span(HOUR), Kind::Channel, &[], "").await.unwrap();
-    assert!(store.roll_up(now + MINUTE, kept, 2).await.unwrap().is_some());
-    assert_eq!(store.audience(span(HOUR), Kind::Channel, &[], "").await.unwrap(), before);
-    store.add_minutes(&[counted(3 * HOUR - MINUTE, Kind::Region, "eu", 1000)]).await.unwrap();
-    assert!(store.roll_up(now + 10 * MINUTE, kept, 2).await.unwrap().is_some());
-
-    let regions = async |width| store.audience(span(width), Kind::Region, &[], "").await.unwrap();
-    let hours = regions(HOUR).await;
-    let seen: Vec<_> =
-        hours.iter().map(|bucket| (bucket.at / HOUR, bucket.amounts.peak, bucket.amounts.heard_ms)).collect();
-    assert_eq!(seen, [(0, 164, HOUR), (1, 224, HOUR), (2, 1279, HOUR)]);
-    let all = (100..280).sum::<u64>() + 1000;
-    for width in [10 * MINUTE, HOUR] {
-        let total: u64 = regions(width).await.iter().map(|bucket| bucket.amounts.viewer_ms).sum();
-        assert_eq!(total, all * MINUTE, "{width}");
-    }
-    let channels = store.audience(span(10 * MINUTE), Kind::Channel, &[], "").await.unwrap();
-    let first: Vec<_> = channels
-        .iter()
-        .take(3)
-        .map(|bucket| (&*bucket.key.name, bucket.amounts.viewer_ms / MINUTE))
-        .collect();
-    assert_eq!(first, [(OTHERS, 60), ("c0", 500), ("c4", 40)]);
-    assert_eq!(first[0].1, 10 * (1 + 2 + 3));
-    let hour: Vec<&str> = before.iter().map(|bucket| &*bucket.key.name).take(3).collect();
-    assert_eq!(hour, [OTHERS, "c0", "c1"]);
-
-    // Hours later minutes are gone, and what was made of them is there.
-    assert!(store.roll_up(now + 5 * HOUR, kept, 2).await.unwrap().is_some());
-    assert_eq!(store.audience(span(MINUTE), Kind::Region, &[], "").await.unwrap(), []);
-    let total: u64 = regions(DAY).await.iter().map(|bucket| bucket.amounts.viewer_ms).sum();
-    assert_eq!(total, all * MINUTE);
-    // After a year, the hours too.
-    assert!(store.roll_up(365 * DAY, kept, 2).await.unwrap().is_some());
-    assert_eq!((regions(HOUR).await.len(), regions(DAY).await.len()), (0, 0));
-}
-
-async fn a_token_for_enrolment_is_used_once_and_certificates_are_kept_until_they_end(place: Place) {
-    let store = place.open().await;
-    let node: NodeId = "eu-1".parse().unwrap();
-    let enrolment = |id: &str, expires_at| StoredEnrolment {
-        id: id.into(),
-        hash: KeyHash(format!("hash of {id}")),
-        limits: Limits { node: Some("eu-1".parse().unwrap()), role: Some(Role::Edge), region: None },
-        label: "rack 4".into(),
-        created_at: 1,
-        expires_at,
-        used: None,
-    };
-    for enrolment in [enrolment("e1", 100), enrolment("e2", 100), enrolment("e3", 10)] {
-        made!(store, add_enrolment(&enrolment)).unwrap();
-    }
-    made!(store, use_enrolment("e1", &node)).unwrap();
-    assert!(matches!(made!(store, use_enrolment("e1", &node)), Err(Error::EnrolmentUsed)));
-    made!(store, delete_enrolment("e2")).unwrap();
-    assert!(matches!(made!(store, delete_enrolment("e2")), Err(Error::NoEnrolment(_))));
-    let used = StoredEnrolment { used: Some((1, node.clone())), ..enrolment("e1", 100) };
-    let store = place.open().await;
-    assert_eq!(store.enrolment(&used.hash).await.unwrap().as_ref(), Some(&used));
-    assert_eq!(store.enrolment(&KeyHash("another".into())).await.unwrap(), None);
-    assert_eq!(store.enrolments(20, 5).await.unwrap(), [used]);
-
-    let certificate = |serial: &str, node: &str, not_after| StoredCertificate {
-        serial: serial.into(),
-        node: node.parse().unwrap(),
-        limits: Limits { role: Some(Role::Edge), ..Limits::default() },
-        issued_at: 1,
-        not_after,
-        revoked_at: None,
-    };
-    let all = [certificate("a1", "eu-1", 50), certificate("a2", "eu-1", 60), certificate("b1", "eu-2", 60)];
-    for certificate in &all {
-        made!(store, add_certificate(certificate)).unwrap();
-    }
-    assert_eq!(made!(store, revoke_certificates(&node)).unwrap(), 2);
-    assert_eq!(made!(store, revoke_certificates(&node)).unwrap(), 0);
-    let mut kept = store.certificates(55).await.unwrap();
-    kept.sort_by(|one, other| one.serial.cmp(&other.serial));
-    assert_eq!(kept, [StoredCertificate { revoked_at: Some(1), ..all[1].clone() }, all[2].clone()]);
-    // On SQLite as on PostgreSQL there is one for all starts.
-    assert_eq!(store.kept_secret("ca", "first".into()).await.unwrap(), "first");
-    assert_eq!(place.open().await.kept_secret("ca", "second".into()).await.unwrap(), "first");
 }

@@ -258,35 +258,3 @@ proptest! {
         prop_assert!(sum.peak <= 4000);
     }
 }
-
-/// What a heartbeat costs: `cargo test --release -p nearcast-control --lib -- --ignored --nocapture what_a_heartbeat_costs`.
-#[test]
-#[ignore = "a measurement"]
-fn what_a_heartbeat_costs() {
-    let region: Region = "eu".parse().unwrap();
-    let mut nodes: Vec<(NodeId, Heartbeat)> = Vec::new();
-    for node in 0..500 {
-        let mut beat = Edge::new("x", "eu").beat(1000);
-        beat.audience = (0..50)
-            .map(|n| Audience {
-                channel: format!("channel-{n}").parse().unwrap(),
-                ..beat.audience[0].clone()
-            })
-            .collect();
-        nodes.push((format!("eu-{node}").parse().unwrap(), beat));
-    }
-    let (mut meter, begun) = (Meter::default(), std::time::Instant::now());
-    for second in 0..120 {
-        for (id, beat) in &mut nodes {
-            beat.audience.iter_mut().for_each(|told| {
-                told.viewer_seconds += 20;
-                told.bytes += 1_000_000;
-            });
-            meter.heard(START + second * 1000, id, &region, beat);
-        }
-    }
-    let each = begun.elapsed() / (120 * 500);
-    let begun = std::time::Instant::now();
-    let taken = meter.take(START + 300_000, 200).len();
-    eprintln!("{each:?} for a heartbeat with 50 channels; {:?} for {taken} buckets", begun.elapsed());
-}

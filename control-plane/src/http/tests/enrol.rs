@@ -328,6 +328,7 @@ async fn a_node_renews_by_itself_and_misses_nothing(database: Option<Url>) {
     // Longer than its first certificate lasts: it is on the third by then.
     let renewed = async {
         while place.audit("renewCertificate").await.len() < 2 {
+            // The log tells nobody that it has a new line: it is asked again.
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -353,6 +354,7 @@ async fn a_node_renews_by_itself_and_misses_nothing(database: Option<Url>) {
     place.world.post("/channels", json!({ "id": "third" })).await;
     let refused = async {
         while !place.audit("refused").await.iter().any(|one| one["actor"] == "node:eu-1") {
+            // The log tells nobody that it has a new line: it is asked again.
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
