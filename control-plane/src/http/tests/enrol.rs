@@ -100,6 +100,17 @@ impl Place {
         let log = self.world.get(&format!("/audit?action={action}")).await.json();
         log["entries"].as_array().unwrap().clone()
     }
+
+    /// Waits until the log says so, for at most `patience` seconds.
+    async fn logged(&self, action: &str, patience: u64, is_so: impl Fn(&[Value]) -> bool) {
+        let said = async {
+            while !is_so(&self.audit(action).await) {
+                // The log tells nobody that it has a new line: it is asked again.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(patience), said).await.expect(action);
+    }
 }
 
 /// A node with a certificate.
@@ -326,13 +337,7 @@ async fn a_node_renews_by_itself_and_misses_nothing(database: Option<Url>) {
     tokio::time::timeout(Duration::from_secs(10), seen).await.expect("enrolled").unwrap();
 
     // Longer than its first certificate lasts: it is on the third by then.
-    let renewed = async {
-        while place.audit("renewCertificate").await.len() < 2 {
-            // The log tells nobody that it has a new line: it is asked again.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), renewed).await.expect("renewed");
+    place.logged("renewCertificate", 20, |lines| lines.len() >= 2).await;
     let first = &place.audit("renewCertificate").await[0];
     assert_eq!((&first["actor"], &first["target"]), (&json!("node:eu-1"), &json!("nodes/eu-1/certificate")));
     place.world.post("/channels", json!({ "id": "demo" })).await;
@@ -352,13 +357,7 @@ async fn a_node_renews_by_itself_and_misses_nothing(database: Option<Url>) {
     // Sent away it hears nothing more, and a new token brings it back.
     assert_eq!(place.world.post("/nodes/eu-1/revoke", json!({})).await.status, StatusCode::NO_CONTENT);
     place.world.post("/channels", json!({ "id": "third" })).await;
-    let refused = async {
-        while !place.audit("refused").await.iter().any(|one| one["actor"] == "node:eu-1") {
-            // The log tells nobody that it has a new line: it is asked again.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(5), refused).await.expect("refused");
+    place.logged("refused", 5, |lines| lines.iter().any(|one| one["actor"] == "node:eu-1")).await;
     assert!(!client.current().channels.contains_key("third"));
     stop(daemon).await;
     let (client, daemon) = start(&place, &place.token(json!({ "node": "eu-1" })).await, folder.path());
