@@ -1,8 +1,11 @@
-//! Who watches a channel at an edge, and how well it plays there.
+//! Who watches at an edge, and how well it plays there.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ChannelId;
+use crate::playback::Country;
 
 /// A channel's audience at one edge. What is summed up begins with the edge's process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +19,23 @@ pub struct Audience {
     /// Those of whom only media requests were seen.
     #[serde(default)]
     pub other: u32,
+    /// Seconds watched, by all of them together.
+    pub viewer_seconds: u64,
+    /// Bytes sent to them.
+    pub bytes: u64,
+    pub qoe: Qoe,
+    /// How many of the players are in which country, as far as the edge knows: the ten countries with the most.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub countries: BTreeMap<Country, u32>,
+}
+
+/// The audience of all channels in a country, at one edge. What is summed up begins with the edge's process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct InCountry {
+    pub country: Country,
+    /// Players with a request in the last ten seconds.
+    pub viewers: u32,
     /// Seconds watched, by all of them together.
     pub viewer_seconds: u64,
     /// Bytes sent to them.
@@ -56,6 +76,13 @@ pub struct Sum {
     pub count: u64,
     /// All of them together.
     pub total: u64,
+}
+
+impl Audience {
+    /// All players.
+    pub fn viewers(&self) -> u64 {
+        u64::from(self.hls) + u64::from(self.dash) + u64::from(self.other)
+    }
 }
 
 impl Qoe {

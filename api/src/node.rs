@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::audience::Audience;
+use crate::audience::{Audience, InCountry};
 use crate::{BroadcastId, ChannelId, NodeId, Region, ingest, metadata};
 
 /// Who a node is. Sent once at start and again when the control plane has forgotten it.
@@ -64,6 +64,9 @@ pub struct Heartbeat {
     /// An edge's channels with the most viewers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub audience: Vec<Audience>,
+    /// The countries with the most of an edge's viewers, as far as it knows where they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub countries: Vec<InCountry>,
     /// What happened to publishers and has not been acknowledged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<ingest::Events>,

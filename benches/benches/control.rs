@@ -23,6 +23,7 @@ fn heartbeats(criterion: &mut Criterion) {
         viewer_seconds: 0,
         bytes: 0,
         qoe: Default::default(),
+        countries: Default::default(),
     };
     let load = Load { viewers: 1000, egress_bps: 4_000_000_000, ..Load::default() };
     let beat = Heartbeat { load, audience: (0..50).map(channel).collect(), ..Heartbeat::default() };

@@ -1,8 +1,8 @@
 //! Who watched, how much and how well, over time: heartbeats become minutes, minutes become longer buckets. Pure.
 //!
 //! [`Meter`] makes minutes of what nodes say, `store/audience.rs` keeps them and rolls them up, [`series`] makes of them
-//! what is asked for. There are buckets of regions, of nodes, and of channels in regions; of channels the most watched of
-//! each bucket and region, and one for all others together.
+//! what is asked for. There are buckets of regions, of nodes, and of channels and viewers' countries in regions; of these
+//! the most watched of each bucket and region, and one for all others together.
 
 pub mod amounts;
 mod counted;
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use amounts::Amounts;
 pub use meter::Meter;
+use nearcast_api::Region;
 
 /// `[audience]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +27,8 @@ pub struct Config {
     pub hours: u64,
     /// Days for which days are kept.
     pub days: u64,
-    /// The channels of a region that have buckets of their own: those that are watched most. All others share one.
+    /// The channels of a region that have buckets of their own: those that are watched most. All others share one. So it is
+    /// with the countries of a region's viewers, too.
     pub channels: u32,
 }
 
@@ -34,7 +36,7 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     pub kind: Kind,
-    /// The region's, the node's or the channel's; of all other channels together [`OTHERS`].
+    /// The region's, the node's, the channel's or the country's; of all other channels or countries together [`OTHERS`].
     pub name: Box<str>,
     pub region: Box<str>,
 }
@@ -43,8 +45,21 @@ pub struct Key {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     Channel,
+    /// Of viewers whose country is known.
+    Country,
     Node,
     Region,
+}
+
+/// What channels or countries are compared by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// The most viewers at a time.
+    #[default]
+    Viewers,
+    Egress,
+    WatchTime,
 }
 
 /// A bucket as it is kept.
@@ -61,14 +76,26 @@ pub const WIDTHS: [u64; 4] = [MINUTE, 10 * MINUTE, HOUR, DAY];
 pub const MINUTE: u64 = 60_000;
 pub const HOUR: u64 = 60 * MINUTE;
 pub const DAY: u64 = 24 * HOUR;
-/// No channel is called so.
+/// No channel or country is called so.
 pub const OTHERS: &str = "";
 
+impl Key {
+    fn new(kind: Kind, name: &str, region: &Region) -> Self {
+        Self { kind, name: name.into(), region: region.as_str().into() }
+    }
+}
+
 impl Kind {
+    /// Whether only those that are watched most have buckets of their own.
+    fn is_limited(self) -> bool {
+        matches!(self, Self::Channel | Self::Country)
+    }
+
     /// Its word in the store.
     pub fn word(self) -> &'static str {
         match self {
             Self::Channel => "channel",
+            Self::Country => "country",
             Self::Node => "node",
             Self::Region => "region",
         }

@@ -1,7 +1,7 @@
 //! The directory: which channels somebody finds, and in which order. Pure.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -29,14 +29,22 @@ pub struct Entry {
     pub channel: Arc<Listed>,
     pub live: Option<Live>,
     pub viewers: u64,
+    /// Those whose country is known.
+    pub countries: BTreeMap<Country, u64>,
 }
 
-/// All public channels at one moment: those with the most viewers first, of equals by id.
+/// All public channels at one moment.
 #[derive(Debug, Default)]
 pub struct Ranking {
+    /// By id.
     entries: Vec<Entry>,
-    places: HashMap<ChannelId, usize>,
+    everywhere: Vec<Rank>,
+    /// By where they are watched.
+    there: HashMap<Country, Vec<Rank>>,
 }
+
+/// How many watch, and the entry: those with the most viewers first, of equals by id.
+type Rank = (u64, usize);
 
 /// A channel with the words that somebody looks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +63,8 @@ pub struct Filter {
     pub tag: Option<String>,
     /// Where it is to be watched.
     pub country: Option<Country>,
+    /// Where somebody has to watch it now; who has the most viewers there comes first.
+    pub watched_in: Option<Country>,
     /// Mature channels, too.
     pub mature: bool,
     /// Only what is live.
@@ -73,20 +83,35 @@ pub struct Position {
 
 impl Ranking {
     pub fn new(mut entries: Vec<Entry>) -> Self {
-        let key = |entry: &Entry| (Reverse(entry.viewers), entry.id().clone());
-        entries.sort_by_cached_key(key);
-        let place = |(place, entry): (usize, &Entry)| (entry.id().clone(), place);
-        Self { places: entries.iter().enumerate().map(place).collect(), entries }
+        entries.sort_by(|one, other| one.id().cmp(other.id()));
+        let mut everywhere: Vec<Rank> =
+            entries.iter().enumerate().map(|(place, entry)| (entry.viewers, place)).collect();
+        let mut there = HashMap::<Country, Vec<Rank>>::new();
+        for (place, entry) in entries.iter().enumerate() {
+            for (country, viewers) in &entry.countries {
+                there.entry(*country).or_default().push((*viewers, place));
+            }
+        }
+        for ranks in there.values_mut().chain([&mut everywhere]) {
+            ranks.sort_by_key(|(viewers, place)| (Reverse(*viewers), *place));
+        }
+        Self { entries, everywhere, there }
     }
 
     /// At most `limit` that are wanted, behind `after`, and where the next ones begin if there are more.
     pub fn by_viewers(&self, filter: &Filter, after: Option<&Position>, limit: usize) -> Page<'_> {
-        let position = |entry: &Entry| Position { rank: entry.viewers, id: entry.id().clone() };
-        let is_before =
-            |entry: &Entry| after.is_some_and(|after| !after.is_before(entry.viewers, entry.id()));
-        let start = self.entries.partition_point(is_before);
-        let found = self.entries[start..].iter().filter(|entry| filter.wants(entry));
-        page(found.map(|entry| (entry, position(entry))), limit)
+        let ranks = match filter.watched_in {
+            Some(country) => self.there.get(&country).map_or(&[][..], Vec::as_slice),
+            None => &self.everywhere,
+        };
+        let ranked = |(viewers, place): &Rank| (&self.entries[*place], *viewers);
+        let is_before = |rank: &Rank| {
+            let (entry, viewers) = ranked(rank);
+            after.is_some_and(|after| !after.is_before(viewers, entry.id()))
+        };
+        let start = ranks.partition_point(is_before);
+        let found = ranks[start..].iter().map(ranked).filter(|(entry, _)| filter.wants(entry));
+        page(found.map(|(entry, rank)| (entry, Position { rank, id: entry.id().clone() })), limit)
     }
 
     /// As [`Ranking::by_viewers`], of what was found, which is sorted: the most relevant first, of equals by id.
@@ -107,7 +132,8 @@ impl Ranking {
     }
 
     fn entry(&self, id: &ChannelId) -> Option<&Entry> {
-        self.places.get(id).map(|place| &self.entries[*place])
+        let place = self.entries.binary_search_by(|entry| entry.id().cmp(id));
+        place.ok().map(|place| &self.entries[place])
     }
 }
 
@@ -128,6 +154,7 @@ impl Filter {
             && self.tag.as_ref().is_none_or(|wanted| profile.tags.contains(wanted))
             && self.language.as_ref().is_none_or(speaks)
             && self.country.is_none_or(|country| playback.lets(Some(country)))
+            && self.watched_in.is_none_or(|country| entry.countries.contains_key(&country))
     }
 }
 
@@ -182,7 +209,7 @@ mod tests {
             profile: Profile { visibility: Visibility::Public, ..Profile::default() },
             playback: Playback::default(),
         };
-        Entry { channel: Arc::new(channel), live: Some(live()), viewers }
+        Entry { channel: Arc::new(channel), live: Some(live()), viewers, countries: BTreeMap::new() }
     }
 
     /// With something about its channel changed.
@@ -212,6 +239,31 @@ mod tests {
         for wrong in ["", "7", "x.a", "-1.a", "7.A B"] {
             assert!(wrong.parse::<Position>().unwrap_err().contains("`next`"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn where_it_is_watched_who_has_the_most_viewers_there_comes_first() {
+        let (chile, peru): (Country, Country) = ("CL".parse().unwrap(), "PE".parse().unwrap());
+        let watched =
+            |entry, there: &[(Country, u64)]| Entry { countries: there.iter().copied().collect(), ..entry };
+        let ranking = Ranking::new(vec![
+            watched(entry("d", 90), &[(chile, 2), (peru, 80)]),
+            watched(entry("c", 5), &[(chile, 5)]),
+            watched(entry("b", 7), &[]),
+            watched(entry("a", 2), &[(chile, 2)]),
+        ]);
+        let page = |watched_in, after: Option<&str>, limit| {
+            let filter = Filter { watched_in: Some(watched_in), ..Filter::default() };
+            ids(ranking.by_viewers(&filter, after.map(|after| after.parse().unwrap()).as_ref(), limit))
+        };
+        assert_eq!(page(chile, None, 2), (vec!["c", "a"], Some("2.a".into())));
+        assert_eq!(page(chile, Some("2.a"), 2), (vec!["d"], None));
+        assert_eq!(page(peru, None, 2), (vec!["d"], None));
+        assert_eq!(page("BR".parse().unwrap(), None, 2), (vec![], None));
+        let hits =
+            [Hit { id: "b".parse().unwrap(), relevance: 9 }, Hit { id: "a".parse().unwrap(), relevance: 1 }];
+        let filter = Filter { watched_in: Some(chile), ..Filter::default() };
+        assert_eq!(ids(ranking.by_relevance(&hits, &filter, None, 2)), (vec!["a"], None));
     }
 
     #[test]

@@ -197,7 +197,8 @@ fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(steer::show))
         .routes(routes!(viewers::show))
         .routes(routes!(audience::show))
-        .routes(routes!(audience::top))
+        .routes(routes!(audience::top::channels))
+        .routes(routes!(audience::top::countries))
         .routes(routes!(forecast::show))
         .routes(routes!(openapi::show));
     OpenApiRouter::with_openapi(openapi::base()).nest(PREFIX, api)

@@ -31,7 +31,7 @@ use tokio::sync::Notify;
 use self::shared::Shared;
 use crate::error::{Error, Result};
 
-pub use audience::{By, Watched};
+pub use audience::Watched;
 pub use audit::{Change, Entry, Page, Which};
 pub use backup::{Rows, backup, restore};
 pub use channels::StoredChannel;

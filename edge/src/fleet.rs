@@ -45,8 +45,14 @@ struct Lookups {
 pub(crate) fn heartbeat(load: Arc<OnceLock<Load>>) -> impl FnMut() -> Heartbeat + Send + 'static {
     move || {
         let Some(load) = load.get() else { return Heartbeat::default() };
-        let (audience, purged) = (load.audience.report(), load.purges.applied());
-        Heartbeat { load: load.measure(), audience, purged, ..Heartbeat::default() }
+        let (audience, countries) = (load.audience.report(), load.audience.countries());
+        Heartbeat {
+            load: load.measure(),
+            audience,
+            countries,
+            purged: load.purges.applied(),
+            ..Heartbeat::default()
+        }
     }
 }
 

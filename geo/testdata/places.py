@@ -1,6 +1,6 @@
 """Writes places.mmdb, the database of the tests: python3 -m pip install mmdb-writer==0.2.7 netaddr, then run this.
 
-Documentation networks only (RFC 5737, RFC 3849), so that nobody takes it for a real one.
+Documentation networks (RFC 5737, RFC 3849) and loopback only, so that nobody takes it for a real one.
 """
 
 from netaddr import IPSet
@@ -12,6 +12,8 @@ PLACES = [
     ("203.0.113.128/25", "NA", "CA", 45.5, -73.57),
     ("2001:db8:10::/44", "EU", "FR", 48.86, 2.35),
     ("192.0.2.0/28", "OC", "NZ", None, None),
+    # For clients that really connect.
+    ("127.0.9.0/24", "SA", "PE", None, None),
 ]
 
 writer = MMDBWriter(

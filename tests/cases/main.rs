@@ -7,6 +7,8 @@ mod access;
 #[cfg(test)]
 mod acme;
 #[cfg(test)]
+mod audience;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod cli;

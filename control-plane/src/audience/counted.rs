@@ -1,8 +1,8 @@
 //! What a counter has counted since it was last looked at. A counter begins at nothing with its edge's process.
 
-use nearcast_api::audience::{Audience, Qoe, Sum};
+use nearcast_api::audience::{Audience, InCountry, Qoe, Sum};
 
-/// A channel's counters at one edge.
+/// The counters of a channel, or of viewers in a country, at one edge.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counters {
     pub(super) viewer_seconds: u64,
@@ -11,7 +11,11 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    pub(super) fn of(told: &Audience) -> Self {
+    pub(super) fn of_channel(told: &Audience) -> Self {
+        Self { viewer_seconds: told.viewer_seconds, bytes: told.bytes, qoe: told.qoe }
+    }
+
+    pub(super) fn of_country(told: &InCountry) -> Self {
         Self { viewer_seconds: told.viewer_seconds, bytes: told.bytes, qoe: told.qoe }
     }
 

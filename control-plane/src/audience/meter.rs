@@ -5,15 +5,18 @@
 //! comes late. Of an edge that is heard for the first time, and of a channel that it had not told of, counting begins there.
 
 mod region;
+mod told;
 
 use std::collections::HashMap;
 
 use nearcast_api::node::{Heartbeat, Load};
+use nearcast_api::playback::Country;
 use nearcast_api::{ChannelId, NodeId, Region};
 
 use super::counted::Counters;
 use super::{Amounts, Bucket, Key, Kind, MINUTE};
 use region::{Here, Minutes};
+use told::{Beat, Said, Told};
 
 /// The minute that is under way, and those before it that nobody has taken yet.
 #[derive(Debug, Default)]
@@ -36,18 +39,10 @@ struct Node {
     counts: bool,
     /// Its heartbeats so far.
     beat: u64,
-    channels: HashMap<ChannelId, Channel>,
+    channels: Told<ChannelId>,
+    countries: Told<Country>,
     /// Of the minute under way.
     amounts: Amounts,
-}
-
-/// A channel at an edge.
-#[derive(Debug, Default)]
-struct Channel {
-    counters: Counters,
-    viewers: u64,
-    /// The heartbeat that told of it last.
-    beat: u64,
 }
 
 impl Meter {
@@ -75,7 +70,8 @@ impl Meter {
         };
         let restarted = !fresh && beat.started_at > node.started_at;
         if restarted {
-            node.channels.values_mut().for_each(|channel| channel.counters = Counters::default());
+            node.channels.restart();
+            node.countries.restart();
         }
         let from = if fresh { now } else { node.at };
         let mut span = Span { from, to: now, minute: *minute, ended };
@@ -97,33 +93,14 @@ impl Meter {
 
         node.join(here, &beat.load);
         node.beat += 1;
-        for told_of in beat.audience.iter().take(MAX_REPORTED) {
-            let counters = Counters::of(told_of);
-            let viewers = u64::from(told_of.hls) + u64::from(told_of.dash) + u64::from(told_of.other);
-            let channel = match node.channels.get_mut(&told_of.channel) {
-                Some(channel) => channel,
-                None => {
-                    let begun = if restarted { Counters::default() } else { counters };
-                    let channel = Channel { counters: begun, ..Channel::default() };
-                    node.channels.entry(told_of.channel.clone()).or_insert(channel)
-                }
-            };
-            // After a long silence nobody knows when it was counted.
-            let more = if fresh { Counters::default() } else { counters.since(&channel.counters) };
-            channel.counters = counters;
-            channel.beat = node.beat;
-            let before = std::mem::replace(&mut channel.viewers, viewers);
-            all.qoe.add(&more.qoe);
-            let part = Amounts {
-                viewer_ms: more.viewer_seconds.saturating_mul(1000),
-                bytes: more.bytes,
-                qoe: more.qoe,
-                ..Amounts::default()
-            };
-            let cell = here.channel(&told_of.channel);
-            cell.viewers = (cell.viewers + viewers).saturating_sub(before);
-            cell.amounts.peak = cell.amounts.peak.max(cell.viewers);
-            span.spread(&part, &mut cell.amounts, || Key::channel(&told_of.channel, region));
+        let number = Beat { number: node.beat, region, fresh, restarted };
+        for told in beat.audience.iter().take(MAX_REPORTED) {
+            let said = Said { viewers: told.viewers(), counters: Counters::of_channel(told) };
+            all.qoe.add(&node.channels.hear(&told.channel, said, number, &mut here.channels, &mut span));
+        }
+        for told in beat.countries.iter().take(MAX_REPORTED) {
+            let said = Said { viewers: told.viewers.into(), counters: Counters::of_country(told) };
+            node.countries.hear(&told.country, said, number, &mut here.countries, &mut span);
         }
         node.end_unlisted(here);
 
@@ -131,10 +108,12 @@ impl Meter {
         if span.len() > 0 {
             here.heard_until = here.heard_until.max(span.to);
         }
-        span.spread(&all, &mut here.amounts, || Key::region(region));
-        span.spread(&all, &mut node.amounts, || Key::node(id, region));
-        span.heard(span.len(), &mut node.amounts, || Key::node(id, region));
-        span.heard(heard, &mut here.amounts, || Key::region(region));
+        let of_region = || Key::new(Kind::Region, region.as_str(), region);
+        let of_node = || Key::new(Kind::Node, id.as_str(), region);
+        span.spread(&all, &mut here.amounts, of_region);
+        span.spread(&all, &mut node.amounts, of_node);
+        span.heard(span.len(), &mut node.amounts, of_node);
+        span.heard(heard, &mut here.amounts, of_region);
         node.amounts.peak = node.amounts.peak.max(beat.load.viewers.into());
         node.amounts.peak_bps = node.amounts.peak_bps.max(beat.load.egress_bps);
         node.at = now;
@@ -157,8 +136,10 @@ impl Meter {
         let mut node = Node::new(region.clone(), beat.started_at, at);
         node.load = beat.load;
         for told in beat.audience.iter().take(MAX_REPORTED) {
-            let channel = Channel { counters: Counters::of(told), ..Channel::default() };
-            node.channels.insert(told.channel.clone(), channel);
+            node.channels.begin_at(&told.channel, Counters::of_channel(told));
+        }
+        for told in beat.countries.iter().take(MAX_REPORTED) {
+            node.countries.begin_at(&told.country, Counters::of_country(told));
         }
         self.nodes.insert(id.clone(), node);
     }
@@ -225,8 +206,8 @@ impl Meter {
 
 impl Node {
     fn new(region: Region, started_at: u64, at: u64) -> Self {
-        let (load, channels, amounts) = Default::default();
-        Self { at, started_at, region, load, counts: false, beat: 0, channels, amounts }
+        let (load, channels, countries, amounts) = Default::default();
+        Self { at, started_at, region, load, counts: false, beat: 0, channels, countries, amounts }
     }
 
     /// Its viewers are the region's.
@@ -249,24 +230,17 @@ impl Node {
         }
     }
 
-    /// Channels that the last heartbeat does not tell of have no viewers; their counters stay known while there is room.
+    /// What the last heartbeat does not tell of has no viewers; its counters stay known while there is room.
     fn end_unlisted(&mut self, here: &mut Here) {
-        let beat = self.beat;
-        for (id, channel) in &mut self.channels {
-            if channel.beat != beat && channel.viewers > 0 {
-                let cell = here.channel(id);
-                cell.viewers = cell.viewers.saturating_sub(std::mem::take(&mut channel.viewers));
-            }
-        }
-        if self.channels.len() > 2 * MAX_REPORTED {
-            self.channels.retain(|_, channel| channel.beat == beat);
-        }
+        self.channels.end_unlisted(self.beat, &mut here.channels, 2 * MAX_REPORTED);
+        self.countries.end_unlisted(self.beat, &mut here.countries, 2 * MAX_REPORTED);
     }
 
     fn end(&mut self, id: &NodeId, minute: u64, ended: &mut Minutes) {
         let amounts = std::mem::take(&mut self.amounts);
         if amounts != Amounts::default() {
-            ended.add(minute, Key::node(id, &self.region), |there| there.after(&amounts));
+            let key = Key::new(Kind::Node, id.as_str(), &self.region);
+            ended.add(minute, key, |there| there.after(&amounts));
         }
         if self.counts {
             self.amounts.peak = self.load.viewers.into();
@@ -315,25 +289,11 @@ impl Span<'_> {
     }
 }
 
-impl Key {
-    fn channel(id: &ChannelId, region: &Region) -> Self {
-        Self { kind: Kind::Channel, name: id.as_str().into(), region: region.as_str().into() }
-    }
-
-    fn node(id: &NodeId, region: &Region) -> Self {
-        Self { kind: Kind::Node, name: id.as_str().into(), region: region.as_str().into() }
-    }
-
-    fn region(region: &Region) -> Self {
-        Self { kind: Kind::Region, name: region.as_str().into(), region: region.as_str().into() }
-    }
-}
-
 /// Who is silent for so long has nobody watching, as an edge has it of its players: milliseconds.
 const SILENCE: u64 = 10_000;
 /// A silence after which nobody can say when what was counted in it was watched: milliseconds.
 pub const MAX_GAP: u64 = 15 * MINUTE;
-/// As many as an edge tells of.
+/// As many as an edge tells of, of channels as of countries.
 const MAX_REPORTED: usize = 500;
 /// While the store takes nothing.
 const MAX_MINUTES: usize = 60;

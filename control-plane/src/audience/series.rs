@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Amounts, Bucket, Config, DAY, Key, Kind, MINUTE, OTHERS, WIDTHS};
+use super::{Amounts, Config, DAY, MINUTE, WIDTHS};
 
 /// Which time, and how finely. All in milliseconds, from and to since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,35 +91,27 @@ impl Span {
     }
 }
 
-/// What `rows` say, step by step: of one region, node or channel, or of several together. `regions` are the buckets of
-/// the regions where channels are asked for, and their [`OTHERS`]; else empty. A step in which nobody was heard, or a
-/// channel was not among the most watched while others were, is left out: nothing is known of it. One without viewers is there.
-pub fn points(span: Span, rows: &[Bucket], regions: &[Bucket]) -> Vec<Point> {
+/// What `rows` say, step by step; all three by when they begin. `regions` are those of the regions, which say when somebody
+/// was heard: for a region itself, or a node, the same rows again. `others` are the [`OTHERS`](super::OTHERS) of channels or
+/// countries. A step in which nobody was heard, or a channel was not among the most watched while others were, is left out:
+/// nothing is known of it. One without viewers is there.
+pub fn points(
+    span: Span,
+    rows: &[(u64, Amounts)],
+    regions: &[(u64, Amounts)],
+    others: &[(u64, Amounts)],
+) -> Vec<Point> {
     let mut known = BTreeMap::<u64, Amounts>::new();
-    let (mut heard, mut others) = (BTreeMap::<u64, u64>::new(), BTreeSet::new());
-    for Bucket { at, key, amounts } in rows {
-        known.entry(*at).or_default().beside(amounts);
-        if key.kind != Kind::Channel {
-            let longest = heard.entry(*at).or_default();
-            *longest = (*longest).max(amounts.heard_ms);
-        }
-    }
-    for Bucket { at, key: Key { kind, name, .. }, amounts } in regions {
-        if *kind == Kind::Channel && **name == *OTHERS {
-            others.insert(*at);
-        } else {
-            let longest = heard.entry(*at).or_default();
-            *longest = (*longest).max(amounts.heard_ms);
-        }
-    }
+    rows.iter().for_each(|(at, amounts)| known.entry(*at).or_default().beside(amounts));
+    let others: BTreeSet<u64> = others.iter().map(|(at, _)| *at).collect();
     let mut points = BTreeMap::<u64, Amounts>::new();
-    for (at, heard_ms) in heard.into_iter().filter(|(_, heard)| *heard > 0) {
-        let amounts = match known.get(&at) {
+    for (at, Amounts { heard_ms, .. }) in regions.iter().filter(|(_, region)| region.heard_ms > 0) {
+        let amounts = match known.get(at) {
             Some(amounts) => *amounts,
-            None if others.contains(&at) => continue,
+            None if others.contains(at) => continue,
             None => Amounts::default(),
         };
-        points.entry(at - at % span.step).or_default().after(&Amounts { heard_ms, ..amounts });
+        points.entry(at - at % span.step).or_default().after(&Amounts { heard_ms: *heard_ms, ..amounts });
     }
     points.into_iter().map(|(at, amounts)| Point { at, amounts }).collect()
 }
@@ -180,30 +172,25 @@ mod tests {
         assert!((2 * DAY) / least < MAX_POINTS);
     }
 
-    fn bucket(minute: u64, kind: Kind, name: &str, region: &str, viewers: u64) -> Bucket {
+    fn minute(at: u64, viewers: u64) -> (u64, Amounts) {
         let amounts = Amounts {
-            heard_ms: if kind == Kind::Channel { 0 } else { MINUTE },
+            heard_ms: MINUTE,
             viewer_ms: viewers * MINUTE,
             peak: viewers,
             bytes: viewers * 7500,
             ..Amounts::default()
         };
-        Bucket { at: minute * MINUTE, key: Key { kind, name: name.into(), region: region.into() }, amounts }
+        (at * MINUTE, amounts)
     }
 
     #[test]
     fn no_viewers_are_a_zero_and_nothing_known_is_no_point() {
         let span = Span { from: 0, to: 6 * MINUTE, step: MINUTE, width: MINUTE };
-        let rows = [bucket(0, Kind::Channel, "demo", "eu", 5), bucket(0, Kind::Channel, "demo", "us", 7)];
-        let regions = [
-            bucket(0, Kind::Region, "eu", "eu", 5),
-            bucket(0, Kind::Region, "us", "us", 7),
-            // Minute 1: nobody watched. 2: nobody was heard. 3: others were watched, and perhaps this one as well.
-            bucket(1, Kind::Region, "eu", "eu", 0),
-            bucket(3, Kind::Region, "eu", "eu", 9),
-            bucket(3, Kind::Channel, OTHERS, "eu", 1),
-        ];
-        let points = points(span, &rows, &regions);
+        // Names that fit into no statement come in several parts.
+        let rows = [minute(0, 5), minute(0, 7)];
+        // Minute 1: nobody watched. 2: nobody was heard. 3: others were watched, and perhaps this one as well.
+        let regions = [minute(0, 12), minute(1, 0), minute(3, 9)];
+        let points = points(span, &rows, &regions, &[minute(3, 1)]);
         let seen: Vec<_> =
             points.iter().map(|point| (point.at / MINUTE, point.viewers(), point.amounts.peak)).collect();
         assert_eq!(seen, [(0, 12.0, 12), (1, 0.0, 0)]);
@@ -213,10 +200,8 @@ mod tests {
     #[test]
     fn a_longer_step_has_the_mean_of_what_was_heard_and_the_highest_peak() {
         let span = Span { from: 0, to: 20 * MINUTE, step: 10 * MINUTE, width: MINUTE };
-        let rows: Vec<Bucket> = [(0, 10), (1, 30), (12, 4)]
-            .map(|(minute, viewers)| bucket(minute, Kind::Region, "eu", "eu", viewers))
-            .into();
-        let points = points(span, &rows, &[]);
+        let rows = [minute(0, 10), minute(1, 30), minute(12, 4)];
+        let points = points(span, &rows, &rows, &[]);
         let seen: Vec<_> =
             points.iter().map(|point| (point.at, point.viewers(), point.amounts.peak)).collect();
         assert_eq!(seen, [(0, 20.0, 30), (10 * MINUTE, 4.0, 4)]);

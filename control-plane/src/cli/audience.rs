@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use http::Method;
 
-use super::commands::{Parts, Shape, duration};
+use super::commands::{Parts, Shape, duration, query};
 
 /// Who watched, how much and how well.
 #[derive(Debug, Args)]
@@ -16,6 +16,9 @@ pub(super) struct Audience {
     /// Of all channels that are in this category now.
     #[arg(long, conflicts_with_all = ["node", "channel"])]
     category: Option<String>,
+    /// Of viewers who are in this country, such as DE.
+    #[arg(long, conflicts_with_all = ["node", "channel", "category"])]
+    country: Option<String>,
     /// In this region.
     #[arg(long, conflicts_with = "node")]
     region: Option<String>,
@@ -28,6 +31,28 @@ pub(super) struct Audience {
     /// From one line to the next, such as 10m, 1h or 1d; the shortest that there is when left out.
     #[arg(long, value_parser = duration)]
     step: Option<Duration>,
+    /// All of that time together, instead: what was watched most, or where.
+    #[arg(long, conflicts_with_all = ["node", "channel", "category", "country", "step"])]
+    top: Option<Top>,
+    /// What they are compared by.
+    #[arg(long, requires = "top")]
+    by: Option<By>,
+    /// At most so many.
+    #[arg(long, requires = "top")]
+    limit: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Top {
+    Channels,
+    Countries,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum By {
+    Viewers,
+    Egress,
+    WatchTime,
 }
 
 /// How many viewers a region will have.
@@ -53,24 +78,35 @@ impl Audience {
             "qoe.latency_ms",
             "qoe.errors",
         ];
+        const TOP: &[&str] = &["channel", "viewers_peak", "viewer_seconds", "egress_bytes"];
+        const COUNTRIES: &[&str] = &["country", "viewers_peak", "viewer_seconds", "egress_bytes"];
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let millis = |duration: Duration| duration.as_millis().to_string();
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        for (name, value) in [
-            ("channel", self.channel),
-            ("category", self.category),
-            ("region", self.region),
-            ("node", self.node),
-        ] {
-            if let Some(value) = value {
-                query.append_pair(name, &value);
-            }
-        }
-        query.append_pair("from", &millis(now.saturating_sub(self.since)));
-        if let Some(step) = self.step {
-            query.append_pair("step", &millis(step));
-        }
-        (Method::GET, format!("/audience?{}", query.finish()), None, Shape::List("buckets", COLUMNS))
+        let by = self.by.map(|by| match by {
+            By::Viewers => "viewers",
+            By::Egress => "egress",
+            By::WatchTime => "watch_time",
+        });
+        let (path, shape) = match self.top {
+            None => ("/audience", Shape::List("buckets", COLUMNS)),
+            Some(Top::Channels) => ("/audience/top", Shape::List("channels", TOP)),
+            Some(Top::Countries) => ("/audience/countries", Shape::List("countries", COUNTRIES)),
+        };
+        let path = query(
+            path,
+            [
+                ("channel", self.channel),
+                ("category", self.category),
+                ("country", self.country),
+                ("region", self.region),
+                ("node", self.node),
+                ("from", Some(millis(now.saturating_sub(self.since)))),
+                ("step", self.step.map(millis)),
+                ("by", by.map(str::to_owned)),
+                ("limit", self.limit.map(|limit| limit.to_string())),
+            ],
+        );
+        (Method::GET, path, None, shape)
     }
 }
 
@@ -112,7 +148,19 @@ mod tests {
         assert!((5_400_000..5_460_000).contains(&back), "{back}");
         assert_eq!(step, "600000");
         assert_eq!(self::path("x forecast eu --hours 24"), "/forecast?region=eu&hours=24");
-        for wrong in ["x audience --channel a --node b", "x audience --since soon", "x forecast"] {
+        assert!(self::path("x audience --country PE").starts_with("/audience?country=PE&from="));
+        let top = self::path("x audience --top countries --by watch-time --limit 5");
+        assert!(
+            top.starts_with("/audience/countries?from=") && top.ends_with("&by=watch_time&limit=5"),
+            "{top}"
+        );
+        for wrong in [
+            "x audience --country PE --channel a",
+            "x audience --by egress",
+            "x audience --channel a --node b",
+            "x audience --since soon",
+            "x forecast",
+        ] {
             assert!(Cli::try_parse_from(wrong.split(' ')).is_err(), "{wrong}");
         }
     }

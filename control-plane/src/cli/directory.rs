@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::commands::{Parts, Shape, part};
+use super::commands::{Parts, Shape, part, query};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Category {
@@ -51,6 +51,9 @@ pub(super) struct Wishes {
     /// Only what may be watched in this country, such as DE.
     #[arg(long)]
     country: Option<String>,
+    /// Only what is watched in this country now, who has the most viewers there first.
+    #[arg(long)]
+    watched_in: Option<String>,
     /// Mature ones, too.
     #[arg(long)]
     mature: bool,
@@ -96,8 +99,17 @@ impl Wishes {
     }
 
     pub(super) fn plan(self) -> Parts {
-        const COLUMNS: &[&str] =
-            &["id", "title", "viewers", "category.name", "language", "tags", "mature", "live.started_at"];
+        const COLUMNS: &[&str] = &[
+            "id",
+            "title",
+            "viewers",
+            "viewers_there",
+            "category.name",
+            "language",
+            "tags",
+            "mature",
+            "live.started_at",
+        ];
         let path = query(
             "/directory",
             [
@@ -106,6 +118,7 @@ impl Wishes {
                 ("language", self.language),
                 ("tag", self.tag),
                 ("country", self.country),
+                ("watched_in", self.watched_in),
                 ("mature", self.mature.then(|| "true".to_owned())),
                 ("live", self.all.then(|| "false".to_owned())),
                 ("limit", self.limit.map(|limit| limit.to_string())),
@@ -114,13 +127,6 @@ impl Wishes {
         );
         (Method::GET, path, None, Shape::List("channels", COLUMNS))
     }
-}
-
-/// A path with what is given.
-fn query<const N: usize>(path: &str, fields: [(&str, Option<String>); N]) -> String {
-    let given = fields.into_iter().filter_map(|(name, value)| Some((name, value?)));
-    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();
-    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
 fn name(text: &str) -> Result<(String, Option<String>), String> {

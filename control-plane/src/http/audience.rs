@@ -1,4 +1,6 @@
-//! Who watched over time, how much and how well: of channels, regions and nodes.
+//! Who watched over time, how much and how well: of channels, countries, regions and nodes.
+
+pub(super) mod top;
 
 use std::sync::Arc;
 
@@ -7,6 +9,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE, VARY};
+use nearcast_api::playback::Country;
 use nearcast_api::{ChannelId, NodeId, Problem, Region};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -17,7 +20,6 @@ use crate::access::Scope;
 use crate::audience::series::{Point, Span};
 use crate::error::{Error, Result};
 use crate::plane::{Whose, unix_millis};
-use crate::store::{By as Order, Watched};
 
 /// An audience, step by step.
 #[derive(Debug, Serialize, ToSchema)]
@@ -29,8 +31,8 @@ pub(super) struct Series {
     to: u64,
     /// How long each is, in milliseconds.
     step: u64,
-    /// At most 1,500. A step of which nothing is known is left out: no node was heard, or the channel was not among the
-    /// most watched of its regions. One without viewers is there.
+    /// At most 1,500. A step of which nothing is known is left out: no node was heard, or the channel or country was not among
+    /// the most watched of its regions. One without viewers is there.
     buckets: Vec<View>,
 }
 
@@ -103,6 +105,9 @@ pub(super) struct Wanted {
     channel: Option<ChannelId>,
     /// Of all channels that are in this category now.
     category: Option<String>,
+    /// Of viewers who are in this country (ISO 3166-1 alpha-2), as far as edges know where theirs are.
+    #[param(value_type = Option<String>)]
+    country: Option<Country>,
     /// Only in this region.
     region: Option<Region>,
     /// At this node.
@@ -116,63 +121,9 @@ pub(super) struct Wanted {
     step: Option<u64>,
 }
 
-/// The channels that were watched most, the first first.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = AudienceTop)]
-pub(super) struct Top {
-    /// Where the time that was looked at begins, in milliseconds since the Unix epoch.
-    from: u64,
-    /// Where it ends.
-    to: u64,
-    channels: Vec<Line>,
-}
-
-/// A channel in that time.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = AudienceTopChannel)]
-pub(super) struct Line {
-    channel: String,
-    /// The most at a time: the sum of its regions' peaks.
-    viewers_peak: u64,
-    /// Seconds watched, by all together.
-    viewer_seconds: u64,
-    /// Bytes sent to viewers.
-    egress_bytes: u64,
-}
-
-/// What channels are compared by, and when.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Compared {
-    #[serde(default)]
-    #[param(inline)]
-    by: By,
-    /// Only in this region.
-    region: Option<Region>,
-    /// Milliseconds since the Unix epoch; a day before `to` when left out.
-    from: Option<u64>,
-    /// Milliseconds since the Unix epoch; now when left out.
-    to: Option<u64>,
-    /// At most so many, 1 to 500.
-    #[param(default = 20)]
-    limit: Option<u32>,
-}
-
-/// What channels are compared by.
-#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum By {
-    /// The most viewers at a time.
-    #[default]
-    Viewers,
-    Egress,
-    WatchTime,
-}
-
 /// Who watched over time, how much and how well
 ///
-/// Of a channel, a category, a node, a region, or all regions together. With `Accept: text/csv` as a table.
+/// Of a channel, a category, a country, a node, a region, or all regions together. With `Accept: text/csv` as a table.
 #[utoipa::path(get, operation_id = "audience", path = "/audience", tag = "audience", params(Wanted), security(("token" = ["read-only"])),
     responses((status = 200, content((Series = "application/json"), (String = "text/csv"))),
         (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
@@ -182,23 +133,29 @@ pub(super) async fn show(
     headers: HeaderMap,
     State(shared): State<Arc<Shared>>,
 ) -> Result<Response> {
-    let Wanted { channel, category, region, node, from, to, step } = wanted;
+    let Wanted { channel, category, country, region, node, from, to, step } = wanted;
     caller.insist(&shared, Scope::ReadOnly, channel.as_ref().map(ChannelId::as_str)).await?;
     let invalid_field = |field, problem: &str| Err(Error::Invalid { field, problem: problem.to_owned() });
-    let whose = match (channel, category, node) {
-        (Some(_), Some(_), _) => return invalid_field("category", "leave it or `channel` out"),
-        (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => {
-            let problem =
-                "leave it, or `channel` and `category`, out: what channels have is counted by region";
-            return invalid_field("node", problem);
-        }
-        (None, None, Some(_)) if region.is_some() => {
+    let whose = match (channel, category, country, node) {
+        (None, None, None, Some(_)) if region.is_some() => {
             return invalid_field("region", "leave it or `node` out: a node is in one region");
         }
-        (None, None, Some(node)) => Whose::Node(node),
-        (Some(channel), None, None) => Whose::Channel(channel, region),
-        (None, Some(category), None) => Whose::Category(category, region),
-        (None, None, None) => Whose::Regions(region),
+        (None, None, None, Some(node)) => Whose::Node(node),
+        (Some(channel), None, None, None) => Whose::Channel(channel, region),
+        (None, Some(category), None, None) => Whose::Category(category, region),
+        (None, None, Some(country), None) => Whose::Country(country, region),
+        (None, None, None, None) => Whose::Regions(region),
+        (_, _, _, Some(_)) => {
+            let problem = "leave it, or all else, out: channels and countries are counted by region";
+            return invalid_field("node", problem);
+        }
+        (_, _, Some(_), _) => {
+            return invalid_field(
+                "country",
+                "leave it, or `channel` and `category`, out: each is counted by itself",
+            );
+        }
+        (Some(_), Some(_), _, _) => return invalid_field("category", "leave it or `channel` out"),
     };
     let span =
         Span::choose(shared.plane.audience_config(), unix_millis(), (from, to), step).map_err(invalid)?;
@@ -212,35 +169,6 @@ pub(super) async fn show(
     }
     Ok(([(VARY, "accept")], Json(Series { from: span.from, to: span.to, step: span.step, buckets }))
         .into_response())
-}
-
-/// The channels that were watched most
-///
-/// Of those that were among the most watched of their regions. A token that is limited to channels sees those.
-#[utoipa::path(get, operation_id = "audienceTop", path = "/audience/top", tag = "audience", params(Compared), security(("token" = ["read-only"])),
-    responses((status = 200, body = Top), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
-pub(super) async fn top(
-    Limited(caller): Limited,
-    extract::Query(Compared { by, region, from, to, limit }): extract::Query<Compared>,
-    State(shared): State<Arc<Shared>>,
-) -> Result<Json<Top>> {
-    let limit = limit.unwrap_or(DEFAULT);
-    if !(1..=MOST).contains(&limit) {
-        return Err(Error::Invalid { field: "limit", problem: format!("use 1 to {MOST}") });
-    }
-    let span = Span::whole(shared.plane.audience_config(), unix_millis(), (from, to)).map_err(invalid)?;
-    let by = match by {
-        By::Viewers => Order::Peak,
-        By::Egress => Order::Bytes,
-        By::WatchTime => Order::ViewerTime,
-    };
-    // Who sees some of them needs as many as it takes to find those.
-    let sees_all = caller.check(Scope::ReadOnly, None).is_ok();
-    let read = if sees_all { limit } else { ALL };
-    let watched = shared.plane.most_watched(span, by, region.as_ref(), read).await?;
-    let sees = |one: &Watched| sees_all || caller.check(Scope::ReadOnly, Some(&one.channel)).is_ok();
-    let channels = watched.into_iter().filter(sees).take(limit as usize).map(Line::from).collect();
-    Ok(Json(Top { from: span.from, to: span.to, channels }))
 }
 
 pub(super) fn invalid((field, problem): (&'static str, String)) -> Error {
@@ -271,12 +199,6 @@ impl From<&Point> for View {
                 errors: qoe.failed,
             },
         }
-    }
-}
-
-impl From<Watched> for Line {
-    fn from(Watched { channel, viewer_ms, peak, bytes }: Watched) -> Self {
-        Self { channel, viewers_peak: peak, viewer_seconds: viewer_ms / 1000, egress_bytes: bytes }
     }
 }
 
@@ -314,8 +236,3 @@ fn csv(buckets: &[View]) -> String {
     }
     text
 }
-
-const DEFAULT: u32 = 20;
-const MOST: u32 = 500;
-/// More than the most watched of all regions and buckets that are read.
-const ALL: u32 = 100_000;

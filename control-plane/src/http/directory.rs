@@ -54,6 +54,10 @@ pub(super) struct View {
     live: Option<OnAir>,
     /// Who watches now, a second or two old.
     viewers: u64,
+    /// Those of them who are in the country of `watched_in`; left out without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    viewers_there: Option<u64>,
 }
 
 /// A channel's category.
@@ -92,6 +96,10 @@ pub(super) struct Query {
     /// Only what may be watched in this country (ISO 3166-1 alpha-2); the caller's when left out, if that is known.
     #[param(value_type = Option<String>)]
     country: Option<Country>,
+    /// Only what is watched in this country (ISO 3166-1 alpha-2) now, as far as edges know where their viewers are; without `q`
+    /// those with the most viewers there first.
+    #[param(value_type = Option<String>)]
+    watched_in: Option<Country>,
     /// Mature channels, too.
     #[serde(default)]
     mature: bool,
@@ -119,7 +127,7 @@ pub(super) async fn show(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let Query { q, category, language, tag, country, mature, live, cursor, limit } = query;
+    let Query { q, category, language, tag, country, watched_in, mature, live, cursor, limit } = query;
     let invalid = |field, problem: String| Error::Invalid { field, problem };
     let limit = page::limit(limit)?;
     let after = cursor.map(|cursor| cursor.parse::<Position>()).transpose();
@@ -133,7 +141,7 @@ pub(super) async fn show(
     let address = || client::address(peer.address.ip(), &headers, &shared.trusted_proxies);
     let country = country.or_else(|| shared.locator.country(address()));
     let tag = tag.map(|tag| profile::tag(&tag));
-    let filter = Filter { category, language, tag, country, mature, live: live.unwrap_or(true) };
+    let filter = Filter { category, language, tag, country, watched_in, mature, live: live.unwrap_or(true) };
 
     let q = q.filter(|q| !q.trim().is_empty());
     if q.as_ref().is_some_and(|q| q.chars().count() > MAX_QUERY) {
@@ -149,7 +157,7 @@ pub(super) async fn show(
         None => ranking.by_viewers(&filter, after.as_ref(), limit),
     };
     let wanted = accepted(&headers);
-    let view = |entry| view(entry, |id| categories.get(id), &wanted);
+    let view = |entry| view(entry, |id| categories.get(id), &wanted, watched_in);
     let list =
         List { channels: entries.into_iter().map(view).collect(), next: next.map(|next| next.to_string()) };
     let caching = if is_personal { "private, max-age=5" } else { "public, max-age=5" };
@@ -163,7 +171,12 @@ pub(super) fn accepted(headers: &HeaderMap) -> Vec<Range> {
     language::accepted(&lines.collect::<Vec<_>>().join(","))
 }
 
-fn view<'a>(entry: &Entry, category: impl Fn(&str) -> Option<&'a Category>, wanted: &[Range]) -> View {
+fn view<'a>(
+    entry: &Entry,
+    category: impl Fn(&str) -> Option<&'a Category>,
+    wanted: &[Range],
+    watched_in: Option<Country>,
+) -> View {
     let (channel, profile) = (&entry.channel, &entry.channel.profile);
     let category = profile.category.as_deref().and_then(category);
     View {
@@ -180,6 +193,7 @@ fn view<'a>(entry: &Entry, category: impl Fn(&str) -> Option<&'a Category>, want
             .as_ref()
             .map(|live| OnAir { started_at: live.started_at, broadcast: live.broadcast.clone() }),
         viewers: entry.viewers,
+        viewers_there: watched_in.and_then(|country| entry.countries.get(&country)).copied(),
     }
 }
 

@@ -60,7 +60,7 @@ fn add_up(members: &[Member]) -> List {
     let mut list = List::default();
     for member in members.iter().filter(|member| member.status() != Status::Down) {
         for told in &member.beat.audience {
-            let viewers = u64::from(told.hls) + u64::from(told.dash) + u64::from(told.other);
+            let viewers = told.viewers();
             list.viewers += viewers;
             let channel = list.channels.entry(told.channel.clone()).or_default();
             channel.viewers += viewers;

@@ -4,16 +4,17 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use nearcast_api::node::{Heartbeat, Role, Spec};
+use nearcast_api::playback::Country;
 use nearcast_api::{ChannelId, NodeId, Region};
 use nearcast_service::drain::Drain;
 use nearcast_service::log::Chain;
 
 use super::{Plane, unix_millis};
 use crate::audience::series::{self, Point, Span};
-use crate::audience::{Bucket, Config, HOUR, Kind, MINUTE, OTHERS};
+use crate::audience::{Bucket, By, Config, HOUR, Kind, MINUTE, OTHERS};
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
-use crate::store::{By, Watched};
+use crate::store::Watched;
 
 /// Whose audience.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub enum Whose {
     Channel(ChannelId, Option<Region>),
     /// Of all channels that are in a category now.
     Category(String, Option<Region>),
+    /// Of viewers who are in a country.
+    Country(Country, Option<Region>),
 }
 
 impl Plane {
@@ -103,48 +106,51 @@ impl Plane {
     /// Who watched, step by step.
     pub async fn audience(&self, whose: &Whose, span: Span) -> Result<Vec<Point>> {
         let region = |region: &Option<Region>| region.as_ref().map_or("", Region::as_str).to_owned();
-        let (rows, regions) = match whose {
+        match whose {
             Whose::Regions(one) => {
-                (self.store.audience(span, Kind::Region, &[], &region(one)).await?, Vec::new())
+                let rows = self.store.audience(span, Kind::Region, &[], &region(one)).await?;
+                Ok(series::points(span, &rows, &rows, &[]))
             }
-            Whose::Node(id) => (self.store.audience(span, Kind::Node, &[id.as_str()], "").await?, Vec::new()),
-            Whose::Channel(id, one) => self.of_channels(std::slice::from_ref(id), &region(one), span).await?,
+            Whose::Node(id) => {
+                let rows = self.store.audience(span, Kind::Node, &[id.as_str()], "").await?;
+                Ok(series::points(span, &rows, &rows, &[]))
+            }
+            Whose::Channel(id, one) => self.named(Kind::Channel, &[id.as_str()], &region(one), span).await,
+            Whose::Country(country, one) => {
+                self.named(Kind::Country, &[country.as_str()], &region(one), span).await
+            }
             Whose::Category(id, one) => {
                 if !self.categories().contains_key(id) {
                     return Err(Error::NoCategory(id.clone()));
                 }
-                self.of_channels(&self.store.channels_of(id).await?, &region(one), span).await?
+                let channels = self.store.channels_of(id).await?;
+                let names: Vec<&str> = channels.iter().map(ChannelId::as_str).collect();
+                self.named(Kind::Channel, &names, &region(one), span).await
             }
-        };
-        Ok(series::points(span, &rows, &regions))
+        }
     }
 
-    /// The buckets of channels, and of the regions and other channels that say when nobody watched them.
-    async fn of_channels(
-        &self,
-        channels: &[ChannelId],
-        region: &str,
-        span: Span,
-    ) -> Result<(Vec<Bucket>, Vec<Bucket>)> {
-        let names: Vec<&str> = channels.iter().map(ChannelId::as_str).collect();
+    /// Channels or countries, with the regions and the others that say when nobody watched them, or there.
+    async fn named(&self, kind: Kind, names: &[&str], region: &str, span: Span) -> Result<Vec<Point>> {
         let mut rows = Vec::new();
         for names in names.chunks(MAX_NAMES) {
-            rows.extend(self.store.audience(span, Kind::Channel, names, region).await?);
+            rows.extend(self.store.audience(span, kind, names, region).await?);
         }
-        let mut regions = self.store.audience(span, Kind::Region, &[], region).await?;
-        regions.extend(self.store.audience(span, Kind::Channel, &[OTHERS], region).await?);
-        Ok((rows, regions))
+        let regions = self.store.audience(span, Kind::Region, &[], region).await?;
+        let others = self.store.audience(span, kind, &[OTHERS], region).await?;
+        Ok(series::points(span, &rows, &regions, &others))
     }
 
     /// See [`crate::store::Store::most_watched`].
     pub async fn most_watched(
         &self,
         span: Span,
+        kind: Kind,
         by: By,
         region: Option<&Region>,
         limit: u32,
     ) -> Result<Vec<Watched>> {
-        self.store.most_watched(span, by, region.map_or("", Region::as_str), limit).await
+        self.store.most_watched(span, kind, by, region.map_or("", Region::as_str), limit).await
     }
 
     /// The hours of a region that are over and kept, oldest first, and when the one under way began (milliseconds since the

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use nearcast_api::ChannelId;
 use nearcast_api::node::Status;
+use nearcast_api::playback::Country;
 use tokio::time::timeout;
 
 use super::Plane;
@@ -73,11 +74,11 @@ impl Plane {
         if let Some(ranked) = index.ranked.as_ref().filter(is_fresh) {
             return ranked.ranking.clone();
         }
-        let viewers = viewers(self.lock().members().values());
-        let entry = |channel: &Arc<Listed>| Entry {
-            live: snapshot.channels.get(&channel.id).and_then(|channel| channel.live.clone()),
-            viewers: viewers.get(&channel.id).copied().unwrap_or_default(),
-            channel: channel.clone(),
+        let mut watched = watched(self.lock().members().values());
+        let entry = |channel: &Arc<Listed>| {
+            let (viewers, countries) = watched.remove(&channel.id).unwrap_or_default();
+            let live = snapshot.channels.get(&channel.id).and_then(|channel| channel.live.clone());
+            Entry { channel: channel.clone(), live, viewers, countries }
         };
         let ranking = Arc::new(Ranking::new(index.channels.values().map(entry).collect()));
         index.ranked = Some(Ranked { version: snapshot.version, at: now, ranking: ranking.clone() });
@@ -124,22 +125,29 @@ impl Plane {
     }
 }
 
-/// How many watch each channel, at all edges together.
-fn viewers<'a>(members: impl Iterator<Item = &'a Member>) -> HashMap<ChannelId, u64> {
-    let mut viewers = HashMap::new();
+/// How many watch each channel, and how many of them in which country, at all edges together.
+fn watched<'a>(
+    members: impl Iterator<Item = &'a Member>,
+) -> HashMap<ChannelId, (u64, BTreeMap<Country, u64>)> {
+    let mut watched = HashMap::<ChannelId, (u64, BTreeMap<Country, u64>)>::new();
     for told in
         members.filter(|member| member.status() != Status::Down).flat_map(|member| &member.beat.audience)
     {
-        let more = u64::from(told.hls) + u64::from(told.dash) + u64::from(told.other);
-        *viewers.entry(told.channel.clone()).or_default() += more;
+        let (viewers, countries) = watched.entry(told.channel.clone()).or_default();
+        *viewers += told.viewers();
+        for (country, viewers) in told.countries.iter().take(MOST_COUNTRIES) {
+            *countries.entry(*country).or_default() += u64::from(*viewers);
+        }
     }
-    viewers
+    watched
 }
 
 fn by_id(categories: Vec<Category>) -> Categories {
     categories.into_iter().map(|category| (category.id.clone(), category)).collect()
 }
 
+/// As many as an edge tells of; a node that tells of more must not fill the memory.
+const MOST_COUNTRIES: usize = 10;
 /// Nodes tell once a second how many watch.
 const FRESH: Duration = Duration::from_secs(1);
 /// Half of the connections that SQLite has.

@@ -6,25 +6,17 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::{Store, damaged, failed};
 use crate::audience::series::Span;
-use crate::audience::{Amounts, Bucket, HOUR, Key, Kind, MINUTE, OTHERS, WIDTHS, meter};
+use crate::audience::{Amounts, Bucket, By, HOUR, Kind, MINUTE, OTHERS, WIDTHS, meter};
 use crate::error::Result;
 
-/// A channel, and what was watched of it.
+/// A channel or a country, and what was watched of it or in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watched {
-    pub channel: String,
+    pub name: String,
     pub viewer_ms: u64,
     /// The most viewers at a time: the sum of its regions' peaks in one bucket.
     pub peak: u64,
     pub bytes: u64,
-}
-
-/// What channels are compared by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum By {
-    Peak,
-    Bytes,
-    ViewerTime,
 }
 
 impl Store {
@@ -99,40 +91,48 @@ impl Store {
         Ok(Some(made))
     }
 
-    /// The buckets of some names of a kind, or all, in a region, or with the empty string in all: oldest first.
+    /// What the buckets of some names of a kind say together, or of all names, in a region, or with the empty string in all:
+    /// for each beginning, oldest first.
     pub async fn audience(
         &self,
         span: Span,
         kind: Kind,
         names: &[&str],
         region: &str,
-    ) -> Result<Vec<Bucket>> {
+    ) -> Result<Vec<(u64, Amounts)>> {
         let wanted: Vec<String> = (6..6 + names.len()).map(|number| format!("${number}")).collect();
         let named =
             if names.is_empty() { String::new() } else { format!("AND name IN ({})", wanted.join(", ")) };
         let statement = format!(
-            "SELECT at, name, region, {} FROM audience WHERE width = $1 AND kind = $2 AND at >= $3 AND at < $4 \
-             AND ($5 = '' OR region = $5) {named} ORDER BY at, name, region",
-            VALUES.join(", ")
+            "SELECT at, {} FROM audience WHERE width = $1 AND kind = $2 AND at >= $3 AND at < $4 \
+             AND ($5 = '' OR region = $5) {named} GROUP BY at ORDER BY at",
+            beside()
         );
         let query = sqlx::query(AssertSqlSafe(statement)).bind(number(span.width)).bind(kind.word());
         let query = query.bind(number(span.from)).bind(number(span.to)).bind(region.to_owned());
         let query = names.iter().fold(query, |query, name| query.bind((*name).to_owned()));
         let rows = query.fetch_all(&self.pool).await.map_err(failed("read the audience"))?;
-        rows.iter().map(|row| bucket(kind, row)).collect()
+        rows.iter().map(amounts).collect()
     }
 
-    /// The channels of which most was watched, the first first.
-    pub async fn most_watched(&self, span: Span, by: By, region: &str, limit: u32) -> Result<Vec<Watched>> {
+    /// The channels of which most was watched, or the countries in which it was, the first first.
+    pub async fn most_watched(
+        &self,
+        span: Span,
+        kind: Kind,
+        by: By,
+        region: &str,
+        limit: u32,
+    ) -> Result<Vec<Watched>> {
         let order = match by {
-            By::Peak => "3",
-            By::Bytes => "4",
-            By::ViewerTime => "2",
+            By::Viewers => "3",
+            By::Egress => "4",
+            By::WatchTime => "2",
         };
         let statement = format!(
             "SELECT name, CAST(sum(viewer_ms) AS BIGINT), max(peak), CAST(sum(bytes) AS BIGINT) FROM ( \
              SELECT name, at, sum(viewer_ms) AS viewer_ms, CAST(sum(peak) AS BIGINT) AS peak, sum(bytes) AS bytes \
-             FROM audience WHERE width = $1 AND kind = 'channel' AND name <> '{OTHERS}' AND at >= $2 AND at < $3 \
+             FROM audience WHERE width = $1 AND kind = $6 AND name <> '{OTHERS}' AND at >= $2 AND at < $3 \
              AND ($4 = '' OR region = $4) GROUP BY name, at) AS together GROUP BY name ORDER BY {order} DESC, 1 LIMIT $5"
         );
         let query =
@@ -141,10 +141,11 @@ impl Store {
             .bind(number(span.from))
             .bind(number(span.to))
             .bind(region.to_owned())
-            .bind(i64::from(limit));
+            .bind(i64::from(limit))
+            .bind(kind.word());
         let rows = query.fetch_all(&self.pool).await.map_err(failed("read the audience"))?;
-        let watched = |(channel, viewer_ms, peak, bytes): (String, i64, i64, i64)| Watched {
-            channel,
+        let watched = |(name, viewer_ms, peak, bytes): (String, i64, i64, i64)| Watched {
+            name,
             viewer_ms: viewer_ms.cast_unsigned(),
             peak: peak.cast_unsigned(),
             bytes: bytes.cast_unsigned(),
@@ -186,10 +187,35 @@ fn add(rows: usize) -> String {
     )
 }
 
-/// Makes buckets of `width` of shorter ones that begin at `$1` or later: of each region's channels the `$2` most watched,
-/// and one of the others.
+/// Makes buckets of `width` of shorter ones that begin at `$1` or later: of each region's channels and
+/// countries the `$2` most watched, and one of the others.
 fn longer(shorter: u64, width: u64) -> String {
-    let each = |column: &&str, peak: &str, heard: &str| {
+    // One after the other first, then channels beside each other.
+    let (names, after, beside) = (VALUES.join(", "), after(), beside());
+    format!(
+        "INSERT INTO audience (width, kind, name, region, at, {names}) \
+         SELECT {width}, kind, name, region, at, {beside} FROM ( \
+         SELECT kind, CASE WHEN kind IN ('channel', 'country') AND place > $2 THEN '{OTHERS}' ELSE name END AS name, region, at, {names} \
+         FROM (SELECT *, row_number() OVER (PARTITION BY kind, region, at \
+         ORDER BY CASE WHEN name = '{OTHERS}' THEN 1 ELSE 0 END, viewer_ms DESC, name) AS place FROM ( \
+         SELECT kind, name, region, at - at % {width} AS at, {after} FROM audience \
+         WHERE width = {shorter} AND at >= $1 GROUP BY kind, name, region, at - at % {width}) AS summed) AS placed \
+         ) AS named GROUP BY kind, name, region, at"
+    )
+}
+
+/// See [`Amounts::after`].
+fn after() -> String {
+    together("max", "sum")
+}
+
+/// See [`Amounts::beside`].
+fn beside() -> String {
+    together("sum", "max")
+}
+
+fn together(peak: &str, heard: &str) -> String {
+    let each = |column: &&str| {
         let how = match *column {
             "peak" | "peak_bps" => peak,
             "heard_ms" => heard,
@@ -197,20 +223,7 @@ fn longer(shorter: u64, width: u64) -> String {
         };
         format!("CAST({how}({column}) AS BIGINT) AS {column}")
     };
-    // One after the other first, then channels beside each other.
-    let after: Vec<String> = VALUES.iter().map(|column| each(column, "max", "sum")).collect();
-    let beside: Vec<String> = VALUES.iter().map(|column| each(column, "sum", "max")).collect();
-    let (names, after, beside) = (VALUES.join(", "), after.join(", "), beside.join(", "));
-    format!(
-        "INSERT INTO audience (width, kind, name, region, at, {names}) \
-         SELECT {width}, kind, name, region, at, {beside} FROM ( \
-         SELECT kind, CASE WHEN kind = 'channel' AND place > $2 THEN '{OTHERS}' ELSE name END AS name, region, at, {names} \
-         FROM (SELECT *, row_number() OVER (PARTITION BY kind, region, at \
-         ORDER BY CASE WHEN name = '{OTHERS}' THEN 1 ELSE 0 END, viewer_ms DESC, name) AS place FROM ( \
-         SELECT kind, name, region, at - at % {width} AS at, {after} FROM audience \
-         WHERE width = {shorter} AND at >= $1 GROUP BY kind, name, region, at - at % {width}) AS summed) AS placed \
-         ) AS named GROUP BY kind, name, region, at"
-    )
+    VALUES.iter().map(each).collect::<Vec<_>>().join(", ")
 }
 
 const KEY: [&str; 5] = ["width", "kind", "name", "region", "at"];
@@ -271,14 +284,13 @@ fn values(amounts: &Amounts) -> [u64; 20] {
     ]
 }
 
-fn bucket(kind: Kind, row: &AnyRow) -> Result<Bucket> {
+fn amounts(row: &AnyRow) -> Result<(u64, Amounts)> {
     let failed = || failed("read the audience");
-    let text = |index: usize| row.try_get::<String, _>(index).map_err(failed());
     let number = |index: usize| match row.try_get::<i64, _>(index) {
         Ok(value) => u64::try_from(value).map_err(|_| damaged("an amount", &value.to_string())),
         Err(error) => Err(failed()(error)),
     };
-    let value = |column: usize| number(3 + column);
+    let value = |column: usize| number(1 + column);
     let sum = |column: usize| {
         Ok::<_, crate::error::Error>(Sum { count: value(column)?, total: value(column + 1)? })
     };
@@ -301,8 +313,7 @@ fn bucket(kind: Kind, row: &AnyRow) -> Result<Bucket> {
         peak_bps: value(4)?,
         qoe,
     };
-    let key = Key { kind, name: text(1)?.into(), region: text(2)?.into() };
-    Ok(Bucket { at: number(0)?, key, amounts })
+    Ok((number(0)?, amounts))
 }
 
 /// Nobody has that much in a minute, and five years of it can still be summed up.

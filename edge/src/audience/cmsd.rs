@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use nearcast_media::path::{File, Resource};
 
-use super::channel::Player;
+use super::counters::Player;
 
 /// Adds both headers. `held` is the time from the request to its answer; `full` says that others should be asked.
 pub fn tell(headers: &mut HeaderMap, node: &str, path: &str, held: Duration, full: bool) {

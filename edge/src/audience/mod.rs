@@ -1,11 +1,12 @@
 //! Who watches what, how much and how well: counted beside the cache, and told to the control plane.
 
-pub mod channel;
 pub mod cmcd;
 pub mod cmsd;
+pub mod counters;
 pub mod overload;
 pub mod sessions;
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -13,10 +14,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderValue};
 use nearcast_api::audience as told;
+use nearcast_api::playback::Country;
 use nearcast_service::http::Peer;
 
-use self::channel::{Channel, Now, Player};
 use self::cmcd::Report;
+use self::counters::{Counters, Now, Player, Seat};
 use self::sessions::{Id, Sessions};
 use crate::access::Admitted;
 use crate::error::{Error, Result};
@@ -26,7 +28,9 @@ use crate::metrics;
 #[derive(Debug)]
 pub struct Audience {
     sessions: Sessions,
-    channels: RwLock<HashMap<Arc<str>, Arc<Channel>>>,
+    channels: RwLock<HashMap<Arc<str>, Arc<Counters<Arc<str>>>>>,
+    /// There are less than 26 by 26.
+    countries: RwLock<HashMap<Country, Arc<Counters<Country>>>>,
     now: Mutex<HashMap<Arc<str>, Now>>,
     metrics: metrics::Audience,
 }
@@ -50,6 +54,7 @@ impl Audience {
         Self {
             sessions: Sessions::new(MAX_SESSIONS),
             channels: RwLock::default(),
+            countries: RwLock::default(),
             now: Mutex::default(),
             metrics,
         }
@@ -90,27 +95,44 @@ impl Audience {
         Ok(Visit { id, report })
     }
 
-    /// A visit was given something of `path`. Whoever sends it counts its bytes at the channel.
-    pub fn served(&self, visit: &Visit, channel: &str, path: &str) -> Option<Arc<Channel>> {
-        let channel = self.channel(channel)?;
+    /// A visit was given something of `path`. Whoever sends it counts its bytes at the seat. Where somebody is, is asked for
+    /// once in a session.
+    pub fn served(
+        &self,
+        visit: &Visit,
+        channel: &str,
+        path: &str,
+        country: impl FnOnce() -> Option<Country>,
+    ) -> Option<Seat> {
+        let seat = |country| Some(Seat { channel: self.channel(channel)?, country });
+        let taken = self
+            .sessions
+            .saw(visit.id, Player::of(path), || seat(country().map(|country| self.country(country))));
+        let seat = taken.or_else(|| {
+            self.metrics.uncounted.inc();
+            seat(None)
+        })?;
         if let Some(report) = &visit.report {
-            channel.heard(report);
+            seat.heard(report);
             self.metrics.heard(report);
         }
-        if !self.sessions.saw(visit.id, &channel, Player::of(path)) {
-            self.metrics.uncounted.inc();
-        }
-        Some(channel)
+        Some(seat)
     }
 
     /// A second has passed.
     pub fn tick(&self) {
         let mut now = HashMap::<Arc<str>, Now>::new();
-        self.sessions.tick(|channel, player| now.entry(channel.name().into()).or_default().add(player));
+        self.sessions.tick(|Seat { channel, country }, player| {
+            let now = now.entry(Arc::clone(&channel.of)).or_default();
+            now.add(player, country.as_ref().map(|country| country.of));
+        });
         for (name, now) in &now {
             if let Some(channel) = self.channel(name) {
                 channel.watched(now.viewers().into());
             }
+        }
+        for (country, viewers) in in_countries(&now) {
+            self.country(country).watched(viewers.into());
         }
         self.metrics.observe(&now);
         *self.now.lock().unwrap_or_else(PoisonError::into_inner) = now;
@@ -126,12 +148,29 @@ impl Audience {
     pub fn report(&self) -> Vec<told::Audience> {
         let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         let mut busiest: Vec<(&Arc<str>, &Now)> = now.iter().collect();
-        busiest.sort_by_key(|(_, now)| std::cmp::Reverse(now.viewers()));
-        let report = |(name, now): (&Arc<str>, &Now)| self.channel(name)?.report(*now);
+        busiest.sort_by_key(|(_, now)| Reverse(now.viewers()));
+        let report = |(name, now): (&Arc<str>, &Now)| self.channel(name)?.report(now);
         busiest.into_iter().take(MAX_REPORTED).filter_map(report).collect()
     }
 
-    fn channel(&self, name: &str) -> Option<Arc<Channel>> {
+    /// The countries with the most viewers, for the control plane.
+    pub fn countries(&self) -> Vec<told::InCountry> {
+        let now = in_countries(&self.now.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut busiest: Vec<(Country, u32)> = now.into_iter().collect();
+        busiest.sort_by_key(|(country, viewers)| (Reverse(*viewers), *country));
+        let report = |(country, viewers)| self.country(country).report(viewers);
+        busiest.into_iter().take(MAX_COUNTRIES).map(report).collect()
+    }
+
+    fn country(&self, country: Country) -> Arc<Counters<Country>> {
+        if let Some(known) = self.countries.read().unwrap_or_else(PoisonError::into_inner).get(&country) {
+            return Arc::clone(known);
+        }
+        let mut countries = self.countries.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(countries.entry(country).or_insert_with(|| Arc::new(Counters::new(country))))
+    }
+
+    fn channel(&self, name: &str) -> Option<Arc<Counters<Arc<str>>>> {
         if let Some(known) = self.channels.read().unwrap_or_else(PoisonError::into_inner).get(name) {
             return Some(Arc::clone(known));
         }
@@ -143,8 +182,19 @@ impl Audience {
         if channels.len() >= MAX_CHANNELS {
             return None;
         }
-        Some(Arc::clone(channels.entry(name.into()).or_insert_with(|| Arc::new(Channel::new(name)))))
+        let name = Arc::<str>::from(name);
+        let new = || Arc::new(Counters::new(Arc::clone(&name)));
+        Some(Arc::clone(channels.entry(Arc::clone(&name)).or_insert_with(new)))
     }
+}
+
+/// How many watch in each country, whatever they watch.
+fn in_countries(now: &HashMap<Arc<str>, Now>) -> HashMap<Country, u32> {
+    let mut countries = HashMap::<Country, u32>::new();
+    for (country, viewers) in now.values().flat_map(|now| &now.countries) {
+        *countries.entry(*country).or_default() += viewers;
+    }
+    countries
 }
 
 /// What one player is told from others by.
@@ -161,6 +211,8 @@ const MAX_SESSIONS: usize = 1 << 18;
 const MAX_CHANNELS: usize = 10_000;
 /// As many as fit into a heartbeat.
 pub(crate) const MAX_REPORTED: usize = 500;
+/// More than an edge has viewers in.
+const MAX_COUNTRIES: usize = 100;
 
 #[cfg(test)]
 mod tests;

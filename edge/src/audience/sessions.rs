@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::channel::{Channel, Player};
+use super::counters::{Player, Seat};
 
 /// The table. Somebody calls [`Sessions::tick`] once a second.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct Sessions {
 
 #[derive(Debug)]
 struct Session {
-    channel: Arc<Channel>,
+    seat: Seat,
     player: Player,
     last: usize,
 }
@@ -68,26 +68,25 @@ impl Sessions {
         room
     }
 
-    /// A session has been given something of `channel`. False when there is no room for a new one.
-    pub fn saw(&self, id: Id, channel: &Arc<Channel>, player: Option<Player>) -> bool {
+    /// A session has been given something: where that is counted. A new one takes the `seat` it is shown to, and none where
+    /// there is no room for it.
+    pub fn saw(&self, id: Id, player: Option<Player>, seat: impl FnOnce() -> Option<Seat>) -> Option<Seat> {
         let last = self.second.load(Ordering::Relaxed);
         match self.shard(id).entry(id.0) {
             Entry::Occupied(mut known) => {
                 let session = known.get_mut();
                 session.last = last;
                 session.player = player.unwrap_or(session.player);
+                Some(session.seat.clone())
             }
-            Entry::Vacant(_) if self.count.load(Ordering::Relaxed) >= self.limit => return false,
+            Entry::Vacant(_) if self.count.load(Ordering::Relaxed) >= self.limit => None,
             Entry::Vacant(new) => {
+                let seat = seat()?;
                 self.count.fetch_add(1, Ordering::Relaxed);
-                new.insert(Session {
-                    channel: Arc::clone(channel),
-                    player: player.unwrap_or_default(),
-                    last,
-                });
+                new.insert(Session { seat: seat.clone(), player: player.unwrap_or_default(), last });
+                Some(seat)
             }
         }
-        true
     }
 
     /// How many there are.
@@ -96,14 +95,14 @@ impl Sessions {
     }
 
     /// A second has passed: those silent for ten are over. `tell` hears of each that is left.
-    pub fn tick(&self, mut tell: impl FnMut(&Arc<Channel>, Player)) {
+    pub fn tick(&self, mut tell: impl FnMut(&Seat, Player)) {
         let now = self.second.fetch_add(1, Ordering::Relaxed) + 1;
         for shard in &self.shards {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             let before = shard.len();
             shard.retain(|_, session| now - session.last <= SILENCE);
             self.count.fetch_sub(before - shard.len(), Ordering::Relaxed);
-            shard.values().for_each(|session| tell(&session.channel, session.player));
+            shard.values().for_each(|session| tell(&session.seat, session.player));
             if shard.capacity() > 4 * shard.len() + 64 {
                 shard.shrink_to_fit();
             }
@@ -127,7 +126,14 @@ const SILENCE: usize = 10;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::counters::Counters;
     use super::*;
+
+    fn seat() -> Option<Seat> {
+        Some(Seat { channel: Arc::new(Counters::new("demo".into())), country: None })
+    }
 
     fn watching(sessions: &Sessions) -> Vec<Player> {
         let mut players = Vec::new();
@@ -137,10 +143,13 @@ mod tests {
 
     #[test]
     fn a_session_counts_once_and_for_ten_seconds() {
-        let (sessions, channel) = (Sessions::new(10), Arc::new(Channel::new("demo")));
+        let sessions = Sessions::new(10);
         let id = sessions.id(("192.0.2.1", "player"));
-        assert!((0..1000).all(|_| sessions.saw(id, &channel, None)));
-        assert!(sessions.saw(id, &channel, Some(Player::Dash)));
+        let first = sessions.saw(id, None, seat).unwrap();
+        for player in [None, Some(Player::Dash)] {
+            let seat = sessions.saw(id, player, || panic!("it has a seat")).unwrap();
+            assert!(Arc::ptr_eq(&seat.channel, &first.channel));
+        }
         assert_eq!((sessions.count(), sessions.knows(id)), (1, true));
         assert_eq!((0..10).map(|_| watching(&sessions).len()).sum::<usize>(), 10);
         assert_eq!(watching(&sessions).len(), 0, "it has been silent for eleven seconds");
@@ -149,10 +158,10 @@ mod tests {
 
     #[test]
     fn a_full_table_takes_no_more_and_forgets_nobody() {
-        let (sessions, channel) = (Sessions::new(2), Arc::new(Channel::new("demo")));
+        let sessions = Sessions::new(2);
         let ids = [1, 2, 3].map(|viewer| sessions.id(viewer));
-        assert_eq!(ids.map(|id| sessions.saw(id, &channel, None)), [true, true, false]);
-        assert!(sessions.saw(ids[0], &channel, None));
+        assert_eq!(ids.map(|id| sessions.saw(id, None, seat).is_some()), [true, true, false]);
+        assert!(sessions.saw(ids[0], None, seat).is_some());
         assert_eq!(sessions.count(), 2);
     }
 

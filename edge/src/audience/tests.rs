@@ -23,7 +23,8 @@ fn viewers_are_counted_by_channel_and_by_what_they_play() {
     let audience = audience();
     let watch = |channel: &str, viewer, path: &str, query| {
         let visit = visit(&audience, channel, viewer, query, false).unwrap();
-        audience.served(&visit, channel, path).unwrap().sent(1000);
+        let country = || [None, "CA".parse().ok(), "DE".parse().ok(), "DE".parse().ok()][usize::from(viewer)];
+        audience.served(&visit, channel, path, country).unwrap().sent(1000);
     };
     for _ in 0..3 {
         watch("demo", 1, "/live/demo/b1/source/media.m3u8", "");
@@ -42,13 +43,23 @@ fn viewers_are_counted_by_channel_and_by_what_they_play() {
     assert_eq!((demo.viewer_seconds, demo.bytes), (4, 11_000));
     assert_eq!((demo.qoe.reports, demo.qoe.starved, demo.qoe.buffer_ms.mean()), (5, 3, Some(2000.0)));
     assert_eq!((report[1].channel.as_str(), report[1].other), ("other", 1));
+    // Whoever watches two channels is a viewer of both.
+    assert_eq!(serde_json::to_value(&demo.countries).unwrap(), serde_json::json!({ "CA": 1, "DE": 3 }));
+    let told: Vec<_> = audience
+        .countries()
+        .into_iter()
+        .map(|told| {
+            (told.country.to_string(), told.viewers, told.viewer_seconds, told.bytes, told.qoe.reports)
+        })
+        .collect();
+    assert_eq!(told, [("DE".into(), 3, 3, 5000, 5), ("CA".into(), 2, 2, 9000, 0)]);
 }
 
 #[test]
 fn a_full_edge_goes_on_with_those_it_has() {
     let audience = audience();
     let seen = visit(&audience, "demo", 1, "", false).unwrap();
-    audience.served(&seen, "demo", "/live/demo/index.m3u8").unwrap();
+    audience.served(&seen, "demo", "/live/demo/index.m3u8", || None).unwrap();
     assert!(visit(&audience, "demo", 1, "", true).is_ok());
     assert!(matches!(visit(&audience, "demo", 2, "", true), Err(Error::Overloaded { .. })));
 }
@@ -60,4 +71,5 @@ fn names_that_nobody_is_given_anything_of_take_no_room() {
         visit(&audience, &format!("c{name}"), 1, "", false).unwrap();
     }
     assert_eq!((audience.viewers(), audience.channels.read().unwrap().len()), (0, 0));
+    assert!(audience.countries().is_empty());
 }

@@ -153,10 +153,11 @@ impl Edge {
         let asked = visit.reports().then(Instant::now);
         let mut response = live.answer(path, query, headers).await;
         if (response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED)
-            && let Some(channel) = door.audience.served(&visit, channel, path)
+            && let Some(seat) =
+                door.audience.served(&visit, channel, path, || door.access.country(peer.address.ip()))
             && request.method != Method::HEAD
         {
-            response = tally::count(response, move |bytes| channel.sent(bytes));
+            response = tally::count(response, move |bytes| seat.sent(bytes));
         }
         if admitted.private {
             live.responder.make_private(&mut response);

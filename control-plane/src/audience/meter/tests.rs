@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use nearcast_api::audience::{Audience, Qoe, Sum};
+use nearcast_api::audience::{Audience, InCountry, Qoe, Sum};
 use proptest::prelude::*;
 
 use super::*;
@@ -50,8 +50,17 @@ impl Edge {
             viewer_seconds: self.seconds,
             bytes: self.bytes,
             qoe,
+            countries: BTreeMap::new(),
         }];
-        Heartbeat { load, started_at: self.started_at, audience, ..Heartbeat::default() }
+        // One in four is where nobody knows.
+        let countries = vec![InCountry {
+            country: "PE".parse().unwrap(),
+            viewers: viewers * 3 / 4,
+            viewer_seconds: self.seconds * 3 / 4,
+            bytes: self.bytes * 3 / 4,
+            qoe,
+        }];
+        Heartbeat { load, started_at: self.started_at, audience, countries, ..Heartbeat::default() }
     }
 }
 
@@ -92,6 +101,8 @@ fn seconds_become_minutes_of_the_channel_the_node_and_the_region() {
     assert_eq!(of(&taken, START, Kind::Node, "eu-2").peak, 50);
     let next = of(&taken, START + MINUTE, Kind::Channel, "demo");
     assert_eq!((next.peak, next.viewer_ms / 60_000), (15, 15));
+    let peru = of(&taken, START + MINUTE, Kind::Country, "PE");
+    assert_eq!((peru.peak, peru.viewer_ms / 6000, peru.bytes / 6000), (10, 112, 112));
     assert_eq!(of(&taken, START + MINUTE, Kind::Node, "eu-1").viewer_ms, 600_000);
     assert_eq!(meter.take(START + 120_700, 10), [], "it was taken");
 }
@@ -150,6 +161,8 @@ fn who_changes_instances_is_counted_once() {
         assert_eq!(one.viewer_ms + other.viewer_ms, 590_000, "{kind:?}");
         assert_eq!((one.peak, other.peak), (10, 10));
     }
+    let [one, other] = taken.each_ref().map(|taken| total(taken, Kind::Country));
+    assert_eq!((one.viewer_ms + other.viewer_ms, one.peak, other.peak), (443_000, 7, 7));
 }
 
 #[test]
@@ -163,6 +176,7 @@ fn the_silent_have_no_viewers_and_come_back_with_what_they_counted() {
     assert_eq!(of(&taken, START, Kind::Region, "eu").peak, 10);
     assert_eq!(of(&taken, START + 2 * MINUTE, Kind::Region, "eu").peak, 0);
     assert_eq!(of(&taken, START + 2 * MINUTE, Kind::Channel, "demo").peak, 0);
+    assert_eq!(of(&taken, START + 2 * MINUTE, Kind::Country, "PE").peak, 0);
     edge.seconds += 2000;
     edge.tell(&mut meter, START + 201_000, 10);
     let late = total(&buckets(meter.take(START + 300_000, 10)), Kind::Channel);
@@ -195,6 +209,7 @@ fn channels_beyond_the_most_watched_are_one() {
             viewer_seconds: u64::from(n) * second,
             bytes: 0,
             qoe: Qoe::default(),
+            countries: BTreeMap::new(),
         };
         let beat = Heartbeat { audience: (1..=20).map(channel).collect(), ..Heartbeat::default() };
         meter.heard(START + second * 1000, &id, &region, &beat);

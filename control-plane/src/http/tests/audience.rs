@@ -49,7 +49,9 @@ fn beat(seconds: u64) -> Value {
     let sum = json!({ "count": seconds, "total": seconds * 100 });
     let qoe = json!({ "reports": 10 * seconds, "starved": seconds, "latency_ms": sum, "failed": 1 });
     let audience = json!([{ "channel": "demo", "hls": 7, "dash": 3, "viewer_seconds": 10 * seconds, "bytes": 5000 * seconds, "qoe": qoe }]);
-    json!({ "load": { "cpu": 0.5, "viewers": 10, "egress_bps": 40_000 }, "started_at": 1, "audience": audience })
+    let country = |code: &str, share: u64| json!({ "country": code, "viewers": share, "viewer_seconds": share * seconds, "bytes": 500 * share * seconds, "qoe": qoe });
+    let countries = [country("PE", 6), country("CL", 3)];
+    json!({ "load": { "cpu": 0.5, "viewers": 10, "egress_bps": 40_000 }, "started_at": 1, "audience": audience, "countries": countries })
 }
 
 #[tokio::test]
@@ -103,6 +105,28 @@ async fn what_edges_tell_is_there_after_a_restart() {
     assert!(!none["buckets"].as_array().unwrap().is_empty(), "nobody watched it, which is known");
     let top = world.get("/audience/top").await.json();
     assert_eq!(top["channels"][0]["channel"], "demo");
+    let peru = world.get("/audience?country=PE").await.json();
+    assert_eq!((sum(&peru, "viewer_seconds"), sum(&peru, "egress_bytes")), (24, 12_000), "{peru}");
+    let last = peru["buckets"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["viewers_peak"], &last["qoe"]["rebuffer_ratio"]), (&json!(12), &json!(0.1)));
+    let there = world.get("/audience?country=PE&region=us").await.json();
+    assert_eq!(sum(&there, "viewer_seconds"), 12, "{there}");
+    let brazil = world.get("/audience?country=BR").await.json();
+    assert_eq!(sum(&brazil, "viewer_seconds"), 0);
+    let countries = world.get("/audience/countries?by=watch_time").await.json();
+    let seen: Vec<_> = countries["countries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            (
+                one["country"].as_str().unwrap(),
+                one["viewers_peak"].as_u64().unwrap(),
+                one["viewer_seconds"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(seen, [("PE", 12, 24), ("CL", 6, 12)], "who is in the one that nobody knows is in none");
 }
 
 #[tokio::test]
@@ -160,7 +184,14 @@ async fn what_is_asked_for_is_answered_or_said_to_be_wrong() {
     let limited = token(&world, json!({ "scopes": ["read-only"], "channels": ["demo"] })).await;
     let send = async |path: &str| world.send(Method::GET, &format!("/api/v1{path}"), &limited, "").await;
     assert_eq!(send("/audience?channel=demo").await.status, StatusCode::OK);
-    for path in ["/audience", "/audience?region=eu", "/audience?channel=other", "/forecast?region=eu"] {
+    for path in [
+        "/audience",
+        "/audience?region=eu",
+        "/audience?country=DE",
+        "/audience/countries",
+        "/audience?channel=other",
+        "/forecast?region=eu",
+    ] {
         assert_eq!(send(path).await.status, StatusCode::FORBIDDEN, "{path}");
     }
     let seen = send(&format!("/audience/top?from={from}&limit=1")).await.json();
@@ -175,6 +206,9 @@ async fn what_is_asked_for_is_answered_or_said_to_be_wrong() {
         ("/audience?region=a&node=b", "region"),
         ("/audience?category=a&node=b", "node"),
         ("/audience?category=a&channel=b", "category"),
+        ("/audience?country=DE&channel=b", "country"),
+        ("/audience?country=DE&node=b", "node"),
+        ("/audience/countries?limit=501", "limit"),
         ("/audience?from=5&step=60000", "1500"),
         ("/audience?from=99999999999999", "from"),
         ("/audience/top?limit=0", "limit"),

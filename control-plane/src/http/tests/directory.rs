@@ -36,7 +36,13 @@ async fn live(world: &World, channels: &[(&str, u64)]) {
     let broadcast = |(channel, _): &(&str, u64)| json!({ "channel": channel, "id": "b1", "started_at": 5 });
     let load = json!({ "cpu": 0.5, "viewers": 0, "egress_bps": 0 });
     let told = |share: fn(u64) -> u64| {
-        let one = move |(channel, viewers): &(&str, u64)| json!({ "channel": channel, "hls": share(*viewers), "dash": 0, "viewer_seconds": 0, "bytes": 0, "qoe": {} });
+        let one = move |(channel, viewers): &(&str, u64)| {
+            let countries = match *channel {
+                "chess" => json!({ "CL": share(*viewers) }),
+                _ => json!({ "CL": 1, "PE": share(*viewers) - 1 }),
+            };
+            json!({ "channel": channel, "hls": share(*viewers), "dash": 0, "viewer_seconds": 0, "bytes": 0, "qoe": {}, "countries": countries })
+        };
         channels.iter().map(one).collect::<Value>()
     };
     for (node, beat) in [
@@ -233,6 +239,18 @@ async fn viewers_find_what_is_live_and_public_those_with_most_viewers_first() {
         assert_eq!(seen, found(&world, query).await, "{query}");
     }
 
+    // By where they are watched: chess in Chile, the others mostly in Peru.
+    for (query, expected) in [
+        ("?watched_in=CL", json!([["chess", 3, 3], ["cooking", 8, 2]])),
+        ("?watched_in=PE", json!([["cooking", 8, 6]])),
+        ("?watched_in=BR", json!([])),
+        ("?watched_in=CL&q=mole", json!([["cooking", 8, 2]])),
+    ] {
+        let list = asked(&world, &format!("/directory{query}"), &[]).await.json();
+        let channels = list["channels"].as_array().unwrap().iter();
+        let seen = channels.map(|one| json!([one["id"], one["viewers"], one["viewers_there"]]));
+        assert_eq!(seen.collect::<Value>(), expected, "{query}");
+    }
     patch(&world, "/channels/hidden", json!({ "visibility": "public" })).await;
     assert_eq!(found(&world, "").await[0], "hidden");
     world.delete("/channels/hidden").await;
@@ -242,6 +260,7 @@ async fn viewers_find_what_is_live_and_public_those_with_most_viewers_first() {
         ("?category=none", 404, "/api/v1/categories"),
         ("?language=_", 400, "language"),
         ("?country=de", 400, "DE"),
+        ("?watched_in=Peru", 400, "Peru"),
         ("?cursor=x", 422, "`next`"),
         ("?limit=0", 422, "1 to 500"),
         ("?mature=maybe", 400, "mature"),

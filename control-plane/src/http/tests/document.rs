@@ -12,7 +12,7 @@ use crate::testing::NODE;
 async fn the_document_has_every_route_and_all_but_the_open_ones_need_a_token() {
     let (world, _directory) = world().await;
     let operations = operations(&world).await;
-    assert_eq!(operations.len(), 86, "{operations:?}");
+    assert_eq!(operations.len(), 87, "{operations:?}");
     for (method, path, open) in operations {
         let answer = world.send(method.clone(), &path, "", "").await;
         let ends = |ends: &[&str]| ends.iter().any(|end| path.ends_with(end));
@@ -88,6 +88,7 @@ async fn the_document_describes_what_is_really_sent() {
         ("/directory", "/directory"),
         ("/audience", "/audience"),
         ("/audience/top", "/audience/top"),
+        ("/audience/countries", "/audience/countries"),
         ("/forecast", "/forecast?region=eu"),
         ("/users", "/users"),
         ("/users/{user}", "/users/anna"),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::audience::series::Span;
-use crate::audience::{Amounts, Bucket, DAY, HOUR, Kind, MINUTE, OTHERS};
+use crate::audience::{Amounts, Bucket, By, DAY, HOUR, Kind, MINUTE, OTHERS};
 
 on_both! {
     minutes_of_several_instances_add_up
@@ -11,13 +11,21 @@ on_both! {
 
 fn counted(at: u64, kind: Kind, name: &str, viewers: u64) -> Bucket {
     let amounts = Amounts {
-        heard_ms: if kind == Kind::Channel { 0 } else { MINUTE },
+        heard_ms: if kind == Kind::Region { MINUTE } else { 0 },
         viewer_ms: viewers * MINUTE,
         peak: viewers + 5,
         bytes: viewers * 1000,
         ..Amounts::default()
     };
     Bucket { at, key: crate::audience::Key { kind, name: name.into(), region: "eu".into() }, amounts }
+}
+
+/// The first three rows of a width, with the minutes watched.
+async fn named(store: &Store, width: u64, kind: Kind) -> Vec<(String, i64)> {
+    let query = sqlx::query_as::<_, (String, i64)>(
+        "SELECT name, viewer_ms / 60000 FROM audience WHERE width = $1 AND kind = $2 ORDER BY at, name LIMIT 3",
+    );
+    query.bind(width.cast_signed()).bind(kind.word()).fetch_all(&store.pool).await.unwrap()
 }
 
 async fn minutes_of_several_instances_add_up(place: Place) {
@@ -36,12 +44,11 @@ async fn minutes_of_several_instances_add_up(place: Place) {
     both.after(&one.amounts);
     both.heard_ms = MINUTE;
     // Each had 105 at most; together they had 200 on the mean.
-    assert_eq!(region, [Bucket { amounts: Amounts { peak: 200, peak_bps: 26_666, ..both }, ..one }]);
-    let channels = b.audience(minute, Kind::Channel, &["c7", "c74", "none"], "").await.unwrap();
-    let peaks: Vec<_> = channels.iter().map(|bucket| (&*bucket.key.name, bucket.amounts.peak)).collect();
-    assert_eq!(peaks, [("c7", 14), ("c74", 148)]);
-    let top = a.most_watched(minute, By::ViewerTime, "eu", 2).await.unwrap();
-    assert_eq!(top.iter().map(|one| one.channel.as_str()).collect::<Vec<_>>(), ["c74", "c73"]);
+    assert_eq!(region, [(0, Amounts { peak: 200, peak_bps: 26_666, ..both })]);
+    let peaks = async |names: &[&str]| b.audience(minute, Kind::Channel, names, "").await.unwrap()[0].1.peak;
+    assert_eq!((peaks(&["c7"]).await, peaks(&["c7", "c74", "none"]).await), (14, 14 + 148));
+    let top = a.most_watched(minute, Kind::Channel, By::WatchTime, "eu", 2).await.unwrap();
+    assert_eq!(top.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["c74", "c73"]);
     // What nobody can have watched stays a number that can be summed up.
     let absurd = Amounts { viewer_ms: u64::MAX, bytes: u64::MAX, ..Amounts::default() };
     for _ in 0..3 {
@@ -61,6 +68,7 @@ async fn longer_buckets_say_what_the_shorter_ones_said(place: Place) {
         for channel in 0..5 {
             let viewers = if minute / 10 % 4 == channel { 50 } else { channel };
             minutes.push(counted(minute * MINUTE, Kind::Channel, &format!("c{channel}"), viewers));
+            minutes.push(counted(minute * MINUTE, Kind::Country, &format!("C{channel}"), viewers));
         }
     }
     store.add_minutes(&minutes).await.unwrap();
@@ -77,28 +85,27 @@ async fn longer_buckets_say_what_the_shorter_ones_said(place: Place) {
     let regions = async |width| store.audience(span(width), Kind::Region, &[], "").await.unwrap();
     let hours = regions(HOUR).await;
     let seen: Vec<_> =
-        hours.iter().map(|bucket| (bucket.at / HOUR, bucket.amounts.peak, bucket.amounts.heard_ms)).collect();
+        hours.iter().map(|(at, amounts)| (at / HOUR, amounts.peak, amounts.heard_ms)).collect();
     assert_eq!(seen, [(0, 164, HOUR), (1, 224, HOUR), (2, 1279, HOUR)]);
     let all = (100..280).sum::<u64>() + 1000;
     for width in [10 * MINUTE, HOUR] {
-        let total: u64 = regions(width).await.iter().map(|bucket| bucket.amounts.viewer_ms).sum();
+        let total: u64 = regions(width).await.iter().map(|(_, amounts)| amounts.viewer_ms).sum();
         assert_eq!(total, all * MINUTE, "{width}");
     }
-    let channels = store.audience(span(10 * MINUTE), Kind::Channel, &[], "").await.unwrap();
-    let first: Vec<_> = channels
-        .iter()
-        .take(3)
-        .map(|bucket| (&*bucket.key.name, bucket.amounts.viewer_ms / MINUTE))
-        .collect();
-    assert_eq!(first, [(OTHERS, 60), ("c0", 500), ("c4", 40)]);
-    assert_eq!(first[0].1, 10 * (1 + 2 + 3));
-    let hour: Vec<&str> = before.iter().map(|bucket| &*bucket.key.name).take(3).collect();
-    assert_eq!(hour, [OTHERS, "c0", "c1"]);
+    let first = named(&store, 10 * MINUTE, Kind::Channel).await;
+    assert_eq!(first, [(OTHERS.to_owned(), 10 * (1 + 2 + 3)), ("c0".to_owned(), 500), ("c4".to_owned(), 40)]);
+    // Countries are beside them, and no room is taken from them.
+    let there = named(&store, 10 * MINUTE, Kind::Country).await;
+    assert_eq!(there, [(OTHERS.to_owned(), 60), ("C0".to_owned(), 500), ("C4".to_owned(), 40)]);
+    let top = store.most_watched(span(10 * MINUTE), Kind::Country, By::WatchTime, "", 9).await.unwrap();
+    assert!(top.len() == 5 && top.iter().all(|one| one.name.starts_with('C')), "{top:?}");
+    let hour = named(&store, HOUR, Kind::Channel).await;
+    assert_eq!(hour.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), [OTHERS, "c0", "c1"]);
 
     // Hours later minutes are gone, and what was made of them is there.
     assert!(store.roll_up(now + 5 * HOUR, kept, 2).await.unwrap().is_some());
     assert_eq!(store.audience(span(MINUTE), Kind::Region, &[], "").await.unwrap(), []);
-    let total: u64 = regions(DAY).await.iter().map(|bucket| bucket.amounts.viewer_ms).sum();
+    let total: u64 = regions(DAY).await.iter().map(|(_, amounts)| amounts.viewer_ms).sum();
     assert_eq!(total, all * MINUTE);
     // After a year, the hours too.
     assert!(store.roll_up(365 * DAY, kept, 2).await.unwrap().is_some());

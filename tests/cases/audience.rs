@@ -1,0 +1,98 @@
+//! Who watches and from where, as an operator sees it in the numbers and a viewer in the directory.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use nearcast_tests::process::{bin_dir, daemon};
+use nearcast_tests::publisher::Feed;
+use nearcast_tests::world::World;
+use serde_json::Value;
+use tokio::process::Command;
+
+/// The geo tests' database has this loopback address in Peru, and no other.
+const PERU: &str = "127.0.9.7";
+const NOWHERE: &str = "127.0.0.1";
+
+#[tokio::test]
+async fn viewers_are_counted_where_they_are_and_channels_are_found_where_they_are_watched() -> Result<()> {
+    let places = concat!(env!("CARGO_MANIFEST_DIR"), "/../geo/testdata/places.mmdb");
+    let world = World::builder("audience")
+        .edges(["eu-1"])
+        .setting("eu-1", &format!("[access]\ncountries = {places:?}\n"))
+        .setting("origin-1", "[transcode]\nenabled = false\n");
+    let mut world = world.start().await?;
+    let _publisher = world.broadcast("demo", &Feed::pattern(360)).await?;
+    let admin = world.admin().await?;
+
+    // Two players in Peru and one that nobody can place, until the control plane has heard some seconds of them.
+    let edge = world.layout.edge("eu-1").context("no edge")?.plain;
+    let playlist = format!("http://{edge}/live/demo/index.m3u8");
+    let players = [(PERU, "a"), (PERU, "b"), (NOWHERE, "c")];
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    let mut looks = 0;
+    let channels = loop {
+        tick.tick().await;
+        for (address, player) in players {
+            let status = fetch(address, &format!("{playlist}?CMCD=sid%3D%22{player}%22%2Cbl%3D3000")).await?;
+            ensure!(status == "200", "{address} got {status}");
+        }
+        let found = admin.get("/directory?watched_in=PE").await?;
+        let viewers = admin.get("/viewers").await?;
+        let watched = viewers["channels"]["demo"]["regions"]["eu"]["viewer_seconds"].as_u64().unwrap_or(0);
+        if found["channels"][0]["viewers_there"] == 2 && watched >= 12 {
+            break found;
+        }
+        looks += 1;
+        if looks > 30 {
+            bail!("in 30 s nobody was found: {found} {viewers}");
+        }
+    };
+    ensure!(channels["channels"][0]["id"] == "demo", "{channels}");
+    let nothing = admin.get("/directory?watched_in=DE").await?;
+    ensure!(nothing["channels"] == serde_json::json!([]), "{nothing}");
+
+    // A stop keeps the minute that is under way: what was watched is there after it.
+    world.control.stop(Duration::from_secs(20)).await?;
+    let config = world.folder.join("config/control.toml");
+    let ops = world.layout.control_ops;
+    world.control = daemon("nearcast-control", "control-again", &config, ops, &world.logs()).await?;
+    let control = format!("http://{}", world.layout.control);
+    let peru = told(&control, world.admin_token(), &["--country", "PE"]).await?;
+    let all = told(&control, world.admin_token(), &["--channel", "demo"]).await?;
+    let sum = |told: &Value, field: &str| {
+        let buckets = told["buckets"].as_array().into_iter().flatten();
+        buckets.filter_map(|bucket| bucket[field].as_u64()).sum::<u64>()
+    };
+    let (there, everywhere) = (sum(&peru, "viewer_seconds"), sum(&all, "viewer_seconds"));
+    ensure!(there > 0 && there < everywhere, "{there} of {everywhere} s were watched in Peru");
+    ensure!(
+        sum(&peru, "egress_bytes") > 0 && sum(&peru, "egress_bytes") < sum(&all, "egress_bytes"),
+        "{peru}"
+    );
+    let last = peru["buckets"].as_array().and_then(|buckets| buckets.last()).context("no bucket")?;
+    ensure!(last["viewers_peak"] == 2 && last["qoe"]["buffer_ms"] == 3000.0, "{last}");
+    let countries = told(&control, world.admin_token(), &["--top", "countries"]).await?;
+    let named: Vec<_> =
+        countries["countries"].as_array().into_iter().flatten().map(|one| &one["country"]).collect();
+    ensure!(named == ["PE"], "{countries}");
+    Ok(())
+}
+
+/// The status of a request from an address of this machine.
+async fn fetch(from: &str, url: &str) -> Result<String> {
+    let words =
+        ["--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--interface", from, url];
+    let output =
+        Command::new("curl").args(words).kill_on_drop(true).output().await.context("running curl")?;
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// What `nearcast-control audience` says.
+async fn told(url: &str, token: &str, words: &[&str]) -> Result<Value> {
+    let mut command = Command::new(bin_dir()?.join("nearcast-control"));
+    command.arg("audience").args(words).args(["--since", "1h", "--json"]).kill_on_drop(true);
+    let command = command.env("NEARCASTCTL_URL", url).env("NEARCASTCTL_TOKEN", token);
+    let output = command.output().await.context("running nearcast-control")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
