@@ -42,6 +42,9 @@ pub enum Error {
     NoSnapshot,
     #[error("this viewer was sent away")]
     SentAway,
+    /// It is one that was taken away, or has ended.
+    #[error("the certificate of the node that asks does not count any more: it has to enrol again")]
+    Dismissed,
     #[error("too many players use this viewer's tokens: one of them has to stop for ten seconds")]
     TooManySessions,
     #[error("{whose} asks too often")]
@@ -125,6 +128,7 @@ impl Error {
             | Self::Country { .. }
             | Self::NoSnapshot
             | Self::SentAway
+            | Self::Dismissed
             | Self::TooManySessions
             | Self::TooManyRequests { .. }
             | Self::Countries { .. }

@@ -65,7 +65,7 @@ pub async fn run(mut config: Config, daemon: Daemon) -> Result<Addresses> {
         std::thread::available_parallelism().map_or(1, |cores| u8::try_from(cores.get()).unwrap_or(u8::MAX))
     };
     config.http.workers.get_or_insert_with(cores);
-    let server = Server::bind(&config.http, &config.tls, &daemon).await?;
+    let mut server = Server::bind(&config.http, &config.tls, &daemon).await?;
     let addresses = Addresses { secure: server.secure_address(), plain: server.plain_address() };
     let metrics = Metrics::register(&daemon.metrics);
 
@@ -78,8 +78,10 @@ pub async fn run(mut config: Config, daemon: Daemon) -> Result<Addresses> {
     let node = config.node.id.as_str();
     let via = respond::via(node);
     let pass = Pass::new(&config.control.token);
-    let upstream =
-        Arc::new(Upstream::new(config.upstream, control.watch(), via, pass.clone(), metrics.upstream)?);
+    let fleet = control.fleet();
+    server.admit_nodes(fleet.clone());
+    let upstream = Upstream::new(config.upstream, fleet.clone(), via, pass.clone(), metrics.upstream)?;
+    let upstream = Arc::new(upstream);
     let log = Arc::<Log>::default();
     let disk = config.cache.open_disk(&config.node.id, &log, &daemon.drain, metrics.disk)?;
     let drain = daemon.drain.clone();
@@ -105,6 +107,7 @@ pub async fn run(mut config: Config, daemon: Daemon) -> Result<Addresses> {
     let door = Door {
         access,
         audience: Arc::clone(&audience),
+        fleet: fleet.clone(),
         pass,
         cookie_origins: config.access.cookie_origins,
         full: Arc::clone(&full),

@@ -8,8 +8,8 @@ use nearcast_service::metrics::{
 };
 
 use crate::audience::MAX_REPORTED;
-use crate::audience::channel::Now;
 use crate::audience::cmcd::Report;
+use crate::audience::counters::Now;
 use crate::error::Error;
 
 nearcast_service::metrics! {
@@ -279,6 +279,7 @@ impl Access {
             Error::Forbidden { .. } => "other_token",
             Error::Country { .. } => "country",
             Error::SentAway => "sent_away",
+            Error::Dismissed => "dismissed_node",
             Error::TooManySessions => "sessions",
             Error::TooManyRequests { .. } => "rate",
             _ => "overload",

@@ -58,7 +58,7 @@ pub struct Addresses {
 /// # Errors
 /// An address cannot be bound, a certificate is unusable, or the control plane's URL is none.
 pub async fn run(config: Config, daemon: Daemon) -> Result<Addresses> {
-    let server = Server::bind(&config.http, &config.tls, &daemon).await?;
+    let mut server = Server::bind(&config.http, &config.tls, &daemon).await?;
     let tls = match (config.rtmps.listen, server.tls()) {
         (Some(address), Some(tls)) => Some((address, tls.clone())),
         (Some(address), None) => {
@@ -102,6 +102,8 @@ pub async fn run(config: Config, daemon: Daemon) -> Result<Addresses> {
         fleet::Reporter::new(channels.clone(), board.clone(), server.metrics().sent_bytes.clone());
     let control = control::Client::start(&config.control, config.node.spec(), heartbeat, &daemon)?;
     recorder.heed(control.clone());
+    let fleet = control.fleet().clone();
+    server.admit_nodes(fleet.clone());
 
     if let Some(commands) = control.metadata() {
         drain.spawn("metadata", metadata::deliver(channels.clone(), commands, drain.clone()));
@@ -114,7 +116,7 @@ pub async fn run(config: Config, daemon: Daemon) -> Result<Addresses> {
     let forwarder = Forwarder::new(id, ca, control.clone(), channels.clone(), forwarded, drain.clone())?;
     drain.spawn("takeovers", forwarder.clone().heed());
     let inbound = ingest.serve(control, channels.clone(), forwarder, board, metrics.ingest, &drain);
-    server.serve(Site::new(channels, inbound, metrics.serve))?;
+    server.serve(Site::new(channels, inbound, fleet, metrics.serve))?;
     tracing::info!(
         node = %config.node.id,
         rtmp = %addresses.rtmp,

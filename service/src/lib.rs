@@ -65,6 +65,7 @@ pub mod daemon;
 pub mod drain;
 mod error;
 mod files;
+pub mod fleet;
 pub mod http;
 pub mod load;
 pub mod log;

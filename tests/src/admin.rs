@@ -54,6 +54,12 @@ impl Admin {
         Ok(serde_json::from_slice(&reply.body)?)
     }
 
+    /// Gets a resource that is no JSON.
+    pub async fn get_text(&self, path: &str) -> Result<String> {
+        let reply = self.call(Method::GET, path, Bytes::new()).await?.expect(200)?;
+        Ok(String::from_utf8(reply.body.into())?)
+    }
+
     /// All items of a list that comes in pages, of which each is in `field`.
     pub async fn all(&self, path: &str, field: &str) -> Result<Vec<Value>> {
         let (mut all, mut cursor) = (Vec::new(), String::new());

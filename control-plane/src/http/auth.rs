@@ -229,7 +229,7 @@ impl FromRequestParts<Arc<Shared>> for Node {
         let params = parts.extract::<RawPathParams>().await.ok();
         let named = params.as_ref().and_then(|params| params.iter().find(|(name, _)| *name == "node"));
         let named = named.and_then(|(_, node)| node.parse::<NodeId>().ok());
-        if let Some(ClientCertificate { serial }) = parts.extensions.get() {
+        if let Some(ClientCertificate { serial, .. }) = parts.extensions.get() {
             match shared.plane.certificate(serial) {
                 Ok(certificate) => return certified(parts, shared, certificate, named).await,
                 // As one without: it may have a token.

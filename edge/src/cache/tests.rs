@@ -1,4 +1,5 @@
 use nearcast_api::snapshot::Snapshot;
+use nearcast_service::fleet::Fleet;
 use nearcast_service::metrics::Registry;
 use tokio::sync::watch;
 
@@ -14,7 +15,8 @@ fn cache(origin: &Origin, drain: &Drain) -> Arc<Cache> {
     let config = upstream::Config { origins: vec![origin.url()], ..Default::default() };
     let (_, snapshot) = watch::channel(Arc::new(Snapshot::default()));
     let via = http::HeaderValue::from_static("1.1 edge");
-    let upstream = Upstream::new(config, snapshot, via, None, metrics.upstream).unwrap();
+    let upstream =
+        Upstream::new(config, Fleet::without_identity(snapshot), via, None, metrics.upstream).unwrap();
     Cache::new(&Config::default(), Arc::new(upstream), Arc::default(), None, drain.clone(), metrics.cache)
 }
 

@@ -17,6 +17,7 @@ use http::header::{ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_REQUEST_HEADERS,
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use nearcast_media::path::directory;
+use nearcast_service::fleet::{Caller, Fleet};
 use nearcast_service::http::{Handler, Peer, Protocol, Request, RequestBody, Response};
 use nearcast_service::metrics::Counter;
 
@@ -49,13 +50,25 @@ struct Inner {
 pub struct Door {
     pub access: Arc<Access>,
     pub audience: Arc<Audience>,
-    /// What edges below show; none where there can be none.
+    pub fleet: Fleet,
+    /// What edges below show that have no certificate; none where there can be none.
     pub pass: Option<Pass>,
     /// Pages that may send cookies.
     pub cookie_origins: Vec<String>,
     /// Nobody new is let in.
     pub full: Arc<AtomicBool>,
     pub metrics: metrics::Access,
+}
+
+impl Door {
+    fn caller(&self, request: &Parts) -> Caller {
+        let caller = self.fleet.caller(&request.extensions);
+        let passes = |pass: &Pass| !self.fleet.is_strict() && pass.is_shown(&request.headers);
+        if caller == Caller::Unknown && self.pass.as_ref().is_some_and(passes) {
+            return Caller::Node;
+        }
+        caller
+    }
 }
 
 impl Edge {
@@ -103,9 +116,14 @@ impl Edge {
         }
         let (token, path) = token::split(request.uri.path());
         let query = request.uri.query();
-        // Edges below have asked for whom they let in, and count their own viewers.
-        if door.pass.as_ref().is_some_and(|pass| pass.is_shown(&request.headers)) {
-            return live.answer(path, query, &request.headers).await;
+        match door.caller(request) {
+            // Edges below have asked for whom they let in, and count their own viewers.
+            Caller::Node => return live.answer(path, query, &request.headers).await,
+            Caller::Dismissed => {
+                door.metrics.count(&Error::Dismissed);
+                return live.responder.error(&Error::Dismissed, Duration::ZERO);
+            }
+            Caller::Unknown => {}
         }
         self.let_in(path, token, request).await.unwrap_or_else(|error| {
             door.metrics.count(&error);

@@ -266,9 +266,11 @@ fn status(error: &Error) -> (StatusCode, &'static str, Option<u64>) {
         | Error::Playlist { .. }
         | Error::Regressed { .. } => (StatusCode::BAD_GATEWAY, "origin failed", None),
         Error::NoToken | Error::BadToken { .. } => (StatusCode::UNAUTHORIZED, "no valid token", None),
-        Error::Forbidden { .. } | Error::Country { .. } | Error::SentAway | Error::TooManySessions => {
-            (StatusCode::FORBIDDEN, "not allowed", None)
-        }
+        Error::Forbidden { .. }
+        | Error::Country { .. }
+        | Error::SentAway
+        | Error::Dismissed
+        | Error::TooManySessions => (StatusCode::FORBIDDEN, "not allowed", None),
         Error::TooManyRequests { .. } => (StatusCode::TOO_MANY_REQUESTS, "too many requests", Some(1)),
         Error::Start(_) | Error::Countries { .. } | Error::Disk { .. } => {
             (StatusCode::INTERNAL_SERVER_ERROR, "internal error", None)

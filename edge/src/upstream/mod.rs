@@ -23,7 +23,8 @@ use http::{HeaderValue, Request, StatusCode};
 use nearcast_api::snapshot::Snapshot;
 use nearcast_media::hls::request::Directives;
 use nearcast_media::path::{Resource, Thumb};
-use nearcast_service::client::{self, Http};
+use nearcast_service::client;
+use nearcast_service::fleet::{Fleet, FleetHttp};
 use nearcast_service::http::Body;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -67,7 +68,7 @@ pub struct Config {
 /// The client side of the edge. Share it in an `Arc`.
 #[derive(Debug)]
 pub struct Upstream {
-    client: Http,
+    client: FleetHttp,
     config: Config,
     snapshot: watch::Receiver<Arc<Snapshot>>,
     tier: ArcSwap<Tier>,
@@ -119,15 +120,16 @@ impl Config {
 }
 
 impl Upstream {
-    /// A way to the origins that `snapshot` and the configuration name. `via` is this edge's part of `Via`.
+    /// A way to the origins that the control plane and the configuration name. `via` is this edge's part of `Via`.
     pub fn new(
         config: Config,
-        snapshot: watch::Receiver<Arc<Snapshot>>,
+        fleet: Fleet,
         via: HeaderValue,
         pass: Option<Pass>,
         metrics: metrics::Upstream,
     ) -> Result<Self> {
-        let client = Http::counted(&config.client(), metrics.connections.clone())?;
+        let snapshot = fleet.snapshots();
+        let client = FleetHttp::new(fleet, &config.client(), metrics.connections.clone())?;
         let (learned, breakers, budget) = Default::default();
         let searches = Limiter::new(MAX_SEARCHES);
         let parents = config.parents.iter().map(|url| Parent::new(std::slice::from_ref(url)));

@@ -13,6 +13,7 @@ use http::request::Parts;
 use nearcast_media::hls::request::{self, Directives, Resolve};
 use nearcast_media::package::Snapshot;
 use nearcast_media::path::{File, Resource};
+use nearcast_service::fleet::{Caller, Fleet};
 use nearcast_service::http::{Body, Handler, Request, Response};
 use nearcast_service::log::Chain;
 use tokio::time::{Instant, timeout_at};
@@ -35,16 +36,22 @@ struct Live {
 pub struct Site {
     live: Live,
     inbound: Inbound,
+    fleet: Fleet,
 }
 
 impl Site {
-    pub fn new(channels: Channels, inbound: Inbound, metrics: Metrics) -> Self {
-        Self { live: Live { channels, metrics }, inbound }
+    pub fn new(channels: Channels, inbound: Inbound, fleet: Fleet, metrics: Metrics) -> Self {
+        Self { live: Live { channels, metrics }, inbound, fleet }
     }
 }
 
 impl Handler for Site {
     async fn handle(&self, request: Request) -> Response {
+        match self.fleet.caller(request.extensions()) {
+            Caller::Dismissed => return Refusal::Dismissed.respond(Duration::ZERO),
+            Caller::Unknown if self.fleet.is_strict() => return Refusal::NoNode.respond(Duration::ZERO),
+            Caller::Node | Caller::Unknown => {}
+        }
         match Inbound::is_for(request.uri().path()) {
             true => self.inbound.answer(request).await,
             false => self.live.handle(request).await,

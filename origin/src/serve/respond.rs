@@ -41,6 +41,12 @@ pub(super) enum Refusal {
     NoPicture(Absent),
     #[error("use GET or HEAD")]
     Method,
+    #[error(
+        "this origin has media for nodes that show their certificates alone (`control.mutual_tls`): ask an edge"
+    )]
+    NoNode,
+    #[error("the certificate of the node that asks does not count any more: it has to enrol again")]
+    Dismissed,
 }
 
 impl Refusal {
@@ -53,6 +59,7 @@ impl Refusal {
             | Self::NoMedia
             | Self::NoPicture(_) => StatusCode::NOT_FOUND,
             Self::Directives(_) => StatusCode::BAD_REQUEST,
+            Self::NoNode | Self::Dismissed => StatusCode::FORBIDDEN,
             // RFC 9110 §15.5.20.
             Self::Moved => StatusCode::MISDIRECTED_REQUEST,
             Self::TooLate | Self::Disk => StatusCode::SERVICE_UNAVAILABLE,

@@ -17,6 +17,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 
+use crate::fleet::Fellows;
 use crate::http::Body;
 use crate::metrics::Counter;
 use crate::tls::Identity;
@@ -66,18 +67,18 @@ impl Http {
     /// As [`Http::new`]; `opened` counts TCP connections, so that beside the requests it is seen how well they are used
     /// again.
     pub fn counted(config: &Config, opened: Counter) -> Result<Self> {
-        Self::build(config, client_config(roots(config)?)?, opened, |_| true)
+        Self::build(config, client_config(roots(config)?)?, opened, |_| true, None)
     }
 
     /// As [`Http::new`], connecting only to addresses that `allows` says yes to, whether the URI has them or a name leads to
     /// them. It is asked before each connection, so a name that leads elsewhere later is no way around it.
     pub fn guarded(config: &Config, allows: fn(IpAddr) -> bool) -> Result<Self> {
-        Self::build(config, client_config(roots(config)?)?, Counter::default(), allows)
+        Self::build(config, client_config(roots(config)?)?, Counter::default(), allows, None)
     }
 
     /// As [`Http::new`], trusting `roots` alone.
     pub fn with_roots(config: &Config, roots: RootCertStore) -> Result<Self> {
-        Self::build(config, client_config(roots)?, Counter::default(), |_| true)
+        Self::build(config, client_config(roots)?, Counter::default(), |_| true, None)
     }
 
     /// As [`Http::new`], trusting `trust` as well, and showing `identity` to servers that ask.
@@ -90,13 +91,24 @@ impl Http {
         if let Some(identity) = identity {
             tls.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(identity.certified.clone()));
         }
-        Self::build(config, tls, Counter::default(), |_| true)
+        Self::build(config, tls, Counter::default(), |_| true, None)
     }
 
-    fn build(config: &Config, mut tls: ClientConfig, opened: Counter, allows: Allows) -> Result<Self> {
+    /// As [`Http::counted`], among the nodes of a fleet.
+    pub(crate) fn among(config: &Config, opened: Counter, fellows: Fellows) -> Result<Self> {
+        Self::build(config, client_config(roots(config)?)?, opened, |_| true, Some(fellows))
+    }
+
+    fn build(
+        config: &Config,
+        mut tls: ClientConfig,
+        opened: Counter,
+        allows: Allows,
+        fellows: Option<Fellows>,
+    ) -> Result<Self> {
         let connect = Duration::from_millis(config.connect_timeout_ms);
         tls.alpn_protocols.retain(|protocol| config.http2 || protocol != b"h2");
-        let connector = Connector::new(Arc::new(tls), connect, opened, allows);
+        let connector = Connector::new(Arc::new(tls), connect, opened, allows, fellows);
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())

@@ -25,6 +25,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use crate::Result;
 use crate::client::{self, Http};
 use crate::daemon::Daemon;
+use crate::fleet::Fleet;
 use crate::log::Chain;
 
 use call::Api;
@@ -51,6 +52,9 @@ pub struct Config {
     pub snapshot: PathBuf,
     /// PEM file of the authorities to trust when `url` is `https://`; empty for the system's.
     pub ca: PathBuf,
+    /// Only nodes that prove by their certificates who they are get from this one what is for nodes, and only such ones are
+    /// asked for it. All have to be enrolled, and be reached at `https://`.
+    pub mutual_tls: bool,
 }
 
 /// Who tells how the node is. A function that gives a heartbeat is one.
@@ -72,6 +76,7 @@ impl<F: FnMut() -> node::Heartbeat + Send + 'static> Report for F {
 #[derive(Debug, Clone)]
 pub struct Client {
     snapshot: watch::Receiver<Arc<Snapshot>>,
+    fleet: Fleet,
     nudge: Arc<Notify>,
     metadata: Arc<Mutex<Option<mpsc::Receiver<Command>>>>,
 }
@@ -86,6 +91,7 @@ impl Default for Config {
             identity: PathBuf::new(),
             snapshot: PathBuf::new(),
             ca: PathBuf::new(),
+            mutual_tls: false,
         }
     }
 }
@@ -93,6 +99,11 @@ impl Default for Config {
 impl Config {
     /// Says what cannot work, if anything.
     pub fn check(&self) -> Result<(), String> {
+        if self.mutual_tls && (self.url.is_empty() || !self.is_secure() || !self.has_identity()) {
+            return Err("`control.mutual_tls`: a node has a certificate to show when it is enrolled: use https:// in \
+                        `control.url`, and set `control.snapshot` or `control.identity`"
+                .into());
+        }
         if self.url.is_empty() {
             return Ok(());
         }
@@ -113,10 +124,15 @@ impl Config {
                     .into(),
             );
         }
-        if self.identity.as_os_str().is_empty() && self.snapshot.as_os_str().is_empty() {
+        if !self.has_identity() {
             return Err("there is no place for the certificate: set `control.identity`".into());
         }
         Ok(())
+    }
+
+    /// Whether there is a place for the certificate.
+    fn has_identity(&self) -> bool {
+        !self.identity.as_os_str().is_empty() || !self.snapshot.as_os_str().is_empty()
     }
 
     /// Whether all instances are asked over TLS.
@@ -164,11 +180,13 @@ impl Client {
         let (sender, receiver) = watch::channel(Arc::new(stored.unwrap_or_default()));
         let (commands, metadata) = mpsc::channel(MAX_COMMANDS);
         let metadata = Arc::new(Mutex::new(Some(metadata)));
-        let client = Self { snapshot: receiver, nudge: Arc::default(), metadata };
+        let keeper = if config.url.is_empty() { None } else { Keeper::load(config, &spec) };
+        let identity = keeper.as_ref().map_or_else(|| watch::channel(None).1, Keeper::identity);
+        let fleet = Fleet::new(identity, receiver.clone(), config.mutual_tls);
+        let client = Self { snapshot: receiver, fleet, nudge: Arc::default(), metadata };
         if config.url.is_empty() {
             return Ok(client);
         }
-        let keeper = Keeper::load(config, &spec);
         let http = match &keeper {
             Some(keeper) => keeper.http()?,
             None => Http::new(&client::Config { ca: config.ca.clone(), ..client::Config::default() })?,
@@ -200,6 +218,11 @@ impl Client {
     /// The newest snapshot; version 0 and empty before the first.
     pub fn current(&self) -> Arc<Snapshot> {
         self.snapshot.borrow().clone()
+    }
+
+    /// Who this node is to the others, and who they are.
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
     }
 
     /// Sends a heartbeat now: what it tells has changed, and others wait to hear it.

@@ -12,9 +12,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
 
 use super::answer::Answerer;
+use super::handshake::Handshake;
 use super::slow::{Metered, Pace};
 use super::{Handler, Peer, Protocol, RequestBody};
 use crate::drain::Drain;
@@ -64,10 +64,10 @@ impl<H: Handler> Connections<H> {
     }
 
     /// Shakes hands and serves what the client chose.
-    pub(super) async fn secure(&self, stream: TcpStream, peer: std::net::SocketAddr, acceptor: TlsAcceptor) {
+    pub(super) async fn secure(&self, stream: TcpStream, peer: std::net::SocketAddr, handshake: Handshake) {
         let pace = Arc::<Pace>::default();
         let stream = Metered { stream, pace: Arc::clone(&pace) };
-        let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+        let stream = match tokio::time::timeout(HANDSHAKE, handshake.shake(stream)).await {
             Ok(Ok(stream)) => stream,
             failed => {
                 self.answerer.metrics.failed_handshakes.inc();

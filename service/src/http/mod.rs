@@ -4,6 +4,7 @@ mod answer;
 mod body;
 mod connection;
 mod h3;
+mod handshake;
 mod listen;
 mod server;
 pub(crate) mod slow;

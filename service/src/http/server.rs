@@ -8,16 +8,17 @@ use futures_util::FutureExt;
 use http::HeaderValue;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 use super::answer::{Answerer, Metrics};
 use super::connection::Connections;
 use super::h3::Http3;
+use super::handshake::Handshake;
 use super::{Config, Handler, listen};
 use crate::backoff::Backoff;
 use crate::daemon::Daemon;
 use crate::drain::Drain;
+use crate::fleet::{Door as FleetDoor, Fleet};
 use crate::log::Chain;
 use crate::quic::{self, handover};
 use crate::sockets::Sockets;
@@ -42,6 +43,7 @@ struct Secure {
     listeners: Vec<TcpListener>,
     address: SocketAddr,
     tls: Tls,
+    nodes: Option<Arc<FleetDoor>>,
     /// For QUIC, at the same port; none when HTTP/3 is off.
     datagrams: Vec<UdpSocket>,
 }
@@ -86,7 +88,7 @@ impl Server {
                 let address = local(&listeners, address, keys[1])?;
                 let tls = Tls::load(tls)?;
                 tls.watch(daemon);
-                Some(Secure { listeners, address, tls, datagrams })
+                Some(Secure { listeners, address, tls, nodes: None, datagrams })
             }
             None => None,
         };
@@ -117,6 +119,14 @@ impl Server {
         self.secure.as_mut().map_or(Ok(()), |secure| secure.tls.ask_clients(authority))
     }
 
+    /// Lets nodes of the fleet prove who they are, over HTTP/1.1 and HTTP/2 where HTTPS is served: who asks for this node
+    /// by the name in its certificate has to show one as well; see [`Fleet::caller`]. Nobody else is asked.
+    pub fn admit_nodes(&mut self, fleet: Fleet) {
+        if let Some(secure) = &mut self.secure {
+            secure.nodes = Some(Arc::new(FleetDoor::new(fleet)));
+        }
+    }
+
     /// What this server counts, shared with the registry.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
@@ -140,13 +150,14 @@ impl Server {
             });
             drain.spawn_on(workers.of(index), "plain listener", accepting);
         }
-        let Some(Secure { listeners, address, tls, datagrams }) = secure else { return Ok(()) };
-        let acceptor = TlsAcceptor::from(Arc::new(tls.server_config(&[b"h2", b"http/1.1"])?));
+        let Some(Secure { listeners, address, tls, nodes, datagrams }) = secure else { return Ok(()) };
+        let handshake =
+            Handshake { config: Arc::new(tls.server_config(&[b"h2", b"http/1.1"])?), door: nodes };
         for (index, listener) in listeners.into_iter().enumerate() {
-            let (connections, acceptor) = (connections.clone(), acceptor.clone());
+            let (connections, handshake) = (connections.clone(), handshake.clone());
             let accepting = door.clone().accept(listener, move |stream, peer| {
-                let (connections, acceptor) = (connections.clone(), acceptor.clone());
-                async move { connections.secure(stream, peer, acceptor).await }
+                let (connections, handshake) = (connections.clone(), handshake.clone());
+                async move { connections.secure(stream, peer, handshake).await }
             });
             drain.spawn_on(workers.of(index), "TLS listener", accepting);
         }

@@ -17,19 +17,23 @@ use super::pair::from_pem;
 pub struct ClientCertificate {
     /// Its number among those of its authority, in lower-case hex.
     pub serial: Arc<str>,
+    /// When it ends.
+    pub until: SystemTime,
 }
 
 /// A certificate with its key, for servers that ask, and the authority that has given it.
 #[derive(Debug, Clone)]
 pub struct Identity {
     pub(crate) certified: Arc<CertifiedKey>,
+    name: Arc<str>,
     period: Range<SystemTime>,
 }
 
 impl ClientCertificate {
     /// From a chain that was verified, leaf first.
     pub(crate) fn of(chain: &[CertificateDer<'_>]) -> Option<Self> {
-        leaf::serial(chain.first()?).map(|serial| Self { serial: serial.into() })
+        let certificate = chain.first()?;
+        Some(Self { serial: leaf::serial(certificate)?.into(), until: leaf::period_of(certificate)?.end })
     }
 }
 
@@ -45,7 +49,23 @@ impl Identity {
         if certified.cert.len() < 2 {
             return Err(io::Error::other("the authority's certificate is missing"));
         }
-        Ok(Self { certified: Arc::new(certified), period })
+        let name = leaf::dns_names(&certified).into_iter().next().unwrap_or_default().into();
+        Ok(Self { certified: Arc::new(certified), name, period })
+    }
+
+    /// The first DNS name that it is for, in lower case; empty where there is none.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// That name without its first label, which is the holder's own.
+    pub fn domain(&self) -> &str {
+        self.name.split_once('.').map_or("", |(_, domain)| domain)
+    }
+
+    /// Whether both are the same.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.certified, &other.certified)
     }
 
     /// When it is valid.

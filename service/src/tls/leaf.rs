@@ -14,9 +14,14 @@ pub(super) fn dns_names(certified: &CertifiedKey) -> Vec<String> {
     leaf.iter().flat_map(|leaf| leaf.valid_dns_names()).map(str::to_ascii_lowercase).collect()
 }
 
-/// When a certificate is valid; `None` where it cannot be read.
+/// When the first of a chain is valid; `None` where it cannot be read.
 pub(super) fn period(certified: &CertifiedKey) -> Option<Range<SystemTime>> {
-    let leaf = leaf(certified)?;
+    certified.cert.first().and_then(period_of)
+}
+
+/// When a certificate is valid; `None` where it cannot be read.
+pub(super) fn period_of(certificate: &CertificateDer<'_>) -> Option<Range<SystemTime>> {
+    let leaf = EndEntityCert::try_from(certificate).ok()?;
     // webpki tells the period where a time is outside of it: before everything else it looks at that.
     let wrong_at = |seconds| {
         let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));

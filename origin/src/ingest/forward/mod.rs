@@ -20,10 +20,11 @@ use nearcast_api::snapshot::{Live, Snapshot};
 use nearcast_api::{ChannelId, NodeId};
 use nearcast_media::Piece;
 use nearcast_media::splice::Rank;
-use nearcast_service::client::{self, Http};
+use nearcast_service::client;
 use nearcast_service::control;
 use nearcast_service::drain::Drain;
-use nearcast_service::metrics::Gauge;
+use nearcast_service::fleet::FleetHttp;
+use nearcast_service::metrics::{Counter, Gauge};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -64,7 +65,7 @@ struct Inner {
     node: NodeId,
     control: control::Client,
     channels: Channels,
-    http: Http,
+    http: FleetHttp,
     forwarded: Gauge,
     drain: Drain,
     started: Instant,
@@ -84,11 +85,8 @@ impl Forwarder {
         drain: Drain,
     ) -> Result<Self> {
         let connect_timeout_ms = CONNECT.as_millis() as u64;
-        let http = Http::new(&client::Config {
-            ca: ca.to_owned(),
-            connect_timeout_ms,
-            ..client::Config::default()
-        })?;
+        let config = client::Config { ca: ca.to_owned(), connect_timeout_ms, ..client::Config::default() };
+        let http = FleetHttp::new(control.fleet().clone(), &config, Counter::default())?;
         let started = Instant::now();
         Ok(Self(Arc::new(Inner { node, control, channels, http, forwarded, drain, started })))
     }

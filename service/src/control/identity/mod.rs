@@ -10,6 +10,7 @@ use http::{Method, StatusCode};
 use nearcast_api::enrol::{Issued, Renewal, Request};
 use nearcast_api::node::Spec;
 use rcgen::{CertificateParams, KeyPair};
+use rustls_pki_types::CertificateDer;
 use tokio::sync::watch;
 
 use super::Config;
@@ -29,7 +30,7 @@ pub(super) use token::Token;
 pub(super) struct Keeper {
     folder: Folder,
     token: Option<Token>,
-    current: Option<Identity>,
+    current: watch::Sender<Option<Identity>>,
     client: client::Config,
     urls: Vec<String>,
     spec: Spec,
@@ -67,14 +68,23 @@ impl Keeper {
         });
         let client = client::Config { ca: config.ca.clone(), ..client::Config::default() };
         let urls = config.urls().map(str::to_owned).collect();
+        let current = watch::Sender::new(current);
         Some(Self { folder, token, current, client, urls, spec: spec.clone() })
     }
 
     /// The client that shows what there is.
     pub(super) fn http(&self) -> Result<Http> {
-        let authorities = self.current.as_ref().map(|identity| identity.authorities().to_vec());
-        let trust = Trust { authorities: authorities.unwrap_or_default(), pin: self.pin() };
-        Http::mutual(&self.client, &trust, self.current.as_ref())
+        let trust = Trust { authorities: self.authorities(), pin: self.pin() };
+        Http::mutual(&self.client, &trust, self.current.borrow().as_ref())
+    }
+
+    /// What this node shows, as it changes.
+    pub(super) fn identity(&self) -> watch::Receiver<Option<Identity>> {
+        self.current.subscribe()
+    }
+
+    fn authorities(&self) -> Vec<CertificateDer<'static>> {
+        self.current.borrow().iter().flat_map(Identity::authorities).cloned().collect()
     }
 
     /// Enrols if there is a reason to, lets `settled` go, and renews for ever. `api` is switched to what is newest.
@@ -83,8 +93,10 @@ impl Keeper {
             self.enrol(&api, &token, &settled).await;
         }
         settled.send_replace(true);
-        let Some(identity) = &self.current else { return };
-        let mut schedule = Schedule::new(identity.period().clone(), rand::random());
+        let Some(period) = self.current.borrow().as_ref().map(|identity| identity.period().clone()) else {
+            return;
+        };
+        let mut schedule = Schedule::new(period, rand::random());
         let mut complained = false;
         loop {
             let now = SystemTime::now();
@@ -108,7 +120,7 @@ impl Keeper {
                 Step::Over => {
                     tracing::error!("{OVER}");
                     // Servers refuse the connection of whoever shows one that is over.
-                    self.current = None;
+                    self.current.send_replace(None);
                     if let Ok(http) = self.http() {
                         api.switch(http);
                     }
@@ -119,7 +131,7 @@ impl Keeper {
     }
 
     fn is_used(&self, token: &Token) -> bool {
-        self.current.is_some() && self.folder.has_used(&token.hash())
+        self.current.borrow().is_some() && self.folder.has_used(&token.hash())
     }
 
     fn pin(&self) -> Option<[u8; 32]> {
@@ -150,7 +162,7 @@ impl Keeper {
                         tracing::warn!("cannot enrol yet, trying on: {}", Chain(&error));
                     }
                     // Nobody waits for what may take long, if there is something to go on with.
-                    settled.send_replace(self.current.is_some());
+                    settled.send_replace(self.current.borrow().is_some());
                     tokio::time::sleep(backoff.delay()).await;
                 }
             }
@@ -162,10 +174,7 @@ impl Keeper {
         let Spec { id: node, role, region, .. } = self.spec.clone();
         let body = Request { token: token.text.clone(), node, role, region, csr };
         // Without the certificate that there may be: it may be revoked, and this is to replace it.
-        let trust = Trust {
-            authorities: self.current.iter().flat_map(Identity::authorities).cloned().collect(),
-            pin: token.pin,
-        };
+        let trust = Trust { authorities: self.authorities(), pin: token.pin };
         let http = Http::mutual(&self.client, &trust, None)?;
         let door = Api::new(self.urls.iter().map(String::as_str), "", http)?;
         let issued = door.call::<Issued>(Method::POST, "/enrol", Some(&body), DEADLINE).await?;
@@ -195,7 +204,7 @@ impl Keeper {
                 self.folder.0.display()
             );
         }
-        self.current = Some(identity.clone());
+        self.current.send_replace(Some(identity.clone()));
         api.switch(self.http()?);
         tracing::debug!("a new certificate is in use");
         Ok(identity)

@@ -123,7 +123,8 @@ async fn a_port_in_use_is_one_line_that_says_what_to_do() {
     let secure = bind(Config { listen: Some(address), ..Config::default() }).await.unwrap_err().to_string();
     assert!(secure.starts_with(&start) && secure.contains("change `http.listen`"), "{secure}");
 
-    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    // Where no other test is: its TCP port has to be free.
+    let taken = std::net::UdpSocket::bind("127.0.0.77:0").unwrap();
     let address = taken.local_addr().unwrap();
     let secure = bind(Config { listen: Some(address), ..Config::default() }).await.unwrap_err().to_string();
     assert!(secure.starts_with(&format!("cannot listen on {address} (udp)")), "{secure}");
