@@ -41,7 +41,7 @@ pub struct Snapshot {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RevokedNode {
     pub node: NodeId,
-    /// When it ends by itself, in milliseconds since the Unix epoch.
+    /// When it has ended by every clock, in milliseconds since the Unix epoch.
     pub until: u64,
 }
 

@@ -8,6 +8,7 @@ use http::HeaderValue;
 use http_body_util::BodyExt as _;
 use nearcast_api::snapshot::Snapshot;
 use nearcast_edge::access::Access;
+use nearcast_edge::access::fleet::Nodes;
 use nearcast_edge::audience::Audience;
 use nearcast_edge::cache::Cache;
 use nearcast_edge::follow::Followers;
@@ -17,7 +18,6 @@ use nearcast_edge::serve::{Door, Edge};
 use nearcast_edge::upstream::Upstream;
 use nearcast_edge::{Config, upstream};
 use nearcast_service::drain::Drain;
-use nearcast_service::fleet::Fleet;
 use nearcast_service::http::{Handler as _, Peer, Protocol, Request, RequestBody, Response};
 use nearcast_service::metrics::Registry;
 use nearcast_tests::ports::Ports;
@@ -48,17 +48,16 @@ impl Handler {
         let (_, snapshot) = watch::channel(Arc::new(Snapshot::default()));
         let via = HeaderValue::from_static("1.1 bench");
         let upstream = upstream::Config { origins, ..Default::default() };
-        let fleet = Fleet::without_identity(snapshot.clone());
+        let nodes = Nodes::unknown(snapshot.clone());
         let door = Door {
             access: Arc::new(Access::new(&config.access, snapshot, false)?),
             audience: Arc::new(Audience::new(metrics.audience)),
-            fleet: fleet.clone(),
-            pass: None,
+            nodes: nodes.clone(),
             cookie_origins: Vec::new(),
             full: Arc::default(),
             metrics: metrics.access,
         };
-        let upstream = Arc::new(Upstream::new(upstream, fleet, via.clone(), None, metrics.upstream)?);
+        let upstream = Arc::new(Upstream::new(upstream, nodes, via.clone(), metrics.upstream)?);
         let cache = Cache::new(&config.cache, upstream, Arc::default(), None, drain.clone(), metrics.cache);
         let shares = Shares {
             store: cache.store().clone(),

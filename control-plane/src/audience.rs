@@ -1,8 +1,8 @@
 //! Who watched, how much and how well, over time: heartbeats become minutes, minutes become longer buckets. Pure.
 //!
 //! [`Meter`] makes minutes of what nodes say, `store/audience.rs` keeps them and rolls them up, [`series`] makes of them
-//! what is asked for. There are buckets of regions, of nodes, and of channels and viewers' countries in regions; of these
-//! the most watched of each bucket and region, and one for all others together.
+//! what is asked for. There are buckets of regions, of nodes, and of channels and of viewers' countries in regions; of
+//! channels the most watched of each bucket and region, and one for all others together.
 
 pub mod amounts;
 mod counted;
@@ -27,8 +27,7 @@ pub struct Config {
     pub hours: u64,
     /// Days for which days are kept.
     pub days: u64,
-    /// The channels of a region that have buckets of their own: those that are watched most. All others share one. So it is
-    /// with the countries of a region's viewers, too.
+    /// The channels of a region that have buckets of their own: those that are watched most. All others share one.
     pub channels: u32,
 }
 
@@ -36,7 +35,7 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     pub kind: Kind,
-    /// The region's, the node's, the channel's or the country's; of all other channels or countries together [`OTHERS`].
+    /// The region's, the node's, the channel's or the country's; of all other channels together [`OTHERS`].
     pub name: Box<str>,
     pub region: Box<str>,
 }
@@ -76,7 +75,7 @@ pub const WIDTHS: [u64; 4] = [MINUTE, 10 * MINUTE, HOUR, DAY];
 pub const MINUTE: u64 = 60_000;
 pub const HOUR: u64 = 60 * MINUTE;
 pub const DAY: u64 = 24 * HOUR;
-/// No channel or country is called so.
+/// No channel is called so.
 pub const OTHERS: &str = "";
 
 impl Key {
@@ -86,11 +85,6 @@ impl Key {
 }
 
 impl Kind {
-    /// Whether only those that are watched most have buckets of their own.
-    fn is_limited(self) -> bool {
-        matches!(self, Self::Channel | Self::Country)
-    }
-
     /// Its word in the store.
     pub fn word(self) -> &'static str {
         match self {

@@ -169,7 +169,7 @@ const KEY: &str = "-----BEGIN PRIVATE KEY-----";
 const DAY: u64 = 24 * 3600;
 /// Of the authority: ten years.
 const LIFE: u64 = 3653 * DAY;
-const SKEW: u64 = 300;
+const SKEW: u64 = 3600;
 /// Renewing more often than this is of no use but for tests.
 const SHORTEST: u64 = 2;
 

@@ -28,7 +28,7 @@ pub struct Limits {
     pub region: Option<Region>,
 }
 
-/// The certificates that have not ended, as of the last look at the store.
+/// The certificates that have not ended for long, as of the last look at the store.
 #[derive(Debug, Default)]
 pub struct Certificates {
     by_serial: HashMap<String, Arc<StoredCertificate>>,
@@ -93,11 +93,16 @@ impl Certificates {
     /// For snapshots: those that were taken away.
     pub fn revoked(&self) -> BTreeMap<String, RevokedNode> {
         let revoked = self.by_serial.values().filter(|one| one.revoked_at.is_some());
-        let told =
-            |one: &Arc<StoredCertificate>| RevokedNode { node: one.node.clone(), until: one.not_after };
+        let told = |one: &Arc<StoredCertificate>| RevokedNode {
+            node: one.node.clone(),
+            until: one.not_after + SLOW_CLOCKS,
+        };
         revoked.map(|one| (one.serial.clone(), told(one))).collect()
     }
 }
+
+/// To a node whose clock is slow by so many milliseconds, a certificate has not ended where it has.
+pub const SLOW_CLOCKS: u64 = 3_600_000;
 
 #[cfg(test)]
 mod tests {

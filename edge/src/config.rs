@@ -142,6 +142,13 @@ impl daemon::Config for Config {
                 );
             }
         }
+        if self.control.mutual_tls && !(upstream.origins.is_empty() && upstream.parents.is_empty()) {
+            return wrong(
+                "control.mutual_tls",
+                "is on, and nobody proves who is at the URLs in `upstream.origins` and `upstream.parents`: leave them to \
+                 the control plane, which names nodes",
+            );
+        }
         self.access.check()?;
         for (index, route) in self.routes.iter().enumerate() {
             route.check(self.cache.memory)?;

@@ -36,7 +36,7 @@ pub use config::Config;
 pub use error::{Error, Result};
 
 use access::Access;
-use access::fleet::Pass;
+use access::fleet::{Nodes, Pass};
 use audience::Audience;
 use cache::Cache;
 use fleet::{House, Load};
@@ -78,10 +78,9 @@ pub async fn run(mut config: Config, daemon: Daemon) -> Result<Addresses> {
     let node = config.node.id.as_str();
     let via = respond::via(node);
     let pass = Pass::new(&config.control.token);
-    let fleet = control.fleet();
-    server.admit_nodes(fleet.clone());
-    let upstream = Upstream::new(config.upstream, fleet.clone(), via, pass.clone(), metrics.upstream)?;
-    let upstream = Arc::new(upstream);
+    let nodes = Nodes { fleet: control.fleet().clone(), pass };
+    server.admit_nodes(nodes.fleet.clone());
+    let upstream = Arc::new(Upstream::new(config.upstream, nodes.clone(), via, metrics.upstream)?);
     let log = Arc::<Log>::default();
     let disk = config.cache.open_disk(&config.node.id, &log, &daemon.drain, metrics.disk)?;
     let drain = daemon.drain.clone();
@@ -107,8 +106,7 @@ pub async fn run(mut config: Config, daemon: Daemon) -> Result<Addresses> {
     let door = Door {
         access,
         audience: Arc::clone(&audience),
-        fleet: fleet.clone(),
-        pass,
+        nodes,
         cookie_origins: config.access.cookie_origins,
         full: Arc::clone(&full),
         metrics: metrics.access,

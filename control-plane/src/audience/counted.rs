@@ -11,14 +11,6 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    pub(super) fn of_channel(told: &Audience) -> Self {
-        Self { viewer_seconds: told.viewer_seconds, bytes: told.bytes, qoe: told.qoe }
-    }
-
-    pub(super) fn of_country(told: &InCountry) -> Self {
-        Self { viewer_seconds: told.viewer_seconds, bytes: told.bytes, qoe: told.qoe }
-    }
-
     /// What came since `before`; all of it when they count less than then, and so began anew.
     pub(super) fn since(&self, before: &Self) -> Self {
         self.minus(before).unwrap_or(*self)
@@ -40,6 +32,18 @@ impl Counters {
                 failed: self.qoe.failed.checked_sub(before.qoe.failed)?,
             },
         })
+    }
+}
+
+impl From<&Audience> for Counters {
+    fn from(Audience { viewer_seconds, bytes, qoe, .. }: &Audience) -> Self {
+        Self { viewer_seconds: *viewer_seconds, bytes: *bytes, qoe: *qoe }
+    }
+}
+
+impl From<&InCountry> for Counters {
+    fn from(InCountry { viewer_seconds, bytes, qoe, .. }: &InCountry) -> Self {
+        Self { viewer_seconds: *viewer_seconds, bytes: *bytes, qoe: *qoe }
     }
 }
 

@@ -13,7 +13,6 @@ use nearcast_api::node::{Heartbeat, Load};
 use nearcast_api::playback::Country;
 use nearcast_api::{ChannelId, NodeId, Region};
 
-use super::counted::Counters;
 use super::{Amounts, Bucket, Key, Kind, MINUTE};
 use region::{Here, Minutes};
 use told::{Beat, Said, Told};
@@ -95,11 +94,11 @@ impl Meter {
         node.beat += 1;
         let number = Beat { number: node.beat, region, fresh, restarted };
         for told in beat.audience.iter().take(MAX_REPORTED) {
-            let said = Said { viewers: told.viewers(), counters: Counters::of_channel(told) };
+            let said = Said { viewers: told.viewers(), counters: told.into() };
             all.qoe.add(&node.channels.hear(&told.channel, said, number, &mut here.channels, &mut span));
         }
         for told in beat.countries.iter().take(MAX_REPORTED) {
-            let said = Said { viewers: told.viewers.into(), counters: Counters::of_country(told) };
+            let said = Said { viewers: told.viewers.into(), counters: told.into() };
             node.countries.hear(&told.country, said, number, &mut here.countries, &mut span);
         }
         node.end_unlisted(here);
@@ -136,10 +135,10 @@ impl Meter {
         let mut node = Node::new(region.clone(), beat.started_at, at);
         node.load = beat.load;
         for told in beat.audience.iter().take(MAX_REPORTED) {
-            node.channels.begin_at(&told.channel, Counters::of_channel(told));
+            node.channels.begin_at(&told.channel, told.into());
         }
         for told in beat.countries.iter().take(MAX_REPORTED) {
-            node.countries.begin_at(&told.country, Counters::of_country(told));
+            node.countries.begin_at(&told.country, told.into());
         }
         self.nodes.insert(id.clone(), node);
     }
@@ -170,7 +169,8 @@ impl Meter {
     }
 
     /// As [`Meter::take`], with what there is of the minute under way: nothing comes after it.
-    pub fn take_all(&mut self, most: usize) -> Vec<Bucket> {
+    pub fn take_all(&mut self, now: u64, most: usize) -> Vec<Bucket> {
+        self.turn(now);
         self.end_minute();
         self.ended.take(most)
     }
@@ -237,15 +237,9 @@ impl Node {
     }
 
     fn end(&mut self, id: &NodeId, minute: u64, ended: &mut Minutes) {
-        let amounts = std::mem::take(&mut self.amounts);
-        if amounts != Amounts::default() {
-            let key = Key::new(Kind::Node, id.as_str(), &self.region);
-            ended.add(minute, key, |there| there.after(&amounts));
-        }
-        if self.counts {
-            self.amounts.peak = self.load.viewers.into();
-            self.amounts.peak_bps = self.load.egress_bps;
-        }
+        let load = if self.counts { self.load } else { Load::default() };
+        let next = Amounts { peak: load.viewers.into(), peak_bps: load.egress_bps, ..Amounts::default() };
+        ended.end(minute, Key::new(Kind::Node, id.as_str(), &self.region), &mut self.amounts, next);
     }
 }
 

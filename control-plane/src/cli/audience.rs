@@ -35,8 +35,8 @@ pub(super) struct Audience {
     #[arg(long, conflicts_with_all = ["node", "channel", "category", "country", "step"])]
     top: Option<Top>,
     /// What they are compared by.
-    #[arg(long, requires = "top")]
-    by: Option<By>,
+    #[arg(long, requires = "top", value_parser = ["viewers", "egress", "watch_time"])]
+    by: Option<String>,
     /// At most so many.
     #[arg(long, requires = "top")]
     limit: Option<u32>,
@@ -46,13 +46,6 @@ pub(super) struct Audience {
 enum Top {
     Channels,
     Countries,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum By {
-    Viewers,
-    Egress,
-    WatchTime,
 }
 
 /// How many viewers a region will have.
@@ -82,11 +75,6 @@ impl Audience {
         const COUNTRIES: &[&str] = &["country", "viewers_peak", "viewer_seconds", "egress_bytes"];
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let millis = |duration: Duration| duration.as_millis().to_string();
-        let by = self.by.map(|by| match by {
-            By::Viewers => "viewers",
-            By::Egress => "egress",
-            By::WatchTime => "watch_time",
-        });
         let (path, shape) = match self.top {
             None => ("/audience", Shape::List("buckets", COLUMNS)),
             Some(Top::Channels) => ("/audience/top", Shape::List("channels", TOP)),
@@ -102,7 +90,7 @@ impl Audience {
                 ("node", self.node),
                 ("from", Some(millis(now.saturating_sub(self.since)))),
                 ("step", self.step.map(millis)),
-                ("by", by.map(str::to_owned)),
+                ("by", self.by),
                 ("limit", self.limit.map(|limit| limit.to_string())),
             ],
         );
@@ -149,7 +137,7 @@ mod tests {
         assert_eq!(step, "600000");
         assert_eq!(self::path("x forecast eu --hours 24"), "/forecast?region=eu&hours=24");
         assert!(self::path("x audience --country PE").starts_with("/audience?country=PE&from="));
-        let top = self::path("x audience --top countries --by watch-time --limit 5");
+        let top = self::path("x audience --top countries --by watch_time --limit 5");
         assert!(
             top.starts_with("/audience/countries?from=") && top.ends_with("&by=watch_time&limit=5"),
             "{top}"

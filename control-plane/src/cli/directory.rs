@@ -99,17 +99,8 @@ impl Wishes {
     }
 
     pub(super) fn plan(self) -> Parts {
-        const COLUMNS: &[&str] = &[
-            "id",
-            "title",
-            "viewers",
-            "viewers_there",
-            "category.name",
-            "language",
-            "tags",
-            "mature",
-            "live.started_at",
-        ];
+        const COLUMNS: &[&str] =
+            &["id", "title", "viewers", "category.name", "language", "tags", "mature", "live.started_at"];
         let path = query(
             "/directory",
             [

@@ -54,10 +54,6 @@ pub(super) struct View {
     live: Option<OnAir>,
     /// Who watches now, a second or two old.
     viewers: u64,
-    /// Those of them who are in the country of `watched_in`; left out without it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    viewers_there: Option<u64>,
 }
 
 /// A channel's category.
@@ -96,8 +92,8 @@ pub(super) struct Query {
     /// Only what may be watched in this country (ISO 3166-1 alpha-2); the caller's when left out, if that is known.
     #[param(value_type = Option<String>)]
     country: Option<Country>,
-    /// Only what is watched in this country (ISO 3166-1 alpha-2) now, as far as edges know where their viewers are; without `q`
-    /// those with the most viewers there first.
+    /// Only what is watched in this country (ISO 3166-1 alpha-2) now; without `q` those with the most viewers there first. Of
+    /// each channel an edge tells of the ten countries with the most viewers, as far as it knows where they are.
     #[param(value_type = Option<String>)]
     watched_in: Option<Country>,
     /// Mature channels, too.
@@ -157,7 +153,7 @@ pub(super) async fn show(
         None => ranking.by_viewers(&filter, after.as_ref(), limit),
     };
     let wanted = accepted(&headers);
-    let view = |entry| view(entry, |id| categories.get(id), &wanted, watched_in);
+    let view = |entry| view(entry, |id| categories.get(id), &wanted);
     let list =
         List { channels: entries.into_iter().map(view).collect(), next: next.map(|next| next.to_string()) };
     let caching = if is_personal { "private, max-age=5" } else { "public, max-age=5" };
@@ -171,12 +167,7 @@ pub(super) fn accepted(headers: &HeaderMap) -> Vec<Range> {
     language::accepted(&lines.collect::<Vec<_>>().join(","))
 }
 
-fn view<'a>(
-    entry: &Entry,
-    category: impl Fn(&str) -> Option<&'a Category>,
-    wanted: &[Range],
-    watched_in: Option<Country>,
-) -> View {
+fn view<'a>(entry: &Entry, category: impl Fn(&str) -> Option<&'a Category>, wanted: &[Range]) -> View {
     let (channel, profile) = (&entry.channel, &entry.channel.profile);
     let category = profile.category.as_deref().and_then(category);
     View {
@@ -193,7 +184,6 @@ fn view<'a>(
             .as_ref()
             .map(|live| OnAir { started_at: live.started_at, broadcast: live.broadcast.clone() }),
         viewers: entry.viewers,
-        viewers_there: watched_in.and_then(|country| entry.countries.get(&country)).copied(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The audience over time: minutes go to the store, and what was asked for comes from there.
 
+use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -65,7 +66,7 @@ impl Plane {
         }
         // What the last minute had so far.
         let (now, most) = (unix_millis(), self.audience.channels as usize);
-        let rest = self.meter.lock().unwrap_or_else(PoisonError::into_inner).take_all(most);
+        let rest = self.meter.lock().unwrap_or_else(PoisonError::into_inner).take_all(now, most);
         if !rest.is_empty() {
             self.keep_minutes(rest, now, &metrics, &mut failing).await;
         }
@@ -115,30 +116,38 @@ impl Plane {
                 let rows = self.store.audience(span, Kind::Node, &[id.as_str()], "").await?;
                 Ok(series::points(span, &rows, &rows, &[]))
             }
-            Whose::Channel(id, one) => self.named(Kind::Channel, &[id.as_str()], &region(one), span).await,
-            Whose::Country(country, one) => {
-                self.named(Kind::Country, &[country.as_str()], &region(one), span).await
-            }
+            Whose::Channel(id, one) => self.of_channels(&[id.as_str()], &region(one), span).await,
+            Whose::Country(country, one) => self.of_country(*country, &region(one), span).await,
             Whose::Category(id, one) => {
                 if !self.categories().contains_key(id) {
                     return Err(Error::NoCategory(id.clone()));
                 }
                 let channels = self.store.channels_of(id).await?;
                 let names: Vec<&str> = channels.iter().map(ChannelId::as_str).collect();
-                self.named(Kind::Channel, &names, &region(one), span).await
+                self.of_channels(&names, &region(one), span).await
             }
         }
     }
 
-    /// Channels or countries, with the regions and the others that say when nobody watched them, or there.
-    async fn named(&self, kind: Kind, names: &[&str], region: &str, span: Span) -> Result<Vec<Point>> {
+    /// Channels, with the regions and the other channels that say when nobody watched them.
+    async fn of_channels(&self, names: &[&str], region: &str, span: Span) -> Result<Vec<Point>> {
         let mut rows = Vec::new();
         for names in names.chunks(MAX_NAMES) {
-            rows.extend(self.store.audience(span, kind, names, region).await?);
+            rows.extend(self.store.audience(span, Kind::Channel, names, region).await?);
         }
         let regions = self.store.audience(span, Kind::Region, &[], region).await?;
-        let others = self.store.audience(span, kind, &[OTHERS], region).await?;
+        let others = self.store.audience(span, Kind::Channel, &[OTHERS], region).await?;
         Ok(series::points(span, &rows, &regions, &others))
+    }
+
+    /// A country. Where regions had viewers and nobody knew in which country any of them was, nothing is known of it.
+    async fn of_country(&self, country: Country, region: &str, span: Span) -> Result<Vec<Point>> {
+        let rows = self.store.audience(span, Kind::Country, &[country.as_str()], region).await?;
+        let anywhere = self.store.audience(span, Kind::Country, &[], region).await?;
+        let mut regions = self.store.audience(span, Kind::Region, &[], region).await?;
+        let placed: HashSet<u64> = anywhere.into_iter().map(|(at, _)| at).collect();
+        regions.retain(|(at, region)| region.viewer_ms == 0 || placed.contains(at));
+        Ok(series::points(span, &rows, &regions, &[]))
     }
 
     /// See [`crate::store::Store::most_watched`].

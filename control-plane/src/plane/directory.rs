@@ -135,7 +135,7 @@ fn watched<'a>(
     {
         let (viewers, countries) = watched.entry(told.channel.clone()).or_default();
         *viewers += told.viewers();
-        for (country, viewers) in told.countries.iter().take(MOST_COUNTRIES) {
+        for (country, viewers) in &told.countries {
             *countries.entry(*country).or_default() += u64::from(*viewers);
         }
     }
@@ -146,8 +146,6 @@ fn by_id(categories: Vec<Category>) -> Categories {
     categories.into_iter().map(|category| (category.id.clone(), category)).collect()
 }
 
-/// As many as an edge tells of; a node that tells of more must not fill the memory.
-const MOST_COUNTRIES: usize = 10;
 /// Nodes tell once a second how many watch.
 const FRESH: Duration = Duration::from_secs(1);
 /// Half of the connections that SQLite has.

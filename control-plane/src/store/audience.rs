@@ -187,15 +187,15 @@ fn add(rows: usize) -> String {
     )
 }
 
-/// Makes buckets of `width` of shorter ones that begin at `$1` or later: of each region's channels and
-/// countries the `$2` most watched, and one of the others.
+/// Makes buckets of `width` of shorter ones that begin at `$1` or later: of each region's channels the `$2`
+/// most watched, and one of the others.
 fn longer(shorter: u64, width: u64) -> String {
     // One after the other first, then channels beside each other.
     let (names, after, beside) = (VALUES.join(", "), after(), beside());
     format!(
         "INSERT INTO audience (width, kind, name, region, at, {names}) \
          SELECT {width}, kind, name, region, at, {beside} FROM ( \
-         SELECT kind, CASE WHEN kind IN ('channel', 'country') AND place > $2 THEN '{OTHERS}' ELSE name END AS name, region, at, {names} \
+         SELECT kind, CASE WHEN kind = 'channel' AND place > $2 THEN '{OTHERS}' ELSE name END AS name, region, at, {names} \
          FROM (SELECT *, row_number() OVER (PARTITION BY kind, region, at \
          ORDER BY CASE WHEN name = '{OTHERS}' THEN 1 ELSE 0 END, viewer_ms DESC, name) AS place FROM ( \
          SELECT kind, name, region, at - at % {width} AS at, {after} FROM audience \

@@ -5,7 +5,7 @@ use nearcast_api::snapshot::KeyHash;
 
 use super::audit::Change;
 use super::{Store, damaged, failed};
-use crate::enrolment::Limits;
+use crate::enrolment::{Limits, SLOW_CLOCKS};
 use crate::error::{Error, Result};
 
 /// A token for enrolment as it is stored.
@@ -109,11 +109,12 @@ impl Change {
         if done.rows_affected() == 1 { Ok(()) } else { Err(Error::EnrolmentUsed) }
     }
 
-    /// Adds a node's certificate, and removes those of all nodes that have ended.
+    /// Adds a node's certificate, and removes those of all nodes that have ended long ago.
     pub async fn add_certificate(&mut self, certificate: &StoredCertificate) -> Result<()> {
         let failed = || failed("remember a certificate");
+        let before = self.at().saturating_sub(SLOW_CLOCKS);
         let over =
-            sqlx::query("DELETE FROM node_certificates WHERE not_after <= $1").bind(self.at().cast_signed());
+            sqlx::query("DELETE FROM node_certificates WHERE not_after <= $1").bind(before.cast_signed());
         over.execute(self.connection()).await.map_err(failed())?;
         sqlx::query("INSERT INTO node_certificates (serial, node, limits, issued_at, not_after) VALUES ($1, $2, $3, $4, $5)")
             .bind(&certificate.serial)

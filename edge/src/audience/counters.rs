@@ -20,10 +20,13 @@ pub struct Counters<K> {
     qoe: Mutex<Qoe>,
 }
 
+/// What was watched of one channel, by its name.
+pub type Channel = Counters<Arc<str>>;
+
 /// Where it is counted what somebody gets.
 #[derive(Debug, Clone)]
 pub struct Seat {
-    pub channel: Arc<Counters<Arc<str>>>,
+    pub channel: Arc<Channel>,
     /// None where nobody knows in which country they are.
     pub country: Option<Arc<Counters<Country>>>,
 }
@@ -114,12 +117,9 @@ impl<K> Counters<K> {
     }
 }
 
-impl Counters<Arc<str>> {
+impl Channel {
     /// What the control plane is told; none of a channel whose name is none of ours.
     pub fn report(&self, now: &Now) -> Option<Audience> {
-        let mut countries: Vec<(Country, u32)> =
-            now.countries.iter().map(|(of, count)| (*of, *count)).collect();
-        countries.sort_by_key(|(country, viewers)| (Reverse(*viewers), *country));
         Some(Audience {
             channel: self.of.parse().ok()?,
             hls: now.hls,
@@ -128,7 +128,7 @@ impl Counters<Arc<str>> {
             viewer_seconds: self.viewer_seconds(),
             bytes: self.bytes(),
             qoe: self.qoe(),
-            countries: countries.into_iter().take(MAX_COUNTRIES).collect(),
+            countries: busiest(&now.countries, MAX_COUNTRIES).into_iter().collect(),
         })
     }
 }
@@ -171,6 +171,14 @@ impl Now {
     pub fn viewers(&self) -> u32 {
         self.hls.saturating_add(self.dash).saturating_add(self.other)
     }
+}
+
+/// The countries with the most viewers, at most so many, the first first.
+pub fn busiest(countries: &HashMap<Country, u32>, most: usize) -> Vec<(Country, u32)> {
+    let mut busiest: Vec<_> = countries.iter().map(|(country, viewers)| (*country, *viewers)).collect();
+    busiest.sort_by_key(|(country, viewers)| (Reverse(*viewers), *country));
+    busiest.truncate(most);
+    busiest
 }
 
 /// Of each channel that the control plane is told of.

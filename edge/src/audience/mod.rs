@@ -18,7 +18,7 @@ use nearcast_api::playback::Country;
 use nearcast_service::http::Peer;
 
 use self::cmcd::Report;
-use self::counters::{Counters, Now, Player, Seat};
+use self::counters::{Channel, Counters, Now, Player, Seat, busiest};
 use self::sessions::{Id, Sessions};
 use crate::access::Admitted;
 use crate::error::{Error, Result};
@@ -28,7 +28,7 @@ use crate::metrics;
 #[derive(Debug)]
 pub struct Audience {
     sessions: Sessions,
-    channels: RwLock<HashMap<Arc<str>, Arc<Counters<Arc<str>>>>>,
+    channels: RwLock<HashMap<Arc<str>, Arc<Channel>>>,
     /// There are less than 26 by 26.
     countries: RwLock<HashMap<Country, Arc<Counters<Country>>>>,
     now: Mutex<HashMap<Arc<str>, Now>>,
@@ -156,10 +156,8 @@ impl Audience {
     /// The countries with the most viewers, for the control plane.
     pub fn countries(&self) -> Vec<told::InCountry> {
         let now = in_countries(&self.now.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut busiest: Vec<(Country, u32)> = now.into_iter().collect();
-        busiest.sort_by_key(|(country, viewers)| (Reverse(*viewers), *country));
         let report = |(country, viewers)| self.country(country).report(viewers);
-        busiest.into_iter().take(MAX_COUNTRIES).map(report).collect()
+        busiest(&now, MAX_COUNTRIES).into_iter().map(report).collect()
     }
 
     fn country(&self, country: Country) -> Arc<Counters<Country>> {
@@ -170,7 +168,7 @@ impl Audience {
         Arc::clone(countries.entry(country).or_insert_with(|| Arc::new(Counters::new(country))))
     }
 
-    fn channel(&self, name: &str) -> Option<Arc<Counters<Arc<str>>>> {
+    fn channel(&self, name: &str) -> Option<Arc<Channel>> {
         if let Some(known) = self.channels.read().unwrap_or_else(PoisonError::into_inner).get(name) {
             return Some(Arc::clone(known));
         }

@@ -1,9 +1,9 @@
 use nearcast_api::snapshot::Snapshot;
-use nearcast_service::fleet::Fleet;
 use nearcast_service::metrics::Registry;
 use tokio::sync::watch;
 
 use super::*;
+use crate::access::fleet::Nodes;
 use crate::metrics::Metrics;
 use crate::testing::{Origin, media};
 use crate::upstream;
@@ -15,8 +15,7 @@ fn cache(origin: &Origin, drain: &Drain) -> Arc<Cache> {
     let config = upstream::Config { origins: vec![origin.url()], ..Default::default() };
     let (_, snapshot) = watch::channel(Arc::new(Snapshot::default()));
     let via = http::HeaderValue::from_static("1.1 edge");
-    let upstream =
-        Upstream::new(config, Fleet::without_identity(snapshot), via, None, metrics.upstream).unwrap();
+    let upstream = Upstream::new(config, Nodes::unknown(snapshot), via, metrics.upstream).unwrap();
     Cache::new(&Config::default(), Arc::new(upstream), Arc::default(), None, drain.clone(), metrics.cache)
 }
 

@@ -17,13 +17,13 @@ use http::header::{ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_REQUEST_HEADERS,
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use nearcast_media::path::directory;
-use nearcast_service::fleet::{Caller, Fleet};
+use nearcast_service::fleet::Caller;
 use nearcast_service::http::{Handler, Peer, Protocol, Request, RequestBody, Response};
 use nearcast_service::metrics::Counter;
 
 use self::live::Live;
 use self::respond::Responder;
-use crate::access::fleet::Pass;
+use crate::access::fleet::Nodes;
 use crate::access::{Access, token};
 use crate::audience::{Audience, cmsd};
 use crate::cache::Cache;
@@ -50,25 +50,12 @@ struct Inner {
 pub struct Door {
     pub access: Arc<Access>,
     pub audience: Arc<Audience>,
-    pub fleet: Fleet,
-    /// What edges below show that have no certificate; none where there can be none.
-    pub pass: Option<Pass>,
+    pub nodes: Nodes,
     /// Pages that may send cookies.
     pub cookie_origins: Vec<String>,
     /// Nobody new is let in.
     pub full: Arc<AtomicBool>,
     pub metrics: metrics::Access,
-}
-
-impl Door {
-    fn caller(&self, request: &Parts) -> Caller {
-        let caller = self.fleet.caller(&request.extensions);
-        let passes = |pass: &Pass| !self.fleet.is_strict() && pass.is_shown(&request.headers);
-        if caller == Caller::Unknown && self.pass.as_ref().is_some_and(passes) {
-            return Caller::Node;
-        }
-        caller
-    }
 }
 
 impl Edge {
@@ -116,7 +103,7 @@ impl Edge {
         }
         let (token, path) = token::split(request.uri.path());
         let query = request.uri.query();
-        match door.caller(request) {
+        match door.nodes.caller(request) {
             // Edges below have asked for whom they let in, and count their own viewers.
             Caller::Node => return live.answer(path, query, &request.headers).await,
             Caller::Dismissed => {

@@ -20,11 +20,12 @@ use arc_swap::ArcSwap;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::header::{USER_AGENT, VIA};
 use http::{HeaderValue, Request, StatusCode};
+use nearcast_api::NodeId;
 use nearcast_api::snapshot::Snapshot;
 use nearcast_media::hls::request::Directives;
 use nearcast_media::path::{Resource, Thumb};
 use nearcast_service::client;
-use nearcast_service::fleet::{Fleet, FleetHttp};
+use nearcast_service::fleet::FleetHttp;
 use nearcast_service::http::Body;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -34,7 +35,7 @@ use self::opened::Limits;
 use self::retry::Budget;
 use self::route::{Learned, Parent};
 use self::tier::{Above, Tier};
-use crate::access::fleet::Pass;
+use crate::access::fleet::{Nodes, Pass};
 use crate::access::limits::Limiter;
 use crate::error::{Error, Result};
 use crate::metrics;
@@ -121,13 +122,8 @@ impl Config {
 
 impl Upstream {
     /// A way to the origins that the control plane and the configuration name. `via` is this edge's part of `Via`.
-    pub fn new(
-        config: Config,
-        fleet: Fleet,
-        via: HeaderValue,
-        pass: Option<Pass>,
-        metrics: metrics::Upstream,
-    ) -> Result<Self> {
+    pub fn new(config: Config, nodes: Nodes, via: HeaderValue, metrics: metrics::Upstream) -> Result<Self> {
+        let Nodes { fleet, pass } = nodes;
         let snapshot = fleet.snapshots();
         let client = FleetHttp::new(fleet, &config.client(), metrics.connections.clone())?;
         let (learned, breakers, budget) = Default::default();
@@ -249,20 +245,24 @@ impl Upstream {
     async fn ask(&self, parent: &Parent, question: Question<'_>) -> Result<Opened> {
         let mut last = Error::NoOrigin;
         for url in parent.urls.iter() {
-            match self.ask_url(url, question).await {
-                Err(error @ (Error::Connect { .. } | Error::Broken { .. })) => last = error,
+            match self.ask_url(parent.node.as_ref(), url, question).await {
+                // 421: it may have other words for who comes another way.
+                Err(
+                    error
+                    @ (Error::Connect { .. } | Error::Broken { .. } | Error::Status { status: 421, .. }),
+                ) => last = error,
                 answer => return answer,
             }
         }
         Err(last)
     }
 
-    async fn ask_url(&self, url: &Arc<str>, question: Question<'_>) -> Result<Opened> {
+    async fn ask_url(&self, node: Option<&NodeId>, url: &Arc<str>, question: Question<'_>) -> Result<Opened> {
         if !self.breaker(url, |breaker| breaker.admit(Instant::now())) {
             return Err(Error::Broken { origin: Arc::clone(url) });
         }
         let _admitted = Admitted { upstream: self, url };
-        let answer = self.send(url, question).await;
+        let answer = self.send(node, url, question).await;
         self.metrics.count(question.kind, answer.as_ref().map(|_| ()));
         let well = match &answer {
             Ok(_) => true,
@@ -284,7 +284,7 @@ impl Upstream {
         answer
     }
 
-    async fn send(&self, url: &Arc<str>, question: Question<'_>) -> Result<Opened> {
+    async fn send(&self, node: Option<&NodeId>, url: &Arc<str>, question: Question<'_>) -> Result<Opened> {
         let origin = || Arc::clone(url);
         let mark = if question.query.is_empty() { "" } else { "?" };
         let mut request = Request::get(format!("{url}{}{mark}{}", question.path, question.query))
@@ -295,7 +295,7 @@ impl Upstream {
         if let Some(pass) = self.pass.as_ref().filter(|_| self.tier.load().has(url)) {
             pass.add_to(request.headers_mut());
         }
-        let answer = tokio::time::timeout(question.patience, self.client.request(request)).await;
+        let answer = tokio::time::timeout(question.patience, self.client.request(node, request)).await;
         let answer = answer.map_err(|_| Error::Timeout { origin: origin(), waited: question.patience })?;
         let response = answer.map_err(|error| match error.is_connect() {
             true => Error::Connect { origin: origin(), source: Arc::new(error) },

@@ -3,12 +3,16 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use nearcast_api::NodeId;
 use nearcast_api::node::{Role, Spec, Status};
 use nearcast_api::snapshot::{Live, Snapshot};
 
-/// Base URLs of one origin, best first, without a trailing slash.
+/// One origin or shield.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parent {
+    /// None for one that the configuration names by its URL.
+    pub node: Option<NodeId>,
+    /// Base URLs, best first, without a trailing slash.
     pub urls: Arc<[Arc<str>]>,
 }
 
@@ -27,17 +31,17 @@ struct Lesson {
 /// The origin where the snapshot says the channel is live.
 pub fn live_at(snapshot: &Snapshot, channel: &str) -> Option<Parent> {
     let live = live(snapshot, channel)?;
-    snapshot.nodes.get(&live.origin).map(|node| Parent::new(&node.spec.urls))
+    snapshot.nodes.get(&live.origin).map(|node| Parent::of(&node.spec))
 }
 
 /// Every origin worth asking: those that are up or draining, and the configured ones. When the control plane
 /// thinks that all are down, all of them, since it may be the one that is cut off.
 pub fn origins(snapshot: &Snapshot, configured: &[String]) -> Vec<Parent> {
     let nodes = || snapshot.nodes.values().filter(|node| node.spec.role == Role::Origin);
-    let alive = nodes().filter(|node| node.status != Status::Down).map(|node| &node.spec.urls);
-    let mut parents: Vec<_> = alive.map(|urls| Parent::new(urls)).collect();
+    let alive = nodes().filter(|node| node.status != Status::Down);
+    let mut parents: Vec<_> = alive.map(|node| Parent::of(&node.spec)).collect();
     if parents.is_empty() {
-        parents.extend(nodes().map(|node| Parent::new(&node.spec.urls)));
+        parents.extend(nodes().map(|node| Parent::of(&node.spec)));
     }
     parents.extend(configured.iter().map(|url| Parent::new(std::slice::from_ref(url))));
     parents.retain(|parent| !parent.urls.is_empty());
@@ -51,13 +55,18 @@ pub fn shields(snapshot: &Snapshot, node: &Spec) -> Vec<Parent> {
     let usable = known.filter(|shield| {
         shield.spec.role == Role::Edge && shield.status != Status::Down && !shield.spec.urls.is_empty()
     });
-    usable.map(|shield| Parent::new(&shield.spec.urls)).collect()
+    usable.map(|shield| Parent::of(&shield.spec)).collect()
 }
 
 impl Parent {
-    /// A parent reached at these URLs.
+    /// A parent reached at these URLs, whoever that is.
     pub fn new(urls: &[String]) -> Self {
-        Self { urls: urls.iter().map(|url| url.trim_end_matches('/').into()).collect() }
+        Self { node: None, urls: urls.iter().map(|url| url.trim_end_matches('/').into()).collect() }
+    }
+
+    /// A node.
+    pub fn of(spec: &Spec) -> Self {
+        Self { node: Some(spec.id.clone()), ..Self::new(&spec.urls) }
     }
 
     /// What it is called in errors.

@@ -13,14 +13,9 @@ fn upstream(origin: &str) -> Upstream {
     let (_, snapshot) = watch::channel(Arc::new(Snapshot::default()));
     let metrics = metrics::Metrics::register(&Registry::new()).upstream;
     let config = Config { origins: vec![origin.to_owned()], answer_timeout: 1, ..Config::default() };
-    let upstream = Upstream::new(
-        config,
-        Fleet::without_identity(snapshot),
-        HeaderValue::from_static("1.1 edge"),
-        None,
-        metrics,
-    )
-    .unwrap();
+    let upstream =
+        Upstream::new(config, Nodes::unknown(snapshot), HeaderValue::from_static("1.1 edge"), metrics)
+            .unwrap();
     let parent = Parent::new(&[origin.to_owned()]);
     upstream.learned.insert(&Snapshot::default(), "demo", &parent);
     upstream

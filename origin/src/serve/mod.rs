@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Method;
 use http::request::Parts;
+use http::{Extensions, Method};
 use nearcast_media::hls::request::{self, Directives, Resolve};
 use nearcast_media::package::Snapshot;
 use nearcast_media::path::{File, Resource};
@@ -43,14 +43,24 @@ impl Site {
     pub fn new(channels: Channels, inbound: Inbound, fleet: Fleet, metrics: Metrics) -> Self {
         Self { live: Live { channels, metrics }, inbound, fleet }
     }
+
+    /// Why whoever asks gets nothing, whatever it is.
+    fn refuses(&self, request: &Extensions) -> Option<Refusal> {
+        match self.fleet.caller(request) {
+            Caller::Dismissed => Some(Refusal::Dismissed),
+            Caller::Unknown if self.fleet.is_strict() => Some(Refusal::NoNode),
+            Caller::Node | Caller::Unknown => None,
+        }
+    }
 }
 
 impl Handler for Site {
     async fn handle(&self, request: Request) -> Response {
-        match self.fleet.caller(request.extensions()) {
-            Caller::Dismissed => return Refusal::Dismissed.respond(Duration::ZERO),
-            Caller::Unknown if self.fleet.is_strict() => return Refusal::NoNode.respond(Duration::ZERO),
-            Caller::Node | Caller::Unknown => {}
+        if let Some(refusal) = self.refuses(request.extensions()) {
+            let response = refusal.respond(Duration::ZERO);
+            let labels = RequestLabels { kind: "other", status: response.status().as_u16() };
+            self.live.metrics.requests.get_or_create(&labels).inc();
+            return response;
         }
         match Inbound::is_for(request.uri().path()) {
             true => self.inbound.answer(request).await,

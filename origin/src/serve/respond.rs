@@ -42,7 +42,8 @@ pub(super) enum Refusal {
     #[error("use GET or HEAD")]
     Method,
     #[error(
-        "this origin has media for nodes that show their certificates alone (`control.mutual_tls`): ask an edge"
+        "this origin answers nodes that show their certificates alone (`control.mutual_tls`): viewers ask an edge, and nodes \
+         enrol"
     )]
     NoNode,
     #[error("the certificate of the node that asks does not count any more: it has to enrol again")]
@@ -59,9 +60,9 @@ impl Refusal {
             | Self::NoMedia
             | Self::NoPicture(_) => StatusCode::NOT_FOUND,
             Self::Directives(_) => StatusCode::BAD_REQUEST,
-            Self::NoNode | Self::Dismissed => StatusCode::FORBIDDEN,
+            Self::Dismissed => StatusCode::FORBIDDEN,
             // RFC 9110 §15.5.20.
-            Self::Moved => StatusCode::MISDIRECTED_REQUEST,
+            Self::Moved | Self::NoNode => StatusCode::MISDIRECTED_REQUEST,
             Self::TooLate | Self::Disk => StatusCode::SERVICE_UNAVAILABLE,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
         }

@@ -22,7 +22,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tower_service::Service;
 
-use crate::fleet::{Fellows, Way};
+use crate::fleet::Way;
 use crate::http::BoxError;
 use crate::log::Chain;
 use crate::metrics::Counter;
@@ -35,7 +35,8 @@ pub(super) struct Connector {
     handshake: Duration,
     opened: Counter,
     allows: Allows,
-    fellows: Option<Arc<Fellows>>,
+    /// To one node; none as the URI says.
+    way: Option<Arc<Way>>,
 }
 
 /// Whether an address may be connected to.
@@ -66,20 +67,18 @@ struct Dns {
 struct TlsConnectorDebug(TlsConnector);
 
 impl Connector {
-    pub(super) fn new(
-        tls: Arc<ClientConfig>,
-        connect: Duration,
-        opened: Counter,
-        allows: Allows,
-        fellows: Option<Fellows>,
-    ) -> Self {
+    pub(super) fn new(tls: Arc<ClientConfig>, connect: Duration, opened: Counter, allows: Allows) -> Self {
         let mut tcp = HttpConnector::new_with_resolver(Dns::of_system(allows));
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(connect));
         tcp.set_keepalive(Some(Duration::from_secs(15)));
-        let (tls, fellows) = (TlsConnectorDebug(tls.into()), fellows.map(Arc::new));
-        Self { tcp, tls, handshake: connect, opened, allows, fellows }
+        Self { tcp, tls: TlsConnectorDebug(tls.into()), handshake: connect, opened, allows, way: None }
+    }
+
+    /// The same, connecting to a node.
+    pub(super) fn by(self, way: Option<Arc<Way>>) -> Self {
+        Self { way, ..self }
     }
 }
 
@@ -133,10 +132,6 @@ impl Service<Uri> for Connector {
         if let Some(address) = host.parse().ok().filter(|address| !(self.allows)(*address)) {
             return async move { Err(Refused { host, address }.into()) }.boxed();
         }
-        let way = match self.fellows.as_ref().map_or(Ok(Way::Ordinary), |fellows| fellows.way(&uri)) {
-            Ok(way) => way,
-            Err(unproven) => return async move { Err(unproven.into()) }.boxed(),
-        };
         let tcp = self.tcp.call(uri.clone());
         let mut this = self.clone();
         async move {
@@ -145,17 +140,12 @@ impl Service<Uri> for Connector {
             if !secure {
                 return Ok(Stream::Plain(stream));
             }
-            if let Way::Node { name, tls, or_ordinary } = way {
-                let shaking = tls.connect(name, stream.into_inner());
-                match tokio::time::timeout(this.handshake, shaking).await? {
-                    Ok(stream) => return Ok(Stream::Tls(Box::new(TokioIo::new(stream)))),
-                    Err(error) if !or_ordinary => return Err(error.into()),
-                    Err(error) => {
-                        tracing::debug!(%uri, "a node does not show its certificate: {}", Chain(&error));
-                        stream = this.tcp.call(uri).await?;
-                        this.opened.inc();
-                    }
+            if let Some(way) = this.way.as_ref().filter(|way| way.is_proven()) {
+                if let Some(stream) = way.shake(stream.into_inner(), this.handshake).await? {
+                    return Ok(Stream::Tls(Box::new(TokioIo::new(stream))));
                 }
+                stream = this.tcp.call(uri).await?;
+                this.opened.inc();
             }
             let name = ServerName::try_from(host)?;
             let shaking = this.tls.0.connect(name, stream.into_inner());

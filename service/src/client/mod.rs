@@ -17,7 +17,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 
-use crate::fleet::Fellows;
+use crate::fleet::Way;
 use crate::http::Body;
 use crate::metrics::Counter;
 use crate::tls::Identity;
@@ -49,6 +49,13 @@ pub struct Http {
     client: Client<Connector, Body>,
 }
 
+/// What several clients have in common: names and authorities are read once.
+#[derive(Debug)]
+pub(crate) struct Common {
+    connector: Connector,
+    idle: Duration,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self { ca: PathBuf::new(), connect_timeout_ms: 3000, idle_timeout: 60, http2: true }
@@ -67,18 +74,18 @@ impl Http {
     /// As [`Http::new`]; `opened` counts TCP connections, so that beside the requests it is seen how well they are used
     /// again.
     pub fn counted(config: &Config, opened: Counter) -> Result<Self> {
-        Self::build(config, client_config(roots(config)?)?, opened, |_| true, None)
+        Ok(Common::read(config, opened)?.http(None))
     }
 
     /// As [`Http::new`], connecting only to addresses that `allows` says yes to, whether the URI has them or a name leads to
     /// them. It is asked before each connection, so a name that leads elsewhere later is no way around it.
     pub fn guarded(config: &Config, allows: fn(IpAddr) -> bool) -> Result<Self> {
-        Self::build(config, client_config(roots(config)?)?, Counter::default(), allows, None)
+        Self::build(config, client_config(roots(config)?)?, Counter::default(), allows)
     }
 
     /// As [`Http::new`], trusting `roots` alone.
     pub fn with_roots(config: &Config, roots: RootCertStore) -> Result<Self> {
-        Self::build(config, client_config(roots)?, Counter::default(), |_| true, None)
+        Self::build(config, client_config(roots)?, Counter::default(), |_| true)
     }
 
     /// As [`Http::new`], trusting `trust` as well, and showing `identity` to servers that ask.
@@ -91,34 +98,11 @@ impl Http {
         if let Some(identity) = identity {
             tls.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(identity.certified.clone()));
         }
-        Self::build(config, tls, Counter::default(), |_| true, None)
+        Self::build(config, tls, Counter::default(), |_| true)
     }
 
-    /// As [`Http::counted`], among the nodes of a fleet.
-    pub(crate) fn among(config: &Config, opened: Counter, fellows: Fellows) -> Result<Self> {
-        Self::build(config, client_config(roots(config)?)?, opened, |_| true, Some(fellows))
-    }
-
-    fn build(
-        config: &Config,
-        mut tls: ClientConfig,
-        opened: Counter,
-        allows: Allows,
-        fellows: Option<Fellows>,
-    ) -> Result<Self> {
-        let connect = Duration::from_millis(config.connect_timeout_ms);
-        tls.alpn_protocols.retain(|protocol| config.http2 || protocol != b"h2");
-        let connector = Connector::new(Arc::new(tls), connect, opened, allows, fellows);
-        let client = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(config.idle_timeout))
-            // Media is fetched in pieces up to megabytes over long paths: 4 MiB at 100 ms is 320 Mb/s.
-            .http2_initial_stream_window_size(4 << 20)
-            .http2_initial_connection_window_size(8 << 20)
-            .http2_keep_alive_interval(Duration::from_secs(10))
-            .build(connector);
-        Ok(Self { client })
+    fn build(config: &Config, tls: ClientConfig, opened: Counter, allows: Allows) -> Result<Self> {
+        Ok(Common::new(config, tls, opened, allows).http(None))
     }
 
     /// Sends a request and gives the response once its headers are in. The URI must be absolute. There is no
@@ -132,6 +116,34 @@ impl Http {
         request: http::Request<Body>,
     ) -> Result<http::Response<Incoming>, RequestError> {
         self.client.request(request).await
+    }
+}
+
+impl Common {
+    /// Reads the trusted authorities.
+    pub(crate) fn read(config: &Config, opened: Counter) -> Result<Self> {
+        Ok(Self::new(config, client_config(roots(config)?)?, opened, |_| true))
+    }
+
+    fn new(config: &Config, mut tls: ClientConfig, opened: Counter, allows: Allows) -> Self {
+        let connect = Duration::from_millis(config.connect_timeout_ms);
+        tls.alpn_protocols.retain(|protocol| config.http2 || protocol != b"h2");
+        let connector = Connector::new(Arc::new(tls), connect, opened, allows);
+        Self { connector, idle: Duration::from_secs(config.idle_timeout) }
+    }
+
+    /// A client with a pool of its own; one for a node connects in its way.
+    pub(crate) fn http(&self, way: Option<Arc<Way>>) -> Http {
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(self.idle)
+            // Media is fetched in pieces up to megabytes over long paths: 4 MiB at 100 ms is 320 Mb/s.
+            .http2_initial_stream_window_size(4 << 20)
+            .http2_initial_connection_window_size(8 << 20)
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .build(self.connector.clone().by(way));
+        Http { client }
     }
 }
 

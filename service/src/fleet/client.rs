@@ -1,26 +1,28 @@
-//! Asking other nodes: each under the name in its certificate, with this node's own.
+//! Asking other nodes: each by the name in its certificate, with this node's own.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
-use arc_swap::ArcSwap;
-use http::Uri;
+use http::uri::Scheme;
 use hyper::body::Incoming;
-use rustls::RootCertStore;
+use nearcast_api::NodeId;
 use rustls::sign::SingleCertAndKey;
 use rustls_pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
 use super::Fleet;
-use crate::client::{Config, Http, RequestError, client_config};
+use super::way::Way;
+use crate::client::{Common, Config, Http, RequestError, client_config};
 use crate::http::Body;
 use crate::log::Chain;
 use crate::metrics::Counter;
 use crate::tls::Identity;
 use crate::{Error, Result};
 
-/// The client for what other nodes have. Clones share the pool.
+/// The client for what other nodes have. Clones share the pools.
 ///
-/// A node that has no certificate, or no way to show it, is asked as any server is, by a name or address in a URL; where
+/// A node that has no certificate, or no way to show it, is asked as any server is, by the name or address in its URL; where
 /// the fleet is strict, it is not asked at all.
 #[derive(Debug, Clone)]
 pub struct FleetHttp(Arc<Inner>);
@@ -29,41 +31,57 @@ pub struct FleetHttp(Arc<Inner>);
 struct Inner {
     fleet: Fleet,
     config: Config,
-    opened: Counter,
-    current: ArcSwap<Current>,
+    common: Common,
+    ordinary: Http,
+    nodes: Mutex<Nodes>,
 }
 
-/// Connections with one certificate.
-#[derive(Debug)]
-struct Current {
+/// The clients for nodes, all with the same certificate.
+#[derive(Debug, Default)]
+struct Nodes {
     identity: Option<Identity>,
+    /// The snapshot that was looked at last, and how many certificates it said had been taken away.
+    version: u64,
+    revoked: usize,
+    proof: Option<Proof>,
+    known: HashMap<NodeId, Known>,
+}
+
+#[derive(Debug)]
+struct Known {
     http: Http,
+    way: Arc<Way>,
+    since: Instant,
 }
 
-/// How a connection finds out whether it leads to another node.
-pub(crate) struct Fellows {
-    fleet: Fleet,
-    /// How this node shows itself, and the domain of the others' names.
-    proof: Option<(TlsConnector, Arc<str>)>,
+/// How this node shows itself, and the domain of the others' names.
+#[derive(Clone)]
+struct Proof {
+    tls: TlsConnector,
+    domain: Arc<str>,
 }
 
-/// How to connect to a URI.
-pub(crate) enum Way {
-    /// As to any server.
-    Ordinary,
-    /// To a node, by its name. If it cannot show its certificate, `or_ordinary`.
-    Node { name: ServerName<'static>, tls: TlsConnector, or_ordinary: bool },
-}
-
-/// Nothing is asked of whoever may be nobody's node.
+/// Why a node gave no answer.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unproven {
+pub enum FleetError {
     #[error("this node has no certificate to show, and `control.mutual_tls` is on: enrol it")]
-    Own,
+    NoIdentity,
     #[error(
-        "{0} is not the https URL of a node that the control plane knows, and `control.mutual_tls` is on"
+        "nobody proves who is at {url}, and `control.mutual_tls` is on: ask enrolled nodes, at https:// URLs"
     )]
-    Other(String),
+    NoProof { url: String },
+    #[error(transparent)]
+    Request(#[from] RequestError),
+}
+
+impl FleetError {
+    /// Whether the request was never sent.
+    pub fn is_connect(&self) -> bool {
+        match self {
+            Self::NoIdentity | Self::NoProof { .. } => true,
+            Self::Request(error) => error.is_connect(),
+        }
+    }
 }
 
 impl FleetHttp {
@@ -73,84 +91,105 @@ impl FleetHttp {
     /// # Errors
     /// `ca` is set and unusable.
     pub fn new(fleet: Fleet, config: &Config, opened: Counter) -> Result<Self> {
-        let current = Current::new(&fleet, config, &opened)?;
-        let current = ArcSwap::from_pointee(current);
-        Ok(Self(Arc::new(Inner { fleet, config: config.clone(), opened, current })))
+        let common = Common::read(config, opened)?;
+        let ordinary = common.http(None);
+        Ok(Self(Arc::new(Inner { fleet, config: config.clone(), common, ordinary, nodes: Mutex::default() })))
     }
 
-    /// See [`Http::request`].
+    /// As [`Http::request`], to a URL of `node`; none where nobody knows whose it is.
     pub async fn request(
         &self,
+        node: Option<&NodeId>,
         request: http::Request<Body>,
-    ) -> Result<http::Response<Incoming>, RequestError> {
-        self.newest().http.request(request).await
+    ) -> Result<http::Response<Incoming>, FleetError> {
+        let Inner { fleet, ordinary, .. } = &*self.0;
+        let is_secure = request.uri().scheme() == Some(&Scheme::HTTPS);
+        let known = node.filter(|_| is_secure).and_then(|node| self.to(node));
+        let http = match known {
+            Some(http) => http,
+            None if !fleet.is_strict() => ordinary.clone(),
+            None if self.nodes().proof.is_none() => return Err(FleetError::NoIdentity),
+            None => {
+                let (scheme, place) = (request.uri().scheme_str(), request.uri().authority());
+                let url = format!("{}://{}", scheme.unwrap_or(""), place.map_or("", |place| place.as_str()));
+                return Err(FleetError::NoProof { url });
+            }
+        };
+        Ok(http.request(request).await?)
     }
 
-    /// With this node's newest certificate. What is on its way goes on over connections with the one before.
-    fn newest(&self) -> Arc<Current> {
-        let Inner { fleet, config, opened, current } = &*self.0;
-        let now = current.load_full();
-        let is_newest = match (&*fleet.identity.borrow(), &now.identity) {
+    /// The client for a node; `None` where it cannot be asked by its name.
+    fn to(&self, node: &NodeId) -> Option<Http> {
+        let Inner { fleet, common, .. } = &*self.0;
+        let mut nodes = self.nodes();
+        if let Some(known) = nodes.known.get(node) {
+            // One without a certificate may have got it meanwhile.
+            if known.way.is_proven() || known.since.elapsed() < UNPROVEN {
+                return Some(known.http.clone());
+            }
+        }
+        let Proof { tls, domain } = nodes.proof.clone()?;
+        // A label that ends with a hyphen is none.
+        let name = ServerName::try_from(format!("{node}.{domain}")).ok()?;
+        let way = Arc::new(Way::new(name, tls, fleet.clone()));
+        let http = common.http(Some(Arc::clone(&way)));
+        if nodes.known.len() >= MAX_KNOWN {
+            nodes.known.clear();
+        }
+        nodes.known.insert(node.clone(), Known { http: http.clone(), way, since: Instant::now() });
+        Some(http)
+    }
+
+    /// What there is with this node's newest certificate, and without connections to nodes whose own was taken away. What is
+    /// on its way goes on over connections from before.
+    fn nodes(&self) -> std::sync::MutexGuard<'_, Nodes> {
+        let Inner { fleet, config, nodes, .. } = &*self.0;
+        let mut nodes = nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let snapshot = fleet.snapshot.borrow();
+            if std::mem::replace(&mut nodes.version, snapshot.version) != snapshot.version {
+                let revoked = snapshot.revoked_nodes.len();
+                // Where some have ended as well, the next ones are noticed.
+                if std::mem::replace(&mut nodes.revoked, revoked) < revoked {
+                    nodes.known.clear();
+                }
+            }
+        }
+        let now = SystemTime::now();
+        let newest = fleet.identity.borrow().clone().filter(|newest| newest.period().contains(&now));
+        let is_newest = match (&newest, &nodes.identity) {
             (Some(newest), Some(used)) => newest.is(used),
             (newest, used) => newest.is_none() && used.is_none(),
         };
-        if is_newest {
-            return now;
+        if !is_newest {
+            let proof = newest.as_ref().map(|newest| Proof::new(newest, config)).transpose();
+            nodes.proof = proof.unwrap_or_else(|error| {
+                tracing::warn!("this node's certificate cannot be shown to others: {}", Chain(&error));
+                None
+            });
+            nodes.identity = newest;
+            nodes.known.clear();
         }
-        match Current::new(fleet, config, opened) {
-            Ok(newer) => {
-                let newer = Arc::new(newer);
-                current.store(Arc::clone(&newer));
-                newer
-            }
-            Err(error) => {
-                tracing::warn!("this node's new certificate cannot be shown to others: {}", Chain(&error));
-                now
-            }
-        }
+        nodes
     }
 }
 
-impl Current {
-    fn new(fleet: &Fleet, config: &Config, opened: &Counter) -> Result<Self> {
-        let identity = fleet.identity.borrow().clone();
-        let proof = identity.as_ref().map(|identity| proof(identity, config)).transpose()?;
-        let fellows = Fellows { fleet: fleet.clone(), proof };
-        Ok(Self { identity, http: Http::among(config, opened.clone(), fellows)? })
+impl Proof {
+    fn new(identity: &Identity, config: &Config) -> Result<Self> {
+        let mut tls = client_config(identity.roots().map_err(Error::Tls)?)?;
+        tls.alpn_protocols.retain(|protocol| config.http2 || protocol != b"h2");
+        tls.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(identity.certified.clone()));
+        Ok(Self { tls: Arc::new(tls).into(), domain: identity.domain().into() })
     }
 }
 
-fn proof(identity: &Identity, config: &Config) -> Result<(TlsConnector, Arc<str>)> {
-    let mut roots = RootCertStore::empty();
-    for authority in identity.authorities() {
-        roots.add(authority.clone()).map_err(Error::Tls)?;
-    }
-    let mut tls = client_config(roots)?;
-    tls.alpn_protocols.retain(|protocol| config.http2 || protocol != b"h2");
-    tls.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(identity.certified.clone()));
-    Ok((Arc::new(tls).into(), identity.domain().into()))
-}
-
-impl Fellows {
-    /// How to connect to `uri`.
-    pub(crate) fn way(&self, uri: &Uri) -> Result<Way, Unproven> {
-        let Self { fleet, proof } = self;
-        let node = fleet.node_at(uri);
-        match (proof, node) {
-            (Some((tls, domain)), Some(node)) => {
-                let name = ServerName::try_from(format!("{node}.{domain}"));
-                let name = name.map_err(|_| Unproven::Other(uri.to_string()))?;
-                Ok(Way::Node { name, tls: tls.clone(), or_ordinary: !fleet.is_strict })
-            }
-            _ if !fleet.is_strict => Ok(Way::Ordinary),
-            (None, _) => Err(Unproven::Own),
-            (Some(_), None) => Err(Unproven::Other(uri.to_string())),
-        }
-    }
-}
-
-impl std::fmt::Debug for Fellows {
+impl std::fmt::Debug for Proof {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Fellows").field("fleet", &self.fleet).finish_non_exhaustive()
+        f.debug_struct("Proof").field("domain", &self.domain).finish_non_exhaustive()
     }
 }
+
+/// For so long a node that has not shown a certificate is asked as any server, over connections that are kept.
+const UNPROVEN: Duration = Duration::from_secs(60);
+/// Far more than a fleet has origins and shields.
+const MAX_KNOWN: usize = 1024;

@@ -1,27 +1,28 @@
 //! How nodes of a fleet know each other: each shows the certificate that the control plane has given it.
 //!
 //! ```text
-//! FleetHttp -- TLS for "origin-1.nodes.ZONE", own certificate --> Door of origin-1 -- Caller::Node --> its handler
+//! FleetHttp -- TLS for "origin-1.nodes.ZONE", own certificate --> NodeTls of origin-1 -- Caller::Node --> its handler
 //! ```
 //!
 //! All others, viewers first of all, ask for other names and are never asked for a certificate.
 
 mod client;
-mod door;
+mod server;
+mod way;
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::{Extensions, Uri};
+use http::Extensions;
 use nearcast_api::NodeId;
 use nearcast_api::snapshot::Snapshot;
 use tokio::sync::watch;
 
 use crate::tls::{ClientCertificate, Identity};
 
-pub use client::FleetHttp;
-pub(crate) use client::{Fellows, Way};
-pub(crate) use door::Door;
+pub use client::{FleetError, FleetHttp};
+pub(crate) use server::NodeTls;
+pub(crate) use way::Way;
 
 /// This node's fleet: who it is in it, and who the others are. Clones are the same.
 #[derive(Debug, Clone)]
@@ -37,9 +38,9 @@ pub struct Fleet {
 pub enum Caller {
     /// A node of the fleet.
     Node,
-    /// A node whose certificate was taken away, or has ended.
+    /// A node whose certificate was taken away; in a strict fleet one whose certificate has ended, too.
     Dismissed,
-    /// Somebody who has shown no certificate.
+    /// Somebody who has shown no certificate that counts.
     Unknown,
 }
 
@@ -51,11 +52,6 @@ impl Fleet {
         is_strict: bool,
     ) -> Self {
         Self { identity, snapshot, is_strict }
-    }
-
-    /// Of a node that has no certificate, and asks whom it finds in `snapshot`.
-    pub fn without_identity(snapshot: watch::Receiver<Arc<Snapshot>>) -> Self {
-        Self::new(watch::channel(None).1, snapshot, false)
     }
 
     /// What the control plane says of all nodes, as it changes.
@@ -70,31 +66,25 @@ impl Fleet {
 
     /// Who makes a request with these extensions, at a server that admits nodes.
     pub fn caller(&self, request: &Extensions) -> Caller {
-        let Some(shown) = request.get::<ClientCertificate>() else { return Caller::Unknown };
-        let is_over = SystemTime::now() >= shown.until;
-        if is_over || self.snapshot.borrow().revoked_nodes.contains_key(&*shown.serial) {
-            return Caller::Dismissed;
+        match request.get::<ClientCertificate>() {
+            None => Caller::Unknown,
+            Some(shown) if self.is_revoked(&shown.serial) => Caller::Dismissed,
+            Some(shown) if SystemTime::now() < shown.until => Caller::Node,
+            Some(_) if self.is_strict => Caller::Dismissed,
+            // It may have no control plane to renew it at, and goes on as before it had one.
+            Some(_) => Caller::Unknown,
         }
-        Caller::Node
     }
 
-    /// The node that is reached at an `https` URI.
-    fn node_at(&self, uri: &Uri) -> Option<NodeId> {
-        let at = |url: &String| url.parse::<Uri>().is_ok_and(|url| is_same_place(&url, uri));
-        let snapshot = self.snapshot.borrow();
-        snapshot.nodes.iter().find(|(_, node)| node.spec.urls.iter().any(at)).map(|(id, _)| id.clone())
+    /// How many certificates of a node the control plane says that it has taken away.
+    pub fn revocations_of(&self, node: &NodeId) -> usize {
+        self.snapshot.borrow().revoked_nodes.values().filter(|one| one.node == *node).count()
     }
-}
 
-/// Whether both are `https` at the same host and port.
-fn is_same_place(one: &Uri, other: &Uri) -> bool {
-    place(one).zip(place(other)).is_some_and(|((host, port), (its_host, its_port))| {
-        host.eq_ignore_ascii_case(its_host) && port == its_port
-    })
-}
-
-fn place(uri: &Uri) -> Option<(&str, u16)> {
-    (uri.scheme_str() == Some("https")).then_some((uri.host()?, uri.port_u16().unwrap_or(443)))
+    /// Whether the control plane has taken this certificate away.
+    fn is_revoked(&self, serial: &str) -> bool {
+        self.snapshot.borrow().revoked_nodes.contains_key(serial)
+    }
 }
 
 #[cfg(test)]

@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use nearcast_api::node::{Role, Spec, Status};
-use nearcast_api::snapshot::{Node, RevokedNode};
+use nearcast_api::snapshot::RevokedNode;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SerialNumber};
 
 use super::*;
@@ -30,16 +29,17 @@ impl Authority {
     }
 
     fn identity(&self, node: &str, serial: u8) -> Identity {
-        self.until(node, serial, 4000)
+        self.until(node, serial, 4000, self)
     }
 
-    fn until(&self, node: &str, serial: u8, year: i32) -> Identity {
+    /// With the certificate of the authority `behind` it.
+    fn until(&self, node: &str, serial: u8, year: i32, behind: &Self) -> Identity {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([format!("{node}.nodes.test")]).unwrap();
         params.serial_number = Some(SerialNumber::from_slice(&[serial, 7]));
         params.not_after = rcgen::date_time_ymd(year, 1, 1);
         let own = params.signed_by(&key, &self.issuer).unwrap();
-        Identity::from_pem(format!("{}{}{}", own.pem(), self.pem, key.serialize_pem()).as_bytes()).unwrap()
+        Identity::from_pem(format!("{}{}{}", own.pem(), behind.pem, key.serialize_pem()).as_bytes()).unwrap()
     }
 }
 
@@ -58,19 +58,11 @@ impl World {
         Fleet::new(self.identity.subscribe(), self.snapshot.subscribe(), is_strict)
     }
 
-    /// `origin-1` is at this address.
-    fn learn(&self, address: SocketAddr) {
-        let spec = Spec {
-            id: "origin-1".parse().unwrap(),
-            role: Role::Origin,
-            region: "eu".parse().unwrap(),
-            location: None,
-            addresses: Vec::new(),
-            urls: vec![format!("https://{address}/")],
-            version: "0".into(),
-        };
-        let nodes = [(spec.id.clone(), Node::new(spec, Status::Ready))].into();
-        self.snapshot.send_replace(Arc::new(Snapshot { nodes, ..Snapshot::default() }));
+    /// This certificate of a node was taken away.
+    fn revoke(&self, serial: &str, node: &str) {
+        let revoked = RevokedNode { node: node.parse().unwrap(), until: u64::MAX };
+        let revoked_nodes = [(serial.to_owned(), revoked)].into();
+        self.snapshot.send_replace(Arc::new(Snapshot { version: 1, revoked_nodes, ..Snapshot::default() }));
     }
 }
 
@@ -93,71 +85,110 @@ fn http(fleet: Fleet) -> FleetHttp {
 }
 
 async fn ask(http: &FleetHttp, url: &str) -> Result<String, String> {
+    ask_node(http, Some("origin-1"), url).await
+}
+
+async fn ask_node(http: &FleetHttp, node: Option<&str>, url: &str) -> Result<String, String> {
+    let node = node.map(|node| node.parse().unwrap());
     let request = ::http::Request::get(url).body(Body::empty()).unwrap();
-    let answer = http.request(request).await.map_err(|error| Chain(&error).to_string())?;
+    let answer = http.request(node.as_ref(), request).await.map_err(|error| Chain(&error).to_string())?;
     let body = read_limited(answer.into_body(), 1000).await.unwrap();
     Ok(String::from_utf8(body.to_vec()).unwrap())
 }
 
 #[tokio::test]
 async fn nodes_know_each_other_until_a_certificate_is_taken_away_or_renewed() {
-    let (daemon, authority) = (Daemon::new(), Authority::new());
+    let (daemon, authority, next) = (Daemon::new(), Authority::new(), Authority::new());
     let there = World::new(Some(authority.identity("origin-1", 1)));
     let address = origin(there.fleet(true), &daemon).await;
     let here = World::new(Some(authority.identity("eu-1", 2)));
-    here.learn(address);
     let (http, url) = (http(here.fleet(true)), format!("https://{address}/"));
     assert_eq!(ask(&http, &url).await.unwrap(), "Node");
 
     // In the connection that is open: nobody has to wait for it to end.
-    let revoked = RevokedNode { node: "eu-1".parse().unwrap(), until: u64::MAX };
-    let revoked_nodes = [("0207".to_owned(), revoked)].into();
-    there.snapshot.send_replace(Arc::new(Snapshot { revoked_nodes, ..Snapshot::default() }));
+    there.revoke("0207", "eu-1");
     assert_eq!(ask(&http, &url).await.unwrap(), "Dismissed");
     // A new one is shown at once, and is good.
     here.identity.send_replace(Some(authority.identity("eu-1", 3)));
     assert_eq!(ask(&http, &url).await.unwrap(), "Node");
-    // The other side's, too.
-    there.identity.send_replace(Some(authority.identity("origin-1", 4)));
-    here.identity.send_replace(Some(authority.identity("eu-1", 5)));
+    // The other side's, too: both are of an authority that neither knew before.
+    there.identity.send_replace(Some(next.identity("origin-1", 4)));
+    here.identity.send_replace(Some(next.identity("eu-1", 5)));
     assert_eq!(ask(&http, &url).await.unwrap(), "Node");
+    // Who is asked is looked at as well, also where there is a connection already.
+    here.revoke("0407", "origin-1");
+    let refused = ask(&http, &url).await.unwrap_err();
+    assert!(refused.contains("origin-1.nodes.test was taken away"), "{refused}");
+}
+
+#[tokio::test]
+async fn what_is_on_its_way_when_a_certificate_is_renewed_still_arrives() {
+    let (daemon, authority) = (Daemon::new(), Authority::new());
+    let there = World::new(Some(authority.identity("origin-1", 1)));
+    let config = service_http::Config { listen: "127.0.0.1:0".parse().ok(), h3: false, ..Default::default() };
+    let mut server = Server::bind(&config, &tls::Config::default(), &daemon).await.unwrap();
+    let url = format!("https://{}/", server.secure_address().unwrap());
+    server.admit_nodes(there.fleet(true));
+    let (asking, mut asked) = watch::channel(0);
+    let (go, gone) = watch::channel(false);
+    let hold = move |_: Request| {
+        let mut gone = gone.clone();
+        asking.send_modify(|count| *count += 1);
+        async move {
+            gone.wait_for(|gone| *gone).await.unwrap();
+            Response::new("late".into())
+        }
+    };
+    server.serve(hold).unwrap();
+    let here = World::new(Some(authority.identity("eu-1", 2)));
+    let http = http(here.fleet(true));
+    let renew = async {
+        asked.wait_for(|count| *count == 1).await.unwrap();
+        here.identity.send_replace(Some(authority.identity("eu-1", 3)));
+        let answer = async {
+            asked.wait_for(|count| *count == 2).await.unwrap();
+            go.send_replace(true);
+        };
+        tokio::join!(ask(&http, &url), answer).0
+    };
+    let answers = tokio::join!(ask(&http, &url), renew);
+    assert_eq!(answers, (Ok("late".to_owned()), Ok("late".to_owned())));
 }
 
 #[tokio::test]
 async fn whoever_does_not_prove_to_be_a_node_is_none() {
     let (daemon, authority, other) = (Daemon::new(), Authority::new(), Authority::new());
     let url = |address: SocketAddr| format!("https://{address}/");
-    let here = |identity: Option<Identity>, address| {
-        let world = World::new(identity);
-        world.learn(address);
-        http(world.fleet(true))
-    };
+    let here = |identity: Option<Identity>| http(World::new(identity).fleet(true));
     let there = World::new(Some(authority.identity("origin-1", 1)));
     let real = origin(there.fleet(true), &daemon).await;
-    let mine = || Some(authority.identity("eu-1", 2));
+    let mine = || here(Some(authority.identity("eu-1", 2)));
 
     let impostor = World::new(Some(other.identity("origin-1", 1)));
     let impostor = origin(impostor.fleet(true), &daemon).await;
-    let refused = ask(&here(mine(), impostor), &url(impostor)).await.unwrap_err();
+    let refused = ask(&mine(), &url(impostor)).await.unwrap_err();
     assert!(refused.contains("invalid peer certificate"), "{refused}");
     let namesake = World::new(Some(authority.identity("eu-9", 1)));
     let namesake = origin(namesake.fleet(true), &daemon).await;
-    let refused = ask(&here(mine(), namesake), &url(namesake)).await.unwrap_err();
-    assert!(refused.contains("UnknownIssuer"), "it has not that name: {refused}");
+    let refused = ask(&mine(), &url(namesake)).await.unwrap_err();
+    assert!(refused.contains("invalid peer certificate"), "it has not that name: {refused}");
 
-    // What an authority that nobody knows has given opens nothing.
-    assert!(ask(&here(Some(other.identity("eu-1", 2)), real), &url(real)).await.is_err());
-    let over = authority.until("eu-1", 2, 2020);
-    assert!(ask(&here(Some(over), real), &url(real)).await.is_err());
-    for (http, problem) in [
-        (here(None, real), "no certificate to show"),
-        (http(World::new(mine()).fleet(true)), "not the https URL of a node"),
-    ] {
-        let refused = ask(&http, &url(real)).await.unwrap_err();
-        assert!(refused.contains(problem) && refused.contains("control.mutual_tls"), "{refused}");
+    // What an authority that the server does not know has given opens nothing, nor does what has ended.
+    for year in [4000, 2020] {
+        let refused = ask(&here(Some(other.until("eu-1", 2, year, &authority))), &url(real)).await;
+        assert!(refused.is_err(), "{refused:?}");
     }
-    let plain = format!("http://{real}/");
-    assert!(ask(&here(mine(), real), &plain).await.unwrap_err().contains("control.mutual_tls"));
+    let over = authority.until("eu-1", 2, 2020, &authority);
+    for (http, node, url) in [
+        (here(None), Some("origin-1"), url(real)),
+        (here(Some(over)), Some("origin-1"), url(real)),
+        (mine(), None, url(real)),
+        (mine(), Some("origin-"), url(real)),
+        (mine(), Some("origin-1"), format!("http://{real}/")),
+    ] {
+        let refused = ask_node(&http, node, &url).await.unwrap_err();
+        assert!(refused.contains("control.mutual_tls"), "{node:?} at {url}: {refused}");
+    }
 }
 
 #[tokio::test]
@@ -184,9 +215,13 @@ async fn a_fleet_in_which_some_have_no_certificate_goes_on_as_before() {
     let config = Config { ca: certificate, ..Config::default() };
     let url = format!("https://{address}/");
     let here = World::new(Some(authority.identity("eu-1", 2)));
-    here.learn(address);
     let mixed = |here: &World| FleetHttp::new(here.fleet(false), &config, Counter::default()).unwrap();
     assert_eq!(ask(&mixed(&here), &url).await.unwrap(), "Unknown");
+    assert_eq!(
+        ask_node(&mixed(&here), Some("origin-"), &url).await.unwrap(),
+        "Unknown",
+        "no label of a name"
+    );
     // It enrols, and is known from the next connection on.
     there.identity.send_replace(Some(authority.identity("origin-1", 1)));
     let known = mixed(&here);
@@ -201,25 +236,21 @@ async fn a_fleet_in_which_some_have_no_certificate_goes_on_as_before() {
 }
 
 #[test]
-fn a_node_is_found_by_its_place_however_that_is_written() {
+fn a_certificate_that_has_ended_since_counts_no_more() {
+    let shown = |until| {
+        let mut extensions = Extensions::new();
+        extensions.insert(ClientCertificate { serial: "0207".into(), until });
+        extensions
+    };
     let world = World::new(None);
-    world.learn("127.0.0.1:443".parse().unwrap());
-    let fleet = world.fleet(false);
-    let at = |uri: &str| fleet.node_at(&uri.parse().unwrap()).map(|node| node.to_string());
-    assert_eq!(at("https://127.0.0.1/live/demo/index.m3u8").as_deref(), Some("origin-1"));
-    assert_eq!(at("https://127.0.0.1:443/").as_deref(), Some("origin-1"));
-    for other in ["http://127.0.0.1:443/", "https://127.0.0.1:444/", "https://127.0.0.2/"] {
-        assert_eq!(at(other), None);
+    let good = shown(SystemTime::now() + Duration::from_secs(60));
+    let over = shown(SystemTime::now());
+    for (is_strict, expected) in [(true, Caller::Dismissed), (false, Caller::Unknown)] {
+        let fleet = world.fleet(is_strict);
+        assert_eq!((fleet.caller(&good), fleet.caller(&over)), (Caller::Node, expected));
     }
-}
-
-#[tokio::test]
-async fn a_certificate_that_has_ended_since_counts_no_more() {
-    let fleet = World::new(None).fleet(false);
-    let mut extensions = Extensions::new();
-    let shown = |until| ClientCertificate { serial: "0207".into(), until };
-    extensions.insert(shown(SystemTime::now() + Duration::from_secs(60)));
-    assert_eq!(fleet.caller(&extensions), Caller::Node);
-    extensions.insert(shown(SystemTime::now()));
-    assert_eq!(fleet.caller(&extensions), Caller::Dismissed);
+    world.revoke("0207", "eu-1");
+    let fleet = world.fleet(false);
+    assert_eq!((fleet.caller(&good), fleet.caller(&over)), (Caller::Dismissed, Caller::Dismissed));
+    assert_eq!(fleet.caller(&Extensions::new()), Caller::Unknown);
 }

@@ -9,14 +9,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::fleet::Door;
+use crate::fleet::NodeTls;
 
 /// How connections begin. Clones are the same.
 #[derive(Debug, Clone)]
 pub(super) struct Handshake {
     pub(super) config: Arc<ServerConfig>,
     /// Where nodes are admitted.
-    pub(super) door: Option<Arc<Door>>,
+    pub(super) nodes: Option<Arc<NodeTls>>,
 }
 
 impl Handshake {
@@ -27,7 +27,8 @@ impl Handshake {
     {
         let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let name = hello.client_hello();
-        let of_nodes = name.server_name().zip(self.door.as_ref()).and_then(|(name, door)| door.config(name));
+        let of_nodes = name.server_name().zip(self.nodes.as_ref());
+        let of_nodes = of_nodes.and_then(|(name, nodes)| nodes.config(name));
         hello.into_stream(of_nodes.unwrap_or_else(|| Arc::clone(&self.config))).await
     }
 }

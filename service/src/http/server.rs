@@ -18,7 +18,7 @@ use super::{Config, Handler, listen};
 use crate::backoff::Backoff;
 use crate::daemon::Daemon;
 use crate::drain::Drain;
-use crate::fleet::{Door as FleetDoor, Fleet};
+use crate::fleet::{Fleet, NodeTls};
 use crate::log::Chain;
 use crate::quic::{self, handover};
 use crate::sockets::Sockets;
@@ -43,7 +43,7 @@ struct Secure {
     listeners: Vec<TcpListener>,
     address: SocketAddr,
     tls: Tls,
-    nodes: Option<Arc<FleetDoor>>,
+    nodes: Option<Arc<NodeTls>>,
     /// For QUIC, at the same port; none when HTTP/3 is off.
     datagrams: Vec<UdpSocket>,
 }
@@ -123,7 +123,7 @@ impl Server {
     /// by the name in its certificate has to show one as well; see [`Fleet::caller`]. Nobody else is asked.
     pub fn admit_nodes(&mut self, fleet: Fleet) {
         if let Some(secure) = &mut self.secure {
-            secure.nodes = Some(Arc::new(FleetDoor::new(fleet)));
+            secure.nodes = Some(Arc::new(NodeTls::new(fleet)));
         }
     }
 
@@ -151,8 +151,7 @@ impl Server {
             drain.spawn_on(workers.of(index), "plain listener", accepting);
         }
         let Some(Secure { listeners, address, tls, nodes, datagrams }) = secure else { return Ok(()) };
-        let handshake =
-            Handshake { config: Arc::new(tls.server_config(&[b"h2", b"http/1.1"])?), door: nodes };
+        let handshake = Handshake { config: Arc::new(tls.server_config(&[b"h2", b"http/1.1"])?), nodes };
         for (index, listener) in listeners.into_iter().enumerate() {
             let (connections, handshake) = (connections.clone(), handshake.clone());
             let accepting = door.clone().accept(listener, move |stream, peer| {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use rustls::RootCertStore;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::CertificateDer;
 
@@ -61,6 +62,13 @@ impl Identity {
     /// That name without its first label, which is the holder's own.
     pub fn domain(&self) -> &str {
         self.name.split_once('.').map_or("", |(_, domain)| domain)
+    }
+
+    /// Those authorities, to check others of theirs by.
+    pub(crate) fn roots(&self) -> Result<RootCertStore, rustls::Error> {
+        let mut roots = RootCertStore::empty();
+        self.authorities().iter().try_for_each(|authority| roots.add(authority.clone()))?;
+        Ok(roots)
     }
 
     /// Whether both are the same.

@@ -55,8 +55,7 @@ impl Minutes {
         }
     }
 
-    /// All of them, in the order of their keys; of channels and countries the `most` watched of each region, and the others
-    /// as one.
+    /// All of them, in the order of their keys; of channels the `most` watched of each region, and the others as one.
     pub(super) fn take(&mut self, most: usize) -> Vec<Bucket> {
         let minutes = std::mem::take(&mut self.0).into_iter();
         minutes.flat_map(|(at, buckets)| limited(at, buckets, most)).collect()
@@ -72,25 +71,24 @@ impl Minutes {
 
 fn limited(at: u64, buckets: HashMap<Key, Amounts>, most: usize) -> Vec<Bucket> {
     let mut kept = BTreeMap::<Key, Amounts>::new();
-    let mut limited = BTreeMap::<(Kind, Box<str>), Vec<(Key, Amounts)>>::new();
+    let mut channels = BTreeMap::<Box<str>, Vec<(Key, Amounts)>>::new();
     for (key, amounts) in buckets {
-        if key.kind.is_limited() {
-            limited.entry((key.kind, key.region.clone())).or_default().push((key, amounts));
-        } else {
-            kept.insert(key, amounts);
+        match key.kind {
+            Kind::Channel => channels.entry(key.region.clone()).or_default().push((key, amounts)),
+            Kind::Country | Kind::Node | Kind::Region => drop(kept.insert(key, amounts)),
         }
     }
-    for ((kind, region), mut names) in limited {
-        names.sort_by(|(one, a), (other, b)| {
-            // The others are no name, and come last.
+    for (region, mut channels) in channels {
+        channels.sort_by(|(one, a), (other, b)| {
+            // The others are no channel, and come last.
             let rank = |key: &Key, amounts: &Amounts| (&*key.name == OTHERS, Reverse(amounts.viewer_ms));
             (rank(one, a), one).cmp(&(rank(other, b), other))
         });
-        let most = most.min(names.iter().take_while(|(key, _)| &*key.name != OTHERS).count());
-        let others = names.split_off(most);
-        kept.extend(names);
+        let most = most.min(channels.iter().take_while(|(key, _)| &*key.name != OTHERS).count());
+        let others = channels.split_off(most);
+        kept.extend(channels);
         if !others.is_empty() {
-            let key = Key { kind, name: OTHERS.into(), region };
+            let key = Key { kind: Kind::Channel, name: OTHERS.into(), region };
             others.iter().for_each(|(_, amounts)| kept.entry(key.clone()).or_default().beside(amounts));
         }
     }

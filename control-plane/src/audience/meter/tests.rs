@@ -262,7 +262,7 @@ proptest! {
             meter.expire(now);
             taken.extend(meter.take(now, 10));
         }
-        taken.extend(meter.take_all(10));
+        taken.extend(meter.take_all(now, 10));
         let mut sum = Amounts::default();
         for bucket in taken.iter().filter(|bucket| bucket.key.kind == Kind::Channel) {
             sum.after(&bucket.amounts);

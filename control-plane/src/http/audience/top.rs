@@ -37,7 +37,7 @@ pub(in crate::http) struct Countries {
     from: u64,
     /// Where it ends.
     to: u64,
-    countries: Vec<InCountry>,
+    countries: Vec<CountryLine>,
 }
 
 /// A channel in that time.
@@ -52,7 +52,7 @@ pub(in crate::http) struct Line {
 /// A country in that time.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AudienceCountry)]
-pub(in crate::http) struct InCountry {
+pub(in crate::http) struct CountryLine {
     /// ISO 3166-1 alpha-2.
     country: String,
     #[serde(flatten)]
@@ -123,7 +123,7 @@ pub(in crate::http) async fn countries(
 ) -> Result<Json<Countries>> {
     let (span, limit) = (compared.span(&shared)?, compared.limit()?);
     let watched = compared.read(&shared, span, Kind::Country, limit).await?;
-    let line = |one: Watched| InCountry { watched: Together::from(&one), country: one.name };
+    let line = |one: Watched| CountryLine { watched: Together::from(&one), country: one.name };
     Ok(Json(Countries { from: span.from, to: span.to, countries: watched.into_iter().map(line).collect() }))
 }
 

@@ -7,11 +7,11 @@ use http_body_util::BodyExt;
 use nearcast_api::purge::{Order, Purge, Target};
 use nearcast_api::snapshot::Snapshot;
 use nearcast_service::drain::Drain;
-use nearcast_service::fleet::Fleet;
 use nearcast_service::http::{Request, RequestBody};
 use nearcast_service::metrics::Registry;
 use tokio::sync::watch;
 
+use crate::access::fleet::Nodes;
 use crate::cache::{self, Cache};
 use crate::metrics::Metrics;
 use crate::proxy::{Config, Proxy, Shares};
@@ -33,10 +33,8 @@ impl World {
         let (_, snapshot) = watch::channel(Arc::<Snapshot>::default());
         let via = HeaderValue::from_static("1.1 edge");
         let drain = Drain::new();
-        let upstream = Arc::new(
-            Upstream::new(config, Fleet::without_identity(snapshot), via.clone(), None, metrics.upstream)
-                .unwrap(),
-        );
+        let upstream =
+            Arc::new(Upstream::new(config, Nodes::unknown(snapshot), via.clone(), metrics.upstream).unwrap());
         let cache = Cache::new(
             &cache::Config::default(),
             upstream,

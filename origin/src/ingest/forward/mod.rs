@@ -113,7 +113,7 @@ impl Forwarder {
             && tried.as_ref().is_none_or(|tried| tried.origin != there.origin)
         {
             let origin = &there.origin;
-            match self.open(channel, key, &there.urls).await {
+            match self.open(channel, key, origin, &there.urls).await {
                 Ok(feed) => {
                     tracing::info!(%channel, %origin, "a publisher's frames go to the origin where its channel is live");
                     for config in start.video.iter().chain(&start.audio) {

@@ -8,7 +8,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request as HttpRequest, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use nearcast_api::{ChannelId, Problem};
+use nearcast_api::{ChannelId, NodeId, Problem};
 use nearcast_media::Piece;
 use nearcast_service::http::{Body, read_limited};
 use nearcast_service::log::Chain;
@@ -34,16 +34,17 @@ pub(super) enum Failure {
 struct Silent;
 
 impl Forwarder {
-    /// Opens the way to the origin at one of these URLs.
+    /// Opens the way to an origin at one of these URLs.
     pub(super) async fn open(
         &self,
         channel: &ChannelId,
         key: &str,
+        origin: &NodeId,
         urls: &[String],
     ) -> Result<Feed, Failure> {
         let mut failure = Failure::Unreachable("it has no URL: set node.urls there".into());
         for url in urls {
-            match self.open_at(channel, key, url).await {
+            match self.open_at(channel, key, origin, url).await {
                 Err(Failure::Unreachable(why)) => failure = Failure::Unreachable(format!("{url}: {why}")),
                 answer => return answer,
             }
@@ -51,7 +52,13 @@ impl Forwarder {
         Err(failure)
     }
 
-    async fn open_at(&self, channel: &ChannelId, key: &str, url: &str) -> Result<Feed, Failure> {
+    async fn open_at(
+        &self,
+        channel: &ChannelId,
+        key: &str,
+        origin: &NodeId,
+        url: &str,
+    ) -> Result<Feed, Failure> {
         let unreachable = |why: String| Failure::Unreachable(why);
         let (queue, inputs) = mpsc::channel(QUEUE_FRAMES);
         let (alive, lost) = oneshot::channel();
@@ -62,7 +69,8 @@ impl Forwarder {
             .header(AUTHORIZATION, bearer)
             .body(Body::stream(body(inputs, lost)))
             .map_err(|error| unreachable(error.to_string()))?;
-        let answer = timeout(PATIENCE, self.0.http.request(request)).await;
+        let revocations = self.0.control.fleet().revocations_of(origin);
+        let answer = timeout(PATIENCE, self.0.http.request(Some(origin), request)).await;
         let answer = answer.map_err(|_| unreachable("it does not answer".into()))?;
         let response = answer.map_err(|error| unreachable(Chain(&error).to_string()))?;
         if response.status() != StatusCode::OK {
@@ -72,6 +80,7 @@ impl Forwarder {
         let listener = Listener {
             forwarder: self.clone(),
             channel: channel.clone(),
+            origin: (origin.clone(), revocations),
             air: air.clone(),
             word: word.clone(),
             _alive: alive,
@@ -118,6 +127,8 @@ fn body(
 struct Listener {
     forwarder: Forwarder,
     channel: ChannelId,
+    /// With how many of its certificates had been taken away.
+    origin: (NodeId, usize),
     air: Air,
     word: Word,
     _alive: oneshot::Sender<()>,
@@ -125,13 +136,16 @@ struct Listener {
 
 impl Listener {
     async fn run(self, mut body: Incoming) {
-        let Self { forwarder, channel, air, word, .. } = &self;
+        let Self { forwarder, channel, origin: (origin, revocations), air, word, .. } = &self;
         forwarder.0.forwarded.inc();
         let mut stream = BytesMut::new();
         let mut goes_on = true;
         while goes_on {
             // Silence, a broken line and an end without a word are all the same: the origin is lost.
             let Ok(Some(Ok(frame))) = timeout(SILENCE, body.frame()).await else { break };
+            if forwarder.0.control.fleet().revocations_of(origin) > *revocations {
+                break;
+            }
             stream.extend_from_slice(&frame.into_data().unwrap_or_default());
             while goes_on && let Ok(Some(message)) = wire::split(&mut stream) {
                 match Reply::decode(message) {

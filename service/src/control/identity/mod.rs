@@ -238,6 +238,7 @@ pub(super) async fn settled(mut settled: watch::Receiver<bool>) {
 }
 
 const OVER: &str = "this node's certificate has ended: make a token with `nearcast-control node enrol` and put it into \
-                    `control.enrolment_token`; until then it goes on with the last snapshot";
+                    `control.enrolment_token` and start it again; until then it goes on with the last snapshot, and asks other \
+                    nodes without a certificate";
 
 const DEADLINE: Duration = Duration::from_secs(10);

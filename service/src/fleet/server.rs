@@ -3,23 +3,30 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
 use rustls::sign::SingleCertAndKey;
-use rustls::{RootCertStore, ServerConfig};
 
 use super::Fleet;
 use crate::log::Chain;
 use crate::tls::{Identity, provider};
 use crate::{Error, Result};
 
-/// The way in for other nodes.
+/// TLS with other nodes.
 #[derive(Debug)]
-pub(crate) struct Door {
+pub(crate) struct NodeTls {
     fleet: Fleet,
-    made: Mutex<Option<(Identity, Arc<ServerConfig>)>>,
+    made: Mutex<Option<Made>>,
 }
 
-impl Door {
+#[derive(Debug)]
+struct Made {
+    with: Identity,
+    /// None where it cannot be used.
+    config: Option<Arc<ServerConfig>>,
+}
+
+impl NodeTls {
     pub(crate) fn new(fleet: Fleet) -> Self {
         Self { fleet, made: Mutex::default() }
     }
@@ -32,29 +39,21 @@ impl Door {
             return None;
         }
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, config)) = made.as_ref().filter(|(with, _)| with.is(&identity)) {
-            return Some(Arc::clone(config));
+        if let Some(made) = made.as_ref().filter(|made| made.with.is(&identity)) {
+            return made.config.clone();
         }
-        match server_config(&identity) {
-            Ok(config) => {
-                let config = Arc::new(config);
-                *made = Some((identity, Arc::clone(&config)));
-                Some(config)
-            }
-            Err(error) => {
-                tracing::warn!("other nodes cannot be shown this one's certificate: {}", Chain(&error));
-                None
-            }
-        }
+        let config = server_config(&identity).inspect_err(|error| {
+            tracing::warn!("other nodes cannot be shown this one's certificate: {}", Chain(error))
+        });
+        let config = config.ok().map(Arc::new);
+        *made = Some(Made { with: identity, config: config.clone() });
+        config
     }
 }
 
 fn server_config(identity: &Identity) -> Result<ServerConfig> {
-    let mut roots = RootCertStore::empty();
-    for authority in identity.authorities() {
-        roots.add(authority.clone()).map_err(Error::Tls)?;
-    }
-    let nodes = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+    let roots = Arc::new(identity.roots().map_err(Error::Tls)?);
+    let nodes = WebPkiClientVerifier::builder_with_provider(roots, provider())
         .build()
         .map_err(|error| Error::Tls(rustls::Error::General(error.to_string())))?;
     let builder = ServerConfig::builder_with_provider(provider());
