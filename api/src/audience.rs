@@ -24,7 +24,8 @@ pub struct Audience {
     /// Bytes sent to them.
     pub bytes: u64,
     pub qoe: Qoe,
-    /// How many of the players are in which country, as far as the edge knows: the ten countries with the most.
+    /// How many of the players are in which country, `ZZ` for those of whom nobody knows: the ten with the most. Empty where the
+    /// edge cannot know.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub countries: BTreeMap<Country, u32>,
 }

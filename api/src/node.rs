@@ -64,7 +64,7 @@ pub struct Heartbeat {
     /// An edge's channels with the most viewers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub audience: Vec<Audience>,
-    /// The countries with the most of an edge's viewers, as far as it knows where they are.
+    /// The countries with the most of an edge's viewers, `ZZ` for those of whom nobody knows; empty where it cannot know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub countries: Vec<InCountry>,
     /// What happened to publishers and has not been acknowledged.

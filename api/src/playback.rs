@@ -143,6 +143,9 @@ impl Playback {
 }
 
 impl Country {
+    /// That of somebody of whom nobody knows in which one they are (CLDR, "Unknown Region"; user-assigned in ISO 3166-1).
+    pub const UNKNOWN: Self = Self(*b"ZZ");
+
     pub fn as_str(&self) -> &str {
         // Two ASCII letters, by construction.
         std::str::from_utf8(&self.0).unwrap_or_default()

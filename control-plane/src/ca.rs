@@ -18,8 +18,8 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Seconds that a node's certificate lasts, at most 30 days. It is renewed at half of that, so a node may be away from
-    /// the control plane for the other half.
+    /// Seconds that a node's certificate lasts, at most 30 days. It is renewed soon after half of that, so a node may be
+    /// away from the control plane for two fifths of it.
     pub node_lifetime: u64,
 }
 
@@ -97,6 +97,10 @@ impl Authority {
     /// `csr` is none, is not signed with its own key, or has a key of another kind.
     pub fn issue(&self, csr: &str, node: &NodeId, seconds: u64, now: u64) -> Result<Issued> {
         let key = public_key(csr).map_err(|problem| Error::Invalid { field: "csr", problem })?;
+        if node.as_str().ends_with('-') {
+            let problem = "a name that ends with a hyphen is no part of a DNS name: use another".to_owned();
+            return Err(Error::Invalid { field: "node", problem });
+        }
         let mut params = params(node.to_string(), now, seconds)?;
         params.subject_alt_names = vec![
             SanType::DnsName(format!("{node}.nodes.{}", self.zone).try_into()?),
@@ -209,6 +213,8 @@ mod tests {
         assert!(has("Nearcast nodes of nearcast.test") && !has("control.") && !has("somebody else"));
         assert!(der.windows(65).any(|window| window == key.public_key_raw()));
         assert_ne!(authority.issue(&csr(&[], &key), &node, 60, NOW).unwrap().serial, issued.serial);
+        let refused = authority.issue(&csr(&[], &key), &"eu-".parse().unwrap(), 60, NOW).unwrap_err();
+        assert!(refused.to_string().contains("hyphen"), "{refused}");
     }
 
     #[test]

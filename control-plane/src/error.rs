@@ -217,11 +217,11 @@ pub enum Error {
     #[error("this is no token for enrolment, or was deleted: POST /api/v1/enrolments makes one")]
     WrongEnrolment,
     #[error(
-        "this token was used already, and each is good for one node: POST /api/v1/enrolments makes another"
+        "this token was used already, and each is good for one node: `nearcast-control node enrol` makes another"
     )]
     EnrolmentUsed,
     #[error(
-        "this token came too late: POST /api/v1/enrolments makes another, `expires_in` says for how long"
+        "this token came too late: `nearcast-control node enrol` makes another, `--expires-in` says for how long"
     )]
     EnrolmentOver,
     #[error("{field}: this is for {is} alone; change what the node is, or make a token for what it is")]
@@ -261,7 +261,11 @@ pub enum Error {
     Sign,
     #[error("this stream key cannot be used here: choose another, or leave `key` out to get a random one")]
     KeyTaken,
-    #[error("no node {} is registered: PUT /api/v1/nodes/{} registers it", .0.0, .0.0)]
+    #[error(
+        "no node {} is registered: PUT /api/v1/nodes/{} does that, as nodes do by themselves; one that was revoked needs a token of \
+         `nearcast-control node enrol {}`",
+        .0.0, .0.0, .0.0
+    )]
     NoNode(#[from] UnknownNode),
     #[error("another process that started later is called {0} too: give each node a `node.id` of its own")]
     SharedName(NodeId),

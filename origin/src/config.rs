@@ -147,11 +147,11 @@ impl daemon::Config for Config {
             return wrong("node.urls", "is empty: edges would not know how to reach this origin");
         }
         if self.control.mutual_tls
-            && (self.http.listen.is_none() || !self.node.urls.iter().any(|url| url.starts_with("https://")))
+            && (self.http.listen.is_none() || !self.node.urls.iter().all(|url| url.starts_with("https://")))
         {
             return wrong(
                 "control.mutual_tls",
-                "is on, and edges show who they are over TLS alone: set `http.listen` and an https:// URL in `node.urls`",
+                "is on, and edges show who they are over TLS alone: set `http.listen`, and have https:// URLs alone in `node.urls`",
             );
         }
         self.tls.check(self.http.listen)?;

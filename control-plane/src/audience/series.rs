@@ -92,8 +92,9 @@ impl Span {
 }
 
 /// What `rows` say, step by step; all three by when they begin. `regions` are those of the regions, which say when somebody
-/// was heard: for a region itself, or a node, the same rows again. `others` are the [`OTHERS`](super::OTHERS) of channels. A step in which nobody was heard, or a channel was not among the most watched while others were, is left out:
-/// nothing is known of it. One without viewers is there.
+/// was heard: for a region itself, or a node, the same rows again. `others` are the [`OTHERS`](super::OTHERS) of channels.
+/// A step in which nobody was heard, or a channel was not among the most watched while others were, is left out: nothing is
+/// known of it. One without viewers is there.
 pub fn points(
     span: Span,
     rows: &[(u64, Amounts)],

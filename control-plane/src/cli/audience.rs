@@ -35,10 +35,10 @@ pub(super) struct Audience {
     #[arg(long, conflicts_with_all = ["node", "channel", "category", "country", "step"])]
     top: Option<Top>,
     /// What they are compared by.
-    #[arg(long, requires = "top", value_parser = ["viewers", "egress", "watch_time"])]
+    #[arg(long, requires = "top", conflicts_with_all = ["node", "channel", "category", "country", "step"], value_parser = ["viewers", "egress", "watch_time"])]
     by: Option<String>,
     /// At most so many.
-    #[arg(long, requires = "top")]
+    #[arg(long, requires = "top", conflicts_with_all = ["node", "channel", "category", "country", "step"])]
     limit: Option<u32>,
 }
 
@@ -145,6 +145,8 @@ mod tests {
         for wrong in [
             "x audience --country PE --channel a",
             "x audience --by egress",
+            "x audience --by egress --channel a",
+            "x audience --limit 3 --country PE",
             "x audience --channel a --node b",
             "x audience --since soon",
             "x forecast",

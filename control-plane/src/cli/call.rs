@@ -49,7 +49,7 @@ pub(super) fn send(access: &Access, plan: Plan) -> Result<String, String> {
             let mut rest = value;
             let rows = rest.as_object_mut().and_then(|rest| rest.remove(field)).unwrap_or_default();
             let rows = table::list(rows.as_array().map_or(&[], Vec::as_slice), columns);
-            format!("{}\n{rows}", table::one(&rest))
+            format!("{}\n{rows}", table::report(&rest))
         }
         (false, Shape::One) => table::one(&value),
         (false, Shape::Configuration) => enrolment::configuration(&value, &access.url),
@@ -109,7 +109,13 @@ async fn exchange(access: &Access, plan: &Plan, cursor: Option<&str>) -> Result<
         let response = http
             .request(request)
             .await
-            .map_err(|error| format!("cannot reach {base}: {}; is --url right?", Chain(&error)))?;
+            .map_err(|error| match client::is_untrusted(&error) {
+                true => format!(
+                    "nobody here knows who has given {base} its certificate: use --ca (or NEARCASTCTL_CA) with that \
+                     authority's; the control plane's own is at {base}/api/v1/ca.pem"
+                ),
+                false => format!("cannot reach {base}: {}; is --url right?", Chain(&error)),
+            })?;
         let status = response.status();
         let body = read_limited(response.into_body(), MAX_ANSWER).await;
         Ok((status, body.map_err(|error| format!("the answer broke off: {}", Chain(&error)))?))

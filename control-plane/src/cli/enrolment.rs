@@ -66,10 +66,13 @@ pub(super) fn configuration(created: &Value, url: &str) -> String {
     let text = |field: &str| created[field].as_str().unwrap_or_default();
     let node = created["node"].as_str().map(|node| format!(" {node}")).unwrap_or_default();
     // Who stands beside the control plane asks it without TLS; nodes cannot.
-    let url = if url.starts_with("https://") { url } else { "https://CONTROL-PLANE" };
+    let (url, hint) = match url.starts_with("https://") {
+        true => (url, ""),
+        false => ("https://CONTROL-PLANE", "# CONTROL-PLANE is how the node reaches it, over TLS.\n"),
+    };
     format!(
         "# For the configuration of node{node}, which uses it once, until {}. It is not shown again.\n\
-         [control]\nurl = \"{url}\"\nenrolment_token = \"{}\"\n",
+         {hint}[control]\nurl = \"{url}\"\nenrolment_token = \"{}\"\n",
         table::cell(created, "expires_at"),
         text("token"),
     )

@@ -17,7 +17,7 @@ pub(super) enum Node {
     Drain { id: String },
     /// End a drain.
     Undrain { id: String },
-    /// Forget one that is gone.
+    /// Forget one that is gone; one that runs comes back by itself, and is sent away with `revoke`.
     Forget { id: String },
     /// Make a token with which a new one gets its certificate, and print what to configure there.
     Enrol(enrolment::Enrol),

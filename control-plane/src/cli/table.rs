@@ -1,5 +1,7 @@
 //! JSON for people: columns, or names and values. Pure.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -31,6 +33,46 @@ pub(super) fn one(value: &Value) -> String {
     let width = fields.keys().map(String::len).max().unwrap_or(0);
     let line = |name: &String| format!("{name:width$}  {}\n", cell(value, name));
     fields.keys().map(line).collect()
+}
+
+/// What has many of a kind as a table each, the rest as [`one`].
+pub(super) fn report(value: &Value) -> String {
+    let (mut rest, mut tables) = (serde_json::Map::new(), String::new());
+    for (name, field) in value.as_object().into_iter().flatten() {
+        match rows(name, field) {
+            Some((rows, columns)) => {
+                let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+                tables += &format!("\n{}", list(&rows, &columns));
+            }
+            None => _ = rest.insert(name.clone(), field.clone()),
+        }
+    }
+    one(&Value::Object(rest)) + &tables
+}
+
+/// Several objects, and all fields that they have; those that have names with these before them.
+fn rows(name: &str, field: &Value) -> Option<(Vec<Value>, Vec<String>)> {
+    let rows: Vec<Value> = match field {
+        Value::Array(rows) => rows.clone(),
+        Value::Object(named) => {
+            let named_row = |(own, row): (&String, &Value)| {
+                let mut row = row.as_object()?.clone();
+                row.insert(name.to_owned(), own.clone().into());
+                Some(Value::Object(row))
+            };
+            named.iter().map(named_row).collect::<Option<_>>()?
+        }
+        _ => return None,
+    };
+    let mut columns = BTreeSet::new();
+    for row in &rows {
+        columns.extend(row.as_object()?.keys().filter(|key| *key != name).cloned());
+    }
+    if columns.is_empty() {
+        return None;
+    }
+    let own = field.is_object().then(|| name.to_owned());
+    Some((rows, own.into_iter().chain(columns).collect()))
 }
 
 pub(super) fn cell(row: &Value, column: &str) -> String {
@@ -80,6 +122,20 @@ mod tests {
                         a     \u{fffd}[31mred            admin read-only                        0.00\n";
         assert_eq!(text, expected);
         assert_eq!(list(&[], &["id"]), "ID\n");
+    }
+
+    #[test]
+    fn a_report_has_a_table_for_what_there_is_many_of() {
+        let text = report(&json!({
+            "published": 3,
+            "moves": [],
+            "regions": { "eu": { "edges": 2, "viewers": 7 }, "us": { "edges": 1, "viewers": 0 } },
+            "differences": [{ "path": "/nodes/eu-1", "after": { "weight": 5 } }],
+        }));
+        let expected = "moves      \npublished  3\n\n\
+                        AFTER         PATH\n{\"weight\":5}  /nodes/eu-1\n\n\
+                        REGIONS  EDGES  VIEWERS\neu       2      7\nus       1      0\n";
+        assert_eq!(text, expected);
     }
 
     #[test]

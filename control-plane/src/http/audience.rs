@@ -31,8 +31,8 @@ pub(super) struct Series {
     to: u64,
     /// How long each is, in milliseconds.
     step: u64,
-    /// At most 1,500. A step of which nothing is known is left out: no node was heard, or the channel or country was not among
-    /// the most watched of its regions. One without viewers is there.
+    /// At most 1,500. A step of which nothing is known is left out: no node was heard, the channel was not among the most
+    /// watched of its regions, or no edge knew in which country any viewer was. One without viewers is there.
     buckets: Vec<View>,
 }
 
@@ -105,7 +105,7 @@ pub(super) struct Wanted {
     channel: Option<ChannelId>,
     /// Of all channels that are in this category now.
     category: Option<String>,
-    /// Of viewers who are in this country (ISO 3166-1 alpha-2), as far as edges know where theirs are.
+    /// Of viewers who are in this country (ISO 3166-1 alpha-2; `ZZ` for those of whom edges that could know do not).
     #[param(value_type = Option<String>)]
     country: Option<Country>,
     /// Only in this region.

@@ -202,7 +202,9 @@ impl Plane {
             change.tell(Kind::NodeForgotten, About::node(&member.spec)).await?;
         }
         change.delete_node(node).await?;
-        change.after(&json!({ "certificates": certificates }));
+        // Whoever has the node may have those as well.
+        let tokens = change.delete_enrolments_of(node).await?;
+        change.after(&json!({ "certificates": certificates, "tokens": tokens }));
         change.commit().await?;
         // First what calls are let in by: the snapshot wakes those that wait, and they are looked at again.
         self.in_force(self.reload_certificates()).await?;

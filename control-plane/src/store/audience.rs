@@ -64,10 +64,6 @@ impl Store {
         let mut made = 0;
         for pair in WIDTHS.windows(2) {
             let (shorter, width) = (pair[0], pair[1]);
-            // Longer ones not before there is something new to them: tens each time, hours every ten minutes.
-            if before / shorter == now / shorter && shorter != MINUTE {
-                continue;
-            }
             // From the bucket on that had a part which has come since, however late.
             let from = before.saturating_sub(meter::MAX_GAP + LATE + shorter);
             let from = number(from - from % width);

@@ -99,6 +99,22 @@ impl Change {
         if done.rows_affected() == 1 { Ok(()) } else { Err(missing()) }
     }
 
+    /// Removes the tokens that would let this node, and no other, in. How many there were.
+    pub async fn delete_enrolments_of(&mut self, node: &NodeId) -> Result<u64> {
+        let query =
+            sqlx::query_as::<_, (String, String)>("SELECT id, limits FROM enrolments WHERE used_at IS NULL");
+        let unused = query.fetch_all(self.connection()).await.map_err(failed("read enrolments"))?;
+        let mut deleted = 0;
+        for (id, limits) in unused {
+            let limits: Limits = serde_json::from_str(&limits).map_err(|_| damaged("an enrolment", &id))?;
+            if limits.node.as_ref() == Some(node) {
+                self.delete_enrolment(&id).await?;
+                deleted += 1;
+            }
+        }
+        Ok(deleted)
+    }
+
     /// The token is used, by this node, unless another was faster.
     pub async fn use_enrolment(&mut self, id: &str, node: &NodeId) -> Result<()> {
         let at = self.at().cast_signed();
@@ -138,13 +154,15 @@ impl Change {
         Ok(revoked.map_err(failed("read a certificate"))?.is_none_or(|revoked_at| revoked_at.is_some()))
     }
 
-    /// Takes all certificates of a node away. How many there were.
+    /// Takes all certificates of a node away that have not ended by every clock. How many there were.
     pub async fn revoke_certificates(&mut self, node: &NodeId) -> Result<u64> {
+        let since = self.at().saturating_sub(SLOW_CLOCKS);
         let at = self.at().cast_signed();
         let query = sqlx::query(
-            "UPDATE node_certificates SET revoked_at = $2 WHERE node = $1 AND revoked_at IS NULL AND not_after > $2",
+            "UPDATE node_certificates SET revoked_at = $2 WHERE node = $1 AND revoked_at IS NULL AND not_after > $3",
         );
-        let done = query.bind(node.as_str()).bind(at).execute(self.connection()).await;
+        let done =
+            query.bind(node.as_str()).bind(at).bind(since.cast_signed()).execute(self.connection()).await;
         Ok(done.map_err(failed("revoke certificates"))?.rows_affected())
     }
 }

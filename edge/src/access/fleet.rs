@@ -99,7 +99,11 @@ mod tests {
             }
             if let Some(serial) = serial {
                 let until = SystemTime::now() + Duration::from_secs(60);
-                request.extensions.insert(ClientCertificate { serial: serial.into(), until });
+                request.extensions.insert(ClientCertificate {
+                    serial: serial.into(),
+                    name: "eu-2.nodes.test".into(),
+                    until,
+                });
             }
             Nodes { fleet, pass: pass.clone() }.caller(&request)
         };

@@ -235,6 +235,12 @@ impl Access {
         Ok(verified)
     }
 
+    /// In which country an address is, for those who count: [`Country::UNKNOWN`] where the database does not say, none where
+    /// there is no database.
+    pub fn counted_country(&self, address: IpAddr) -> Option<Country> {
+        self.countries.as_ref().map(|_| self.country(address).unwrap_or(Country::UNKNOWN))
+    }
+
     /// In which country an address is, as far as is known.
     pub fn country(&self, address: IpAddr) -> Option<Country> {
         self.countries.as_ref()?.country(address)?.parse().ok()

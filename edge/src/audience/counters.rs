@@ -27,7 +27,7 @@ pub type Channel = Counters<Arc<str>>;
 #[derive(Debug, Clone)]
 pub struct Seat {
     pub channel: Arc<Channel>,
-    /// None where nobody knows in which country they are.
+    /// None where this edge has no way to know in which country anybody is.
     pub country: Option<Arc<Counters<Country>>>,
 }
 
@@ -47,7 +47,7 @@ pub struct Now {
     pub hls: u32,
     pub dash: u32,
     pub other: u32,
-    /// Those of them whose country is known.
+    /// Those of them who are in which country.
     pub countries: HashMap<Country, u32>,
 }
 

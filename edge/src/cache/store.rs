@@ -163,8 +163,9 @@ impl Store {
         purged
     }
 
-    /// What was leaving when a purge came has been offered to the disk when this returns, so that the disk's purge finds it.
-    fn settle(&self) {
+    /// Carries out what is due: what is too much goes, and has been offered to the disk when this returns. The memory of what
+    /// has gone is free once the others have moved on twice (crossbeam-epoch under `moka`), of which this is one step.
+    pub fn settle(&self) {
         self.objects.run_pending_tasks();
     }
 

@@ -142,7 +142,11 @@ impl Fill {
         let Proxy { room, store, .. } = &*self.proxy;
         let reserve = || room.reserve(answer.body.length.unwrap_or(0));
         // What the cache has too much of goes in passing, or now.
-        let room = reserve().or_else(|| store.enforce().then(reserve)?);
+        let settled = || {
+            store.settle();
+            reserve()
+        };
+        let room = reserve().or_else(|| (0..3).find_map(|_| settled()));
         let Some(room) = room.map(Arc::new) else { return self.hand_out(answer, None) };
         let Answer { head, body, times: Times { wall, .. } } = answer;
         let status = head.status.as_u16();

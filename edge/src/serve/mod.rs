@@ -159,7 +159,7 @@ impl Edge {
         let mut response = live.answer(path, query, headers).await;
         if (response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED)
             && let Some(seat) =
-                door.audience.served(&visit, channel, path, || door.access.country(peer.address.ip()))
+                door.audience.served(&visit, channel, path, || door.access.counted_country(peer.address.ip()))
             && request.method != Method::HEAD
         {
             response = tally::count(response, move |bytes| seat.sent(bytes));

@@ -219,7 +219,7 @@ impl Upstream {
             return Err(verdict.unwrap_or(Error::NotFound));
         }
         let mut others = route::origins(&snapshot, &self.config.origins);
-        others.retain(|parent| expected.as_ref() != Some(parent));
+        others.retain(|parent| expected.as_ref().is_none_or(|expected| expected.urls != parent.urls));
         if others.is_empty() && verdict.is_none() {
             return Err(Error::NoOrigin);
         }
@@ -246,11 +246,13 @@ impl Upstream {
         let mut last = Error::NoOrigin;
         for url in parent.urls.iter() {
             match self.ask_url(parent.node.as_ref(), url, question).await {
-                // 421: it may have other words for who comes another way.
-                Err(
-                    error
-                    @ (Error::Connect { .. } | Error::Broken { .. } | Error::Status { status: 421, .. }),
-                ) => last = error,
+                // It may have other words for who comes another way.
+                Err(error @ Error::Status { status: 421, .. }) => last = error,
+                Err(error @ (Error::Connect { .. } | Error::Broken { .. })) => {
+                    if !matches!(last, Error::Status { .. }) {
+                        last = error;
+                    }
+                }
                 answer => return answer,
             }
         }

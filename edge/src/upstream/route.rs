@@ -43,7 +43,12 @@ pub fn origins(snapshot: &Snapshot, configured: &[String]) -> Vec<Parent> {
     if parents.is_empty() {
         parents.extend(nodes().map(|node| Parent::of(&node.spec)));
     }
-    parents.extend(configured.iter().map(|url| Parent::new(std::slice::from_ref(url))));
+    for configured in configured.iter().map(|url| Parent::new(std::slice::from_ref(url))) {
+        // A node that is there proves who it is.
+        if !parents.iter().any(|parent| parent.urls.contains(&configured.urls[0])) {
+            parents.push(configured);
+        }
+    }
     parents.retain(|parent| !parent.urls.is_empty());
     parents
 }

@@ -22,7 +22,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tower_service::Service;
 
-use crate::fleet::Way;
+use crate::fleet::{Shaken, Way};
 use crate::http::BoxError;
 use crate::log::Chain;
 use crate::metrics::Counter;
@@ -140,17 +140,29 @@ impl Service<Uri> for Connector {
             if !secure {
                 return Ok(Stream::Plain(stream));
             }
-            if let Some(way) = this.way.as_ref().filter(|way| way.is_proven()) {
-                if let Some(stream) = way.shake(stream.into_inner(), this.handshake).await? {
-                    return Ok(Stream::Tls(Box::new(TokioIo::new(stream))));
+            let mut by_name = None;
+            if let Some(way) = this.way.as_ref().filter(|way| way.is_by_name()) {
+                match way.shake(stream.into_inner(), this.handshake).await? {
+                    Shaken::Hands(stream) => return Ok(Stream::Tls(Box::new(TokioIo::new(*stream)))),
+                    Shaken::Not(error) => by_name = Some((way.clone(), error)),
                 }
                 stream = this.tcp.call(uri).await?;
                 this.opened.inc();
             }
             let name = ServerName::try_from(host)?;
             let shaking = this.tls.0.connect(name, stream.into_inner());
-            let stream = tokio::time::timeout(this.handshake, shaking).await??;
-            Ok(Stream::Tls(Box::new(TokioIo::new(stream))))
+            let shaken = tokio::time::timeout(this.handshake, shaking).await;
+            match (shaken, by_name) {
+                (Ok(Ok(stream)), by_name) => {
+                    if let Some((way, _)) = by_name {
+                        way.goes_by_url();
+                    }
+                    Ok(Stream::Tls(Box::new(TokioIo::new(stream))))
+                }
+                (_, Some((_, error))) => Err(error),
+                (Ok(Err(error)), None) => Err(error.into()),
+                (Err(elapsed), None) => Err(elapsed.into()),
+            }
         }
         .boxed()
     }

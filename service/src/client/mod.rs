@@ -147,6 +147,20 @@ impl Common {
     }
 }
 
+/// Whether a request failed because nobody here knows the authority that has given the server its certificate.
+pub fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| {
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = error.downcast_ref().or_else(|| inner.and_then(|inner| inner.downcast_ref()));
+        matches!(
+            tls,
+            Some(rustls::Error::InvalidCertificate(
+                rustls::CertificateError::UnknownIssuer | rustls::CertificateError::BadSignature
+            ))
+        )
+    })
+}
+
 /// TLS for clients: the server is checked against `roots`, HTTP/2 is asked for.
 pub fn client_config(roots: RootCertStore) -> Result<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(tls::provider());

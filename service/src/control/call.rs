@@ -12,7 +12,7 @@ use nearcast_api::Problem;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::client::{Http, RequestError};
+use crate::client::{Http, RequestError, is_untrusted};
 use crate::http::{Body, ReadError, read_limited};
 use crate::{Error, Result};
 
@@ -33,6 +33,11 @@ pub(super) struct Api {
 pub(super) enum CallError {
     #[error("cannot reach {base}")]
     Unreachable { base: String, source: RequestError },
+    #[error(
+        "nobody here knows who has given {base} its certificate: set `control.ca` to that authority's, or copy all of the \
+         enrolment token, also what is behind its dot"
+    )]
+    Untrusted { base: String, source: RequestError },
     #[error("{base} did not answer within {} s", deadline.as_secs())]
     TimedOut { base: String, deadline: Duration },
     #[error("{base} answered {status}: {detail}")]
@@ -138,7 +143,10 @@ impl Api {
         let base = || base.to_owned();
         let http = Http::clone(&self.http.load());
         let response = http.request(request).await;
-        let response = response.map_err(|source| CallError::Unreachable { base: base(), source })?;
+        let response = response.map_err(|source| match is_untrusted(&source) {
+            true => CallError::Untrusted { base: base(), source },
+            false => CallError::Unreachable { base: base(), source },
+        })?;
         let status = response.status();
         let read = read_limited(response.into_body(), MAX_ANSWER).await;
         let bytes = read.map_err(|source| CallError::Broken { base: base(), source })?;
@@ -167,7 +175,10 @@ impl CallError {
     fn is_instances_own(&self) -> bool {
         match self {
             Self::Refused { status, .. } => status.is_server_error(),
-            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Broken { .. } => true,
+            Self::Unreachable { .. }
+            | Self::Untrusted { .. }
+            | Self::TimedOut { .. }
+            | Self::Broken { .. } => true,
             Self::NotUnderstood { .. } => false,
         }
     }
@@ -182,6 +193,7 @@ impl CallError {
         match self {
             Self::Refused { status, .. } => Some(*status),
             Self::Unreachable { .. }
+            | Self::Untrusted { .. }
             | Self::TimedOut { .. }
             | Self::Broken { .. }
             | Self::NotUnderstood { .. } => None,

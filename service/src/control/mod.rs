@@ -22,11 +22,11 @@ use nearcast_api::snapshot::Snapshot;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::Result;
 use crate::client::{self, Http};
 use crate::daemon::Daemon;
 use crate::fleet::Fleet;
 use crate::log::Chain;
+use crate::{Error, Result};
 
 use call::Api;
 use identity::{Keeper, Token};
@@ -181,6 +181,14 @@ impl Client {
         let (commands, metadata) = mpsc::channel(MAX_COMMANDS);
         let metadata = Arc::new(Mutex::new(Some(metadata)));
         let keeper = if config.url.is_empty() { None } else { Keeper::load(config, &spec) };
+        if config.mutual_tls && keeper.as_ref().is_some_and(Keeper::has_nothing) {
+            let folder = config.identity(&spec.id);
+            return Err(Error::ConfigCheck(format!(
+                "`control.mutual_tls` is on, and there is no certificate in {}: put a token of `nearcast-control node enrol` \
+                 into `control.enrolment_token`",
+                folder.display()
+            )));
+        }
         let identity = keeper.as_ref().map_or_else(|| watch::channel(None).1, Keeper::identity);
         let fleet = Fleet::new(identity, receiver.clone(), config.mutual_tls);
         let client = Self { snapshot: receiver, fleet, nudge: Arc::default(), metadata };

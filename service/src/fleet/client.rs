@@ -1,18 +1,19 @@
 //! Asking other nodes: each by the name in its certificate, with this node's own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use http::uri::Scheme;
 use hyper::body::Incoming;
 use nearcast_api::NodeId;
+use nearcast_api::snapshot::{RevokedNode, Snapshot};
 use rustls::sign::SingleCertAndKey;
 use rustls_pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
 use super::Fleet;
-use super::way::Way;
+use super::way::{Last, Way};
 use crate::client::{Common, Config, Http, RequestError, client_config};
 use crate::http::Body;
 use crate::log::Chain;
@@ -40,18 +41,27 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Nodes {
     identity: Option<Identity>,
-    /// The snapshot that was looked at last, and how many certificates it said had been taken away.
-    version: u64,
-    revoked: usize,
+    /// The one that was looked at last.
+    snapshot: Arc<Snapshot>,
     proof: Option<Proof>,
     known: HashMap<NodeId, Known>,
+    /// What was said not to be asked.
+    refused: HashSet<String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Known {
     http: Http,
     way: Arc<Way>,
-    since: Instant,
+    /// When it was last tried by its name.
+    tried: Instant,
+}
+
+/// The client for a node.
+struct ToNode {
+    known: Known,
+    /// Whether it is tried by its name again, and goes on with this client if that is of use.
+    is_trial: bool,
 }
 
 /// How this node shows itself, and the domain of the others' names.
@@ -104,40 +114,60 @@ impl FleetHttp {
     ) -> Result<http::Response<Incoming>, FleetError> {
         let Inner { fleet, ordinary, .. } = &*self.0;
         let is_secure = request.uri().scheme() == Some(&Scheme::HTTPS);
-        let known = node.filter(|_| is_secure).and_then(|node| self.to(node));
-        let http = match known {
-            Some(http) => http,
-            None if !fleet.is_strict() => ordinary.clone(),
-            None if self.nodes().proof.is_none() => return Err(FleetError::NoIdentity),
-            None => {
-                let (scheme, place) = (request.uri().scheme_str(), request.uri().authority());
-                let url = format!("{}://{}", scheme.unwrap_or(""), place.map_or("", |place| place.as_str()));
-                return Err(FleetError::NoProof { url });
+        if let Some(node) = node.filter(|_| is_secure)
+            && let Some(ToNode { known, is_trial }) = self.to(node)
+        {
+            let answer = known.http.request(request).await;
+            if is_trial && known.way.last() == Last::Name {
+                self.nodes().known.insert(node.clone(), known);
             }
-        };
-        Ok(http.request(request).await?)
+            return Ok(answer?);
+        }
+        if !fleet.is_strict() {
+            return Ok(ordinary.request(request).await?);
+        }
+        if self.nodes().proof.is_none() {
+            return Err(FleetError::NoIdentity);
+        }
+        let (scheme, place) = (request.uri().scheme_str(), request.uri().authority());
+        let url = format!("{}://{}", scheme.unwrap_or(""), place.map_or("", |place| place.as_str()));
+        let mut nodes = self.nodes();
+        if nodes.refused.len() < MAX_KNOWN && nodes.refused.insert(url.clone()) {
+            let node = node.map_or("", NodeId::as_str);
+            tracing::warn!(
+                node,
+                url,
+                "not asked, for nobody proves who is there and `control.mutual_tls` is on: give the node https:// URLs in its `node.urls`"
+            );
+        }
+        Err(FleetError::NoProof { url })
     }
 
     /// The client for a node; `None` where it cannot be asked by its name.
-    fn to(&self, node: &NodeId) -> Option<Http> {
+    fn to(&self, node: &NodeId) -> Option<ToNode> {
         let Inner { fleet, common, .. } = &*self.0;
         let mut nodes = self.nodes();
-        if let Some(known) = nodes.known.get(node) {
-            // One without a certificate may have got it meanwhile.
-            if known.way.is_proven() || known.since.elapsed() < UNPROVEN {
-                return Some(known.http.clone());
+        let mut is_trial = false;
+        if let Some(known) = nodes.known.get_mut(node) {
+            // One without a certificate may have got it meanwhile: one request finds out, the others go on.
+            is_trial = known.way.last() == Last::Url && known.tried.elapsed() >= UNPROVEN;
+            if !is_trial {
+                return Some(ToNode { known: known.clone(), is_trial });
             }
+            known.tried = Instant::now();
         }
         let Proof { tls, domain } = nodes.proof.clone()?;
         // A label that ends with a hyphen is none.
         let name = ServerName::try_from(format!("{node}.{domain}")).ok()?;
         let way = Arc::new(Way::new(name, tls, fleet.clone()));
-        let http = common.http(Some(Arc::clone(&way)));
-        if nodes.known.len() >= MAX_KNOWN {
-            nodes.known.clear();
+        let known = Known { http: common.http(Some(Arc::clone(&way))), way, tried: Instant::now() };
+        if !is_trial {
+            if nodes.known.len() >= MAX_KNOWN {
+                nodes.known.clear();
+            }
+            nodes.known.insert(node.clone(), known.clone());
         }
-        nodes.known.insert(node.clone(), Known { http: http.clone(), way, since: Instant::now() });
-        Some(http)
+        Some(ToNode { known, is_trial })
     }
 
     /// What there is with this node's newest certificate, and without connections to nodes whose own was taken away. What is
@@ -145,13 +175,12 @@ impl FleetHttp {
     fn nodes(&self) -> std::sync::MutexGuard<'_, Nodes> {
         let Inner { fleet, config, nodes, .. } = &*self.0;
         let mut nodes = nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        {
-            let snapshot = fleet.snapshot.borrow();
-            if std::mem::replace(&mut nodes.version, snapshot.version) != snapshot.version {
-                let revoked = snapshot.revoked_nodes.len();
-                // Where some have ended as well, the next ones are noticed.
-                if std::mem::replace(&mut nodes.revoked, revoked) < revoked {
-                    nodes.known.clear();
+        let snapshot = fleet.snapshot.borrow().clone();
+        if !Arc::ptr_eq(&snapshot, &nodes.snapshot) {
+            let before = std::mem::replace(&mut nodes.snapshot, Arc::clone(&snapshot));
+            for (serial, RevokedNode { node, .. }) in &snapshot.revoked_nodes {
+                if !before.revoked_nodes.contains_key(serial) {
+                    nodes.known.remove(node);
                 }
             }
         }
@@ -174,6 +203,16 @@ impl FleetHttp {
     }
 }
 
+#[cfg(test)]
+impl FleetHttp {
+    /// As after a minute.
+    pub(super) fn may_try_names_again(&self) {
+        for known in self.nodes().known.values_mut() {
+            known.tried = known.tried.checked_sub(UNPROVEN).unwrap();
+        }
+    }
+}
+
 impl Proof {
     fn new(identity: &Identity, config: &Config) -> Result<Self> {
         let mut tls = client_config(identity.roots().map_err(Error::Tls)?)?;
@@ -189,7 +228,7 @@ impl std::fmt::Debug for Proof {
     }
 }
 
-/// For so long a node that has not shown a certificate is asked as any server, over connections that are kept.
+/// For so long a node that has not shown a certificate is not tried by its name again.
 const UNPROVEN: Duration = Duration::from_secs(60);
 /// Far more than a fleet has origins and shields.
 const MAX_KNOWN: usize = 1024;

@@ -10,6 +10,7 @@ mod client;
 mod server;
 mod way;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -22,7 +23,7 @@ use crate::tls::{ClientCertificate, Identity};
 
 pub use client::{FleetError, FleetHttp};
 pub(crate) use server::NodeTls;
-pub(crate) use way::Way;
+pub(crate) use way::{Shaken, Way};
 
 /// This node's fleet: who it is in it, and who the others are. Clones are the same.
 #[derive(Debug, Clone)]
@@ -42,6 +43,13 @@ pub enum Caller {
     Dismissed,
     /// Somebody who has shown no certificate that counts.
     Unknown,
+}
+
+/// The certificates of a node that had been taken away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revoked {
+    node: NodeId,
+    serials: BTreeSet<String>,
 }
 
 impl Fleet {
@@ -76,9 +84,21 @@ impl Fleet {
         }
     }
 
-    /// How many certificates of a node the control plane says that it has taken away.
-    pub fn revocations_of(&self, node: &NodeId) -> usize {
-        self.snapshot.borrow().revoked_nodes.values().filter(|one| one.node == *node).count()
+    /// The node that makes a request with these extensions, if it has shown who it is.
+    pub fn node(&self, request: &Extensions) -> Option<NodeId> {
+        request.get::<ClientCertificate>()?.name.split('.').next()?.parse().ok()
+    }
+
+    /// By which it is seen later whether a node was sent away since.
+    pub fn revoked(&self, node: &NodeId) -> Revoked {
+        let snapshot = self.snapshot.borrow();
+        let revoked = snapshot.revoked_nodes.iter().filter(|(_, one)| one.node == *node);
+        Revoked { node: node.clone(), serials: revoked.map(|(serial, _)| serial.clone()).collect() }
+    }
+
+    /// Whether a node was sent away since.
+    pub fn was_sent_away(&self, since: &Revoked) -> bool {
+        !self.revoked(&since.node).serials.is_subset(&since.serials)
     }
 
     /// Whether the control plane has taken this certificate away.

@@ -68,8 +68,12 @@ impl World {
 
 /// A server of `origin-1` that says who asks.
 async fn origin(fleet: Fleet, daemon: &Daemon) -> SocketAddr {
+    serve(&tls::Config::default(), fleet, daemon).await
+}
+
+async fn serve(tls: &tls::Config, fleet: Fleet, daemon: &Daemon) -> SocketAddr {
     let config = service_http::Config { listen: "127.0.0.1:0".parse().ok(), h3: false, ..Default::default() };
-    let mut server = Server::bind(&config, &tls::Config::default(), daemon).await.unwrap();
+    let mut server = Server::bind(&config, tls, daemon).await.unwrap();
     let address = server.secure_address().unwrap();
     server.admit_nodes(fleet.clone());
     let tell = move |request: Request| {
@@ -199,32 +203,25 @@ async fn a_fleet_in_which_some_have_no_certificate_goes_on_as_before() {
     let [certificate, key] = ["own.pem", "key.pem"].map(|name| dir.path().join(name));
     std::fs::write(&certificate, pair.cert.pem()).unwrap();
     std::fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
-    let config = service_http::Config { listen: "127.0.0.1:0".parse().ok(), h3: false, ..Default::default() };
     let tls = tls::Config { certificate: certificate.clone(), key, ..tls::Config::default() };
-    let mut server = Server::bind(&config, &tls, &daemon).await.unwrap();
-    let address = server.secure_address().unwrap();
     let there = World::new(None);
-    let fleet = there.fleet(false);
-    server.admit_nodes(fleet.clone());
-    let tell = move |request: Request| {
-        let caller = fleet.caller(request.extensions());
-        async move { Response::new(format!("{caller:?}").into()) }
-    };
-    server.serve(tell).unwrap();
-
+    let address = serve(&tls, there.fleet(false), &daemon).await;
     let config = Config { ca: certificate, ..Config::default() };
     let url = format!("https://{address}/");
     let here = World::new(Some(authority.identity("eu-1", 2)));
     let mixed = |here: &World| FleetHttp::new(here.fleet(false), &config, Counter::default()).unwrap();
-    assert_eq!(ask(&mixed(&here), &url).await.unwrap(), "Unknown");
     assert_eq!(
         ask_node(&mixed(&here), Some("origin-"), &url).await.unwrap(),
         "Unknown",
         "no label of a name"
     );
-    // It enrols, and is known from the next connection on.
-    there.identity.send_replace(Some(authority.identity("origin-1", 1)));
     let known = mixed(&here);
+    assert_eq!(ask(&known, &url).await.unwrap(), "Unknown");
+    // It enrols, and is known when it is next tried by its name: from then on by all.
+    there.identity.send_replace(Some(authority.identity("origin-1", 1)));
+    assert_eq!(ask(&known, &url).await.unwrap(), "Unknown");
+    known.may_try_names_again();
+    assert_eq!(ask(&known, &url).await.unwrap(), "Node");
     assert_eq!(ask(&known, &url).await.unwrap(), "Node");
     // Viewers are shown what is configured, and are asked for nothing.
     let request = ::http::Request::get(&url).body(Body::empty()).unwrap();
@@ -239,7 +236,7 @@ async fn a_fleet_in_which_some_have_no_certificate_goes_on_as_before() {
 fn a_certificate_that_has_ended_since_counts_no_more() {
     let shown = |until| {
         let mut extensions = Extensions::new();
-        extensions.insert(ClientCertificate { serial: "0207".into(), until });
+        extensions.insert(ClientCertificate { serial: "0207".into(), name: "eu-1.nodes.test".into(), until });
         extensions
     };
     let world = World::new(None);

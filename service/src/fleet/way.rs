@@ -1,10 +1,8 @@
-//! The handshake with one node, and what to think of it when it fails.
+//! The handshake with one node, and what comes of it when it fails.
 
-use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use rustls::{AlertDescription, Error as TlsError};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -20,8 +18,25 @@ pub(crate) struct Way {
     name: ServerName<'static>,
     tls: TlsConnector,
     fleet: Fleet,
-    /// It did not show its certificate, so that it is asked as any server is.
-    is_unproven: AtomicBool,
+    last: AtomicU8,
+}
+
+/// By what the last handshake came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Last {
+    /// There was none.
+    None,
+    Name,
+    /// It did not show its certificate, and was asked as any server is.
+    Url,
+}
+
+/// What a handshake by name has come to.
+pub(crate) enum Shaken {
+    Hands(Box<TlsStream<TcpStream>>),
+    /// It may be asked without a certificate. If that comes to nothing either, this is what went wrong.
+    Not(BoxError),
 }
 
 /// Whoever has stolen its key must not be taken for it.
@@ -33,35 +48,48 @@ struct Revoked {
 
 impl Way {
     pub(super) fn new(name: ServerName<'static>, tls: TlsConnector, fleet: Fleet) -> Self {
-        Self { name, tls, fleet, is_unproven: AtomicBool::new(false) }
+        Self { name, tls, fleet, last: AtomicU8::new(Last::None as u8) }
     }
 
-    /// Whether the node has to show its certificate on the next connection.
-    pub(crate) fn is_proven(&self) -> bool {
-        !self.is_unproven.load(Ordering::Relaxed)
+    /// By what the last handshake came about.
+    pub(super) fn last(&self) -> Last {
+        match self.last.load(Ordering::Relaxed) {
+            by_name if by_name == Last::Name as u8 => Last::Name,
+            by_url if by_url == Last::Url as u8 => Last::Url,
+            _ => Last::None,
+        }
     }
 
-    /// Shakes hands for `patience` at most. `None` where the node cannot show its certificate, and may be asked without.
-    pub(crate) async fn shake(
-        &self,
-        stream: TcpStream,
-        patience: Duration,
-    ) -> Result<Option<TlsStream<TcpStream>>, BoxError> {
+    /// Whether the next connection is one by name.
+    pub(crate) fn is_by_name(&self) -> bool {
+        self.last() != Last::Url
+    }
+
+    /// A handshake as with any server has come about where one by name did not.
+    pub(crate) fn goes_by_url(&self) {
+        self.last.store(Last::Url as u8, Ordering::Relaxed);
+    }
+
+    /// Shakes hands by name, within `patience`.
+    pub(crate) async fn shake(&self, stream: TcpStream, patience: Duration) -> Result<Shaken, BoxError> {
+        // Something before the node may drop what it does not know, and time has to be left for the other way.
+        let patience = if self.fleet.is_strict() { patience } else { patience / 2 };
         let shaking = self.tls.connect(self.name.clone(), stream);
         let error: BoxError = match tokio::time::timeout(patience, shaking).await {
-            Ok(Ok(stream)) => return self.not_revoked(stream).map(Some),
-            Ok(Err(error)) if !is_about_names(&error) => return Err(error.into()),
+            Ok(Ok(stream)) => {
+                let stream = self.not_revoked(stream)?;
+                self.last.store(Last::Name as u8, Ordering::Relaxed);
+                return Ok(Shaken::Hands(Box::new(stream)));
+            }
             Ok(Err(error)) => error.into(),
-            // Something before it that drops what it does not know.
             Err(elapsed) => elapsed.into(),
         };
         if self.fleet.is_strict() {
             return Err(error);
         }
-        self.is_unproven.store(true, Ordering::Relaxed);
         let name = self.name.to_str();
         tracing::debug!(%name, "a node does not show its certificate: {}", Chain(&*error));
-        Ok(None)
+        Ok(Shaken::Not(error))
     }
 
     fn not_revoked(&self, stream: TlsStream<TcpStream>) -> Result<TlsStream<TcpStream>, BoxError> {
@@ -71,23 +99,6 @@ impl Way {
         }
         Ok(stream)
     }
-}
-
-/// Whether one side does not have the certificate that the other wants; all else may be otherwise the next time.
-fn is_about_names(error: &io::Error) -> bool {
-    let error = error.get_ref().and_then(|error| error.downcast_ref::<TlsError>());
-    matches!(
-        error,
-        Some(
-            TlsError::InvalidCertificate(_)
-                | TlsError::NoCertificatesPresented
-                | TlsError::AlertReceived(
-                    AlertDescription::UnrecognisedName
-                        | AlertDescription::HandshakeFailure
-                        | AlertDescription::AccessDenied
-                )
-        )
-    )
 }
 
 impl std::fmt::Debug for Way {

@@ -18,6 +18,8 @@ use super::pair::from_pem;
 pub struct ClientCertificate {
     /// Its number among those of its authority, in lower-case hex.
     pub serial: Arc<str>,
+    /// The first DNS name that it is for, in lower case; empty where there is none.
+    pub name: Arc<str>,
     /// When it ends.
     pub until: SystemTime,
 }
@@ -34,7 +36,9 @@ impl ClientCertificate {
     /// From a chain that was verified, leaf first.
     pub(crate) fn of(chain: &[CertificateDer<'_>]) -> Option<Self> {
         let certificate = chain.first()?;
-        Some(Self { serial: leaf::serial(certificate)?.into(), until: leaf::period_of(certificate)?.end })
+        let name = leaf::dns_names_of(certificate).into_iter().next().unwrap_or_default().into();
+        let (serial, until) = (leaf::serial(certificate)?.into(), leaf::period_of(certificate)?.end);
+        Some(Self { serial, name, until })
     }
 }
 

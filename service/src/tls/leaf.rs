@@ -8,9 +8,14 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage};
 
-/// The DNS names that a certificate is for, in lower case; none where it cannot be read or has none.
+/// The DNS names that the first of a chain is for, in lower case; none where it cannot be read or has none.
 pub(super) fn dns_names(certified: &CertifiedKey) -> Vec<String> {
-    let leaf = leaf(certified);
+    certified.cert.first().map(dns_names_of).unwrap_or_default()
+}
+
+/// The DNS names that a certificate is for, in lower case; none where it cannot be read or has none.
+pub(super) fn dns_names_of(certificate: &CertificateDer<'_>) -> Vec<String> {
+    let leaf = EndEntityCert::try_from(certificate).ok();
     leaf.iter().flat_map(|leaf| leaf.valid_dns_names()).map(str::to_ascii_lowercase).collect()
 }
 
@@ -46,10 +51,6 @@ pub(crate) fn fingerprint(certificate: &CertificateDer<'_>) -> Option<[u8; 32]> 
     let certificate = EndEntityCert::try_from(certificate).ok()?;
     let hash = digest::digest(&digest::SHA256, &certificate.subject_public_key_info());
     hash.as_ref().try_into().ok()
-}
-
-fn leaf(certified: &CertifiedKey) -> Option<EndEntityCert<'_>> {
-    certified.cert.first().and_then(|leaf| EndEntityCert::try_from(leaf).ok())
 }
 
 fn system(time: UnixTime) -> SystemTime {

@@ -53,7 +53,7 @@ pub(in crate::http) struct Line {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AudienceCountry)]
 pub(in crate::http) struct CountryLine {
-    /// ISO 3166-1 alpha-2.
+    /// ISO 3166-1 alpha-2, or `ZZ`.
     country: String,
     #[serde(flatten)]
     watched: Together,
@@ -113,7 +113,7 @@ pub(in crate::http) async fn channels(
 
 /// The countries in which most was watched
 ///
-/// Of viewers whose edge knows in which country they are (`access.countries` there).
+/// Of viewers whose edge can know in which country they are (`access.countries` there); `ZZ` for those of whom it does not.
 #[utoipa::path(get, operation_id = "audienceCountries", path = "/audience/countries", tag = "audience", params(Compared), security(("token" = ["read-only"])),
     responses((status = 200, body = Countries), (status = "4XX", body = Problem, content_type = Problem::CONTENT_TYPE)))]
 pub(in crate::http) async fn countries(

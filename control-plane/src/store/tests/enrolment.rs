@@ -32,6 +32,19 @@ async fn a_token_for_enrolment_is_used_once_and_certificates_are_kept_until_they
     assert_eq!(store.enrolment(&KeyHash("another".into())).await.unwrap(), None);
     assert_eq!(store.enrolments(20, 5).await.unwrap(), [used]);
 
+    let open = StoredEnrolment {
+        limits: Limits { node: Some(node.clone()), ..Limits::default() },
+        ..enrolment("e4", 100)
+    };
+    let anybody = StoredEnrolment { limits: Limits::default(), ..enrolment("e5", 100) };
+    for enrolment in [&open, &anybody] {
+        made!(store, add_enrolment(enrolment)).unwrap();
+    }
+    // The one that was used is what happened, and stays.
+    assert_eq!(made!(store, delete_enrolments_of(&node)).unwrap(), 1);
+    let left = store.enrolments(20, 5).await.unwrap();
+    assert_eq!(left.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["e1", "e5"]);
+
     let certificate = |serial: &str, node: &str, not_after| StoredCertificate {
         serial: serial.into(),
         node: node.parse().unwrap(),
@@ -49,6 +62,10 @@ async fn a_token_for_enrolment_is_used_once_and_certificates_are_kept_until_they
     let mut kept = store.certificates(55).await.unwrap();
     kept.sort_by(|one, other| one.serial.cmp(&other.serial));
     assert_eq!(kept, [StoredCertificate { revoked_at: Some(1), ..all[1].clone() }, all[2].clone()]);
+    // To a slow clock it has not ended.
+    let mut later = store.change(&Actor::own(), "test", "all", 70).await.unwrap();
+    assert_eq!(later.revoke_certificates(&"eu-2".parse().unwrap()).await.unwrap(), 1);
+    later.commit().await.unwrap();
     // On SQLite as on PostgreSQL there is one for all starts.
     assert_eq!(store.kept_secret("ca", "first".into()).await.unwrap(), "first");
     assert_eq!(place.open().await.kept_secret("ca", "second".into()).await.unwrap(), "first");

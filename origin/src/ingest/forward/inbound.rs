@@ -7,12 +7,12 @@ use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
-use http::{Extensions, HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt;
 use nearcast_api::{ChannelId, Problem};
 use nearcast_media::Event;
 use nearcast_media::splice::Rank;
-use nearcast_service::fleet::Caller;
+use nearcast_service::fleet::Revoked;
 use nearcast_service::http::{Body, Peer, Request, RequestBody, Response};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -73,7 +73,9 @@ impl Inbound {
         };
         let (replies, answers) = mpsc::channel(MAX_REPLIES);
         let context = Arc::clone(&self.0);
-        let line = Line { context, channel, asker: parts.extensions, publisher, replies };
+        let fleet = context.control.fleet();
+        let revoked = fleet.node(&parts.extensions).map(|origin| fleet.revoked(&origin));
+        let line = Line { context: Arc::clone(&context), channel, revoked, publisher, replies };
         self.0.drain.spawn("publisher of another origin", line.run(body));
         let answers = stream::unfold(answers, |mut answers| async { Some((answers.recv().await?, answers)) });
         Response::new(Body::stream(answers))
@@ -118,8 +120,8 @@ impl Inbound {
 struct Line {
     context: Arc<Context>,
     channel: ChannelId,
-    /// By which it is known whether the origin still counts.
-    asker: Extensions,
+    /// The other origin's at the beginning; none of one that has not shown who it is.
+    revoked: Option<Revoked>,
     publisher: Publisher,
     replies: mpsc::Sender<Result<Bytes, std::convert::Infallible>>,
 }
@@ -208,7 +210,8 @@ impl Line {
                 }
                 breach = self.publisher.denied() => return End::Refused(breach.reason, breach.to_string()),
                 _ = ticks.tick() => {
-                    if self.context.control.fleet().caller(&self.asker) == Caller::Dismissed {
+                    let fleet = self.context.control.fleet();
+                    if self.revoked.as_ref().is_some_and(|revoked| fleet.was_sent_away(revoked)) {
                         return End::Gone;
                     }
                     if !self.context.channels.has(&self.channel) {

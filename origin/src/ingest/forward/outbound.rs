@@ -10,6 +10,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use nearcast_api::{ChannelId, NodeId, Problem};
 use nearcast_media::Piece;
+use nearcast_service::fleet::Revoked;
 use nearcast_service::http::{Body, read_limited};
 use nearcast_service::log::Chain;
 use tokio::sync::{mpsc, oneshot};
@@ -69,7 +70,7 @@ impl Forwarder {
             .header(AUTHORIZATION, bearer)
             .body(Body::stream(body(inputs, lost)))
             .map_err(|error| unreachable(error.to_string()))?;
-        let revocations = self.0.control.fleet().revocations_of(origin);
+        let revoked = self.0.control.fleet().revoked(origin);
         let answer = timeout(PATIENCE, self.0.http.request(Some(origin), request)).await;
         let answer = answer.map_err(|_| unreachable("it does not answer".into()))?;
         let response = answer.map_err(|error| unreachable(Chain(&error).to_string()))?;
@@ -80,7 +81,7 @@ impl Forwarder {
         let listener = Listener {
             forwarder: self.clone(),
             channel: channel.clone(),
-            origin: (origin.clone(), revocations),
+            revoked,
             air: air.clone(),
             word: word.clone(),
             _alive: alive,
@@ -127,8 +128,8 @@ fn body(
 struct Listener {
     forwarder: Forwarder,
     channel: ChannelId,
-    /// With how many of its certificates had been taken away.
-    origin: (NodeId, usize),
+    /// The other origin's at the beginning.
+    revoked: Revoked,
     air: Air,
     word: Word,
     _alive: oneshot::Sender<()>,
@@ -136,14 +137,14 @@ struct Listener {
 
 impl Listener {
     async fn run(self, mut body: Incoming) {
-        let Self { forwarder, channel, origin: (origin, revocations), air, word, .. } = &self;
+        let Self { forwarder, channel, revoked, air, word, .. } = &self;
         forwarder.0.forwarded.inc();
         let mut stream = BytesMut::new();
         let mut goes_on = true;
         while goes_on {
             // Silence, a broken line and an end without a word are all the same: the origin is lost.
             let Ok(Some(Ok(frame))) = timeout(SILENCE, body.frame()).await else { break };
-            if forwarder.0.control.fleet().revocations_of(origin) > *revocations {
+            if forwarder.0.control.fleet().was_sent_away(revoked) {
                 break;
             }
             stream.extend_from_slice(&frame.into_data().unwrap_or_default());

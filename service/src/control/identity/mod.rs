@@ -78,6 +78,11 @@ impl Keeper {
         Http::mutual(&self.client, &trust, self.current.borrow().as_ref())
     }
 
+    /// Whether there is neither a certificate nor a token to get one with.
+    pub(super) fn has_nothing(&self) -> bool {
+        self.token.is_none() && self.current.borrow().is_none()
+    }
+
     /// What this node shows, as it changes.
     pub(super) fn identity(&self) -> watch::Receiver<Option<Identity>> {
         self.current.subscribe()
@@ -239,6 +244,6 @@ pub(super) async fn settled(mut settled: watch::Receiver<bool>) {
 
 const OVER: &str = "this node's certificate has ended: make a token with `nearcast-control node enrol` and put it into \
                     `control.enrolment_token` and start it again; until then it goes on with the last snapshot, and asks other \
-                    nodes without a certificate";
+                    nodes without a certificate, or with `control.mutual_tls` not at all";
 
 const DEADLINE: Duration = Duration::from_secs(10);
