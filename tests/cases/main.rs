@@ -35,6 +35,8 @@ mod ladder;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod moved;
+#[cfg(test)]
 mod multitrack;
 mod oidc;
 #[cfg(test)]
