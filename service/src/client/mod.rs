@@ -68,13 +68,7 @@ impl Http {
     /// # Errors
     /// `ca` is set and unusable. A system without authorities is no error: every `https://` is refused then.
     pub fn new(config: &Config) -> Result<Self> {
-        Self::counted(config, Counter::default())
-    }
-
-    /// As [`Http::new`]; `opened` counts TCP connections, so that beside the requests it is seen how well they are used
-    /// again.
-    pub fn counted(config: &Config, opened: Counter) -> Result<Self> {
-        Ok(Common::read(config, opened)?.http(None))
+        Ok(Common::read(config, Counter::default())?.http(None))
     }
 
     /// As [`Http::new`], connecting only to addresses that `allows` says yes to, whether the URI has them or a name leads to
@@ -120,7 +114,8 @@ impl Http {
 }
 
 impl Common {
-    /// Reads the trusted authorities.
+    /// Reads the trusted authorities. `opened` counts TCP connections, so that beside the requests it is seen how well they are
+    /// used again.
     pub(crate) fn read(config: &Config, opened: Counter) -> Result<Self> {
         Ok(Self::new(config, client_config(roots(config)?)?, opened, |_| true))
     }

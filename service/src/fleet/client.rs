@@ -1,7 +1,7 @@
 //! Asking other nodes: each by the name in its certificate, with this node's own.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use http::uri::Scheme;
@@ -13,7 +13,7 @@ use rustls_pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
 use super::Fleet;
-use super::way::{Last, Way};
+use super::way::Way;
 use crate::client::{Common, Config, Http, RequestError, client_config};
 use crate::http::Body;
 use crate::log::Chain;
@@ -31,7 +31,8 @@ pub struct FleetHttp(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     fleet: Fleet,
-    config: Config,
+    /// HTTP/2 is offered.
+    http2: bool,
     common: Common,
     ordinary: Http,
     nodes: Mutex<Nodes>,
@@ -55,13 +56,6 @@ struct Known {
     way: Arc<Way>,
     /// When it was last tried by its name.
     tried: Instant,
-}
-
-/// The client for a node.
-struct ToNode {
-    known: Known,
-    /// Whether it is tried by its name again, and goes on with this client if that is of use.
-    is_trial: bool,
 }
 
 /// How this node shows itself, and the domain of the others' names.
@@ -103,7 +97,7 @@ impl FleetHttp {
     pub fn new(fleet: Fleet, config: &Config, opened: Counter) -> Result<Self> {
         let common = Common::read(config, opened)?;
         let ordinary = common.http(None);
-        Ok(Self(Arc::new(Inner { fleet, config: config.clone(), common, ordinary, nodes: Mutex::default() })))
+        Ok(Self(Arc::new(Inner { fleet, http2: config.http2, common, ordinary, nodes: Mutex::default() })))
     }
 
     /// As [`Http::request`], to a URL of `node`; none where nobody knows whose it is.
@@ -115,13 +109,17 @@ impl FleetHttp {
         let Inner { fleet, ordinary, .. } = &*self.0;
         let is_secure = request.uri().scheme() == Some(&Scheme::HTTPS);
         if let Some(node) = node.filter(|_| is_secure)
-            && let Some(ToNode { known, is_trial }) = self.to(node)
+            && let Some((known, before)) = self.to(node)
         {
-            let answer = known.http.request(request).await;
-            if is_trial && known.way.last() == Last::Name {
-                self.nodes().known.insert(node.clone(), known);
+            let answer = known.http.request(request).await?;
+            if let Some(before) = before.filter(|_| known.way.is_by_name())
+                // It may have been sent away meanwhile, or this node has another certificate.
+                && let Some(place) = self.nodes().known.get_mut(node)
+                && Arc::ptr_eq(&place.way, &before)
+            {
+                *place = known;
             }
-            return Ok(answer?);
+            return Ok(answer);
         }
         if !fleet.is_strict() {
             return Ok(ordinary.request(request).await?);
@@ -143,37 +141,37 @@ impl FleetHttp {
         Err(FleetError::NoProof { url })
     }
 
-    /// The client for a node; `None` where it cannot be asked by its name.
-    fn to(&self, node: &NodeId) -> Option<ToNode> {
+    /// The client for a node; `None` where it cannot be asked by its name. With the way before where the name is tried again:
+    /// one without a certificate may have got it meanwhile, and one request finds out, while the others go on.
+    fn to(&self, node: &NodeId) -> Option<(Known, Option<Arc<Way>>)> {
         let Inner { fleet, common, .. } = &*self.0;
         let mut nodes = self.nodes();
-        let mut is_trial = false;
+        let mut before = None;
         if let Some(known) = nodes.known.get_mut(node) {
-            // One without a certificate may have got it meanwhile: one request finds out, the others go on.
-            is_trial = known.way.last() == Last::Url && known.tried.elapsed() >= UNPROVEN;
-            if !is_trial {
-                return Some(ToNode { known: known.clone(), is_trial });
+            if known.way.is_by_name() || known.tried.elapsed() < UNPROVEN {
+                return Some((known.clone(), None));
             }
             known.tried = Instant::now();
+            before = Some(Arc::clone(&known.way));
         }
         let Proof { tls, domain } = nodes.proof.clone()?;
         // A label that ends with a hyphen is none.
         let name = ServerName::try_from(format!("{node}.{domain}")).ok()?;
         let way = Arc::new(Way::new(name, tls, fleet.clone()));
         let known = Known { http: common.http(Some(Arc::clone(&way))), way, tried: Instant::now() };
-        if !is_trial {
+        if before.is_none() {
             if nodes.known.len() >= MAX_KNOWN {
                 nodes.known.clear();
             }
             nodes.known.insert(node.clone(), known.clone());
         }
-        Some(ToNode { known, is_trial })
+        Some((known, before))
     }
 
     /// What there is with this node's newest certificate, and without connections to nodes whose own was taken away. What is
     /// on its way goes on over connections from before.
-    fn nodes(&self) -> std::sync::MutexGuard<'_, Nodes> {
-        let Inner { fleet, config, nodes, .. } = &*self.0;
+    fn nodes(&self) -> MutexGuard<'_, Nodes> {
+        let Inner { fleet, http2, nodes, .. } = &*self.0;
         let mut nodes = nodes.lock().unwrap_or_else(PoisonError::into_inner);
         let snapshot = fleet.snapshot.borrow().clone();
         if !Arc::ptr_eq(&snapshot, &nodes.snapshot) {
@@ -191,7 +189,7 @@ impl FleetHttp {
             (newest, used) => newest.is_none() && used.is_none(),
         };
         if !is_newest {
-            let proof = newest.as_ref().map(|newest| Proof::new(newest, config)).transpose();
+            let proof = newest.as_ref().map(|newest| Proof::new(newest, *http2)).transpose();
             nodes.proof = proof.unwrap_or_else(|error| {
                 tracing::warn!("this node's certificate cannot be shown to others: {}", Chain(&error));
                 None
@@ -214,9 +212,9 @@ impl FleetHttp {
 }
 
 impl Proof {
-    fn new(identity: &Identity, config: &Config) -> Result<Self> {
+    fn new(identity: &Identity, http2: bool) -> Result<Self> {
         let mut tls = client_config(identity.roots().map_err(Error::Tls)?)?;
-        tls.alpn_protocols.retain(|protocol| config.http2 || protocol != b"h2");
+        tls.alpn_protocols.retain(|protocol| http2 || protocol != b"h2");
         tls.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(identity.certified.clone()));
         Ok(Self { tls: Arc::new(tls).into(), domain: identity.domain().into() })
     }

@@ -1,6 +1,6 @@
 //! The handshake with one node, and what comes of it when it fails.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustls_pki_types::ServerName;
@@ -18,18 +18,8 @@ pub(crate) struct Way {
     name: ServerName<'static>,
     tls: TlsConnector,
     fleet: Fleet,
-    last: AtomicU8,
-}
-
-/// By what the last handshake came about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Last {
-    /// There was none.
-    None,
-    Name,
     /// It did not show its certificate, and was asked as any server is.
-    Url,
+    is_by_url: AtomicBool,
 }
 
 /// What a handshake by name has come to.
@@ -42,32 +32,23 @@ pub(crate) enum Shaken {
 /// Whoever has stolen its key must not be taken for it.
 #[derive(Debug, thiserror::Error)]
 #[error("the certificate of {name} was taken away")]
-struct Revoked {
+struct TakenAway {
     name: String,
 }
 
 impl Way {
     pub(super) fn new(name: ServerName<'static>, tls: TlsConnector, fleet: Fleet) -> Self {
-        Self { name, tls, fleet, last: AtomicU8::new(Last::None as u8) }
-    }
-
-    /// By what the last handshake came about.
-    pub(super) fn last(&self) -> Last {
-        match self.last.load(Ordering::Relaxed) {
-            by_name if by_name == Last::Name as u8 => Last::Name,
-            by_url if by_url == Last::Url as u8 => Last::Url,
-            _ => Last::None,
-        }
+        Self { name, tls, fleet, is_by_url: AtomicBool::new(false) }
     }
 
     /// Whether the next connection is one by name.
     pub(crate) fn is_by_name(&self) -> bool {
-        self.last() != Last::Url
+        !self.is_by_url.load(Ordering::Relaxed)
     }
 
     /// A handshake as with any server has come about where one by name did not.
     pub(crate) fn goes_by_url(&self) {
-        self.last.store(Last::Url as u8, Ordering::Relaxed);
+        self.is_by_url.store(true, Ordering::Relaxed);
     }
 
     /// Shakes hands by name, within `patience`.
@@ -76,11 +57,7 @@ impl Way {
         let patience = if self.fleet.is_strict() { patience } else { patience / 2 };
         let shaking = self.tls.connect(self.name.clone(), stream);
         let error: BoxError = match tokio::time::timeout(patience, shaking).await {
-            Ok(Ok(stream)) => {
-                let stream = self.not_revoked(stream)?;
-                self.last.store(Last::Name as u8, Ordering::Relaxed);
-                return Ok(Shaken::Hands(Box::new(stream)));
-            }
+            Ok(Ok(stream)) => return Ok(Shaken::Hands(Box::new(self.not_revoked(stream)?))),
             Ok(Err(error)) => error.into(),
             Err(elapsed) => elapsed.into(),
         };
@@ -95,7 +72,7 @@ impl Way {
     fn not_revoked(&self, stream: TlsStream<TcpStream>) -> Result<TlsStream<TcpStream>, BoxError> {
         let shown = stream.get_ref().1.peer_certificates().and_then(ClientCertificate::of);
         if shown.is_some_and(|shown| self.fleet.is_revoked(&shown.serial)) {
-            return Err(Revoked { name: self.name.to_str().into_owned() }.into());
+            return Err(TakenAway { name: self.name.to_str().into_owned() }.into());
         }
         Ok(stream)
     }

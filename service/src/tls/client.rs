@@ -59,12 +59,12 @@ impl Identity {
     }
 
     /// The first DNS name that it is for, in lower case; empty where there is none.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// That name without its first label, which is the holder's own.
-    pub fn domain(&self) -> &str {
+    pub(crate) fn domain(&self) -> &str {
         self.name.split_once('.').map_or("", |(_, domain)| domain)
     }
 

@@ -1,6 +1,8 @@
 //! The one TLS set-up of the house: aws-lc-rs, AES-128-GCM first, tickets, certificates that are read again.
 
 pub mod acme;
+#[cfg(test)]
+pub(crate) mod authority;
 mod client;
 mod leaf;
 mod names;

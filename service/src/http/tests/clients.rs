@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SerialNumber};
 use rustls::RootCertStore;
 use rustls::sign::SingleCertAndKey;
 
@@ -10,33 +9,16 @@ use super::harness::{client_endpoint, connect, over_h3};
 use super::*;
 use crate::client::{self, Http, Trust};
 use crate::daemon::Daemon;
+use crate::tls::authority::Authority;
 use crate::tls::{self, ClientCertificate, Identity};
 use crate::{log::Chain, quic};
 
-/// An authority, and certificates of it.
-struct Authority {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
+fn give(authority: &Authority, serial: u8) -> String {
+    authority.give(&["127.0.0.1", "localhost"], serial, 4000, authority)
 }
 
-impl Authority {
-    fn new() -> Self {
-        let (key, mut params) = (KeyPair::generate().unwrap(), CertificateParams::default());
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { pem, issuer: Issuer::new(params, key) }
-    }
-
-    fn give(&self, serial: u8) -> String {
-        let names = ["127.0.0.1", "localhost"].map(str::to_owned);
-        let (key, mut params) = (KeyPair::generate().unwrap(), CertificateParams::new(names).unwrap());
-        params.serial_number = Some(SerialNumber::from_slice(&[serial, 7]));
-        format!("{}{}{}", params.signed_by(&key, &self.issuer).unwrap().pem(), self.pem, key.serialize_pem())
-    }
-
-    fn identity(&self, serial: u8) -> Identity {
-        Identity::from_pem(self.give(serial).as_bytes()).unwrap()
-    }
+fn identity(authority: &Authority, serial: u8) -> Identity {
+    Identity::from_pem(give(authority, serial).as_bytes()).unwrap()
 }
 
 /// Answers with the protocol and the serial number of what the client has shown.
@@ -55,11 +37,11 @@ async fn a_certificate_is_seen_in_every_protocol_and_nobody_has_to_have_one() {
     let mut server = Server::bind(&config, &tls::Config::default(), &daemon).await.unwrap();
     server.ask_clients(&authority.pem).unwrap();
     assert!(server.ask_clients("nonsense").is_err());
-    server.tls().unwrap().put_default(&authority.give(1)).unwrap();
+    server.tls().unwrap().put_default(&give(&authority, 1)).unwrap();
     let address = server.secure_address().unwrap();
     server.serve(tell).unwrap();
 
-    let identity = authority.identity(0x4a);
+    let (identity, others) = (identity(&authority, 0x4a), identity(&other, 0x4a));
     let pin = tls::fingerprint(&identity.authorities()[0]).unwrap();
     let ask = async |http2, pin, identity: Option<&Identity>| {
         let config = client::Config { http2, ..client::Config::default() };
@@ -73,7 +55,7 @@ async fn a_certificate_is_seen_in_every_protocol_and_nobody_has_to_have_one() {
     assert_eq!(ask(false, Some(pin), Some(&identity)).await.unwrap(), "h1 4a07");
     assert_eq!(ask(true, Some(pin), None).await.unwrap(), "h2 nothing");
     // Nobody says of himself who he is, on either side.
-    assert!(ask(true, Some(pin), Some(&other.identity(0x4a))).await.is_err());
+    assert!(ask(true, Some(pin), Some(&others)).await.is_err());
     for pin in [None, Some([7; 32])] {
         let refused = ask(true, pin, None).await.unwrap_err();
         assert!(refused.contains("UnknownIssuer"), "{refused}");
