@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use nearcast_tests::process::{bin_dir, daemon};
+use nearcast_tests::cli::control;
+use nearcast_tests::process::daemon;
 use nearcast_tests::publisher::Feed;
 use nearcast_tests::world::World;
 use serde_json::Value;
@@ -55,9 +56,8 @@ async fn viewers_are_counted_where_they_are_and_channels_are_found_where_they_ar
     let config = world.folder.join("config/control.toml");
     let ops = world.layout.control_ops;
     world.control = daemon("nearcast-control", "control-again", &config, ops, &world.logs()).await?;
-    let control = format!("http://{}", world.layout.control);
-    let peru = told(&control, world.admin_token(), &["--country", "PE"]).await?;
-    let all = told(&control, world.admin_token(), &["--channel", "demo"]).await?;
+    let peru = told(&world, &["--country", "PE"]).await?;
+    let all = told(&world, &["--channel", "demo"]).await?;
     let sum = |told: &Value, field: &str| {
         let buckets = told["buckets"].as_array().into_iter().flatten();
         buckets.filter_map(|bucket| bucket[field].as_u64()).sum::<u64>()
@@ -75,7 +75,7 @@ async fn viewers_are_counted_where_they_are_and_channels_are_found_where_they_ar
             && one["qoe"]["buffer_ms"].as_f64().is_some_and(|buffer| (2900.0..=3000.0).contains(&buffer))),
         "{peru}"
     );
-    let countries = told(&control, world.admin_token(), &["--top", "countries"]).await?;
+    let countries = told(&world, &["--top", "countries"]).await?;
     let lines = countries["countries"].as_array().into_iter().flatten();
     let mut named: Vec<_> = lines.filter_map(|one| one["country"].as_str()).collect();
     named.sort_unstable();
@@ -93,11 +93,8 @@ async fn fetch(from: &str, url: &str) -> Result<String> {
 }
 
 /// What `nearcast-control audience` says.
-async fn told(url: &str, token: &str, words: &[&str]) -> Result<Value> {
-    let mut command = Command::new(bin_dir()?.join("nearcast-control"));
-    command.arg("audience").args(words).args(["--since", "1h", "--json"]).kill_on_drop(true);
-    let command = command.env("NEARCASTCTL_URL", url).env("NEARCASTCTL_TOKEN", token);
-    let output = command.output().await.context("running nearcast-control")?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(serde_json::from_slice(&output.stdout)?)
+async fn told(world: &World, words: &[&str]) -> Result<Value> {
+    let words = [&["audience"], words, &["--since", "1h", "--json"]].concat();
+    let said = control(world.layout.control, world.admin_token(), &words).await?;
+    Ok(serde_json::from_str(&said.done()?)?)
 }

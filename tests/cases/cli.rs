@@ -1,27 +1,14 @@
 //! An operator at a terminal.
 
 use anyhow::{Context as _, Result, ensure};
-use nearcast_tests::process::bin_dir;
+use nearcast_tests::cli::{self, Said};
 use serde_json::Value;
-use tokio::process::Command;
 
 use crate::shared;
 
-struct Said {
-    code: Option<i32>,
-    out: String,
-    error: String,
-}
-
-/// Runs `nearcast-control` with these words, as somebody who has set up the environment.
+/// Asks the world that cases share.
 async fn control(words: &[&str], token: &str) -> Result<Said> {
-    let mut command = Command::new(bin_dir()?.join("nearcast-control"));
-    command.args(words).kill_on_drop(true);
-    command.env("NEARCASTCTL_URL", format!("http://{}", shared().layout.control));
-    command.env("NEARCASTCTL_TOKEN", token);
-    let output = command.output().await.context("running nearcast-control")?;
-    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    Ok(Said { code: output.status.code(), out: text(&output.stdout), error: text(&output.stderr) })
+    cli::control(shared().layout.control, token, words).await
 }
 
 #[tokio::test]

@@ -13,9 +13,10 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use nearcast_tests::cli::control;
 use nearcast_tests::client::Protocol;
 use nearcast_tests::player::{Until, follow, renditions};
-use nearcast_tests::process::{bin_dir, daemon};
+use nearcast_tests::process::daemon;
 use nearcast_tests::publisher::Feed;
 use nearcast_tests::world::World;
 use serde_json::{Value, json};
@@ -30,15 +31,15 @@ async fn a_control_plane_goes_on_elsewhere_from_its_backup_and_nobody_who_watche
     let world = World::builder("moved").edges(["eu-1"]).setting("origin-1", "[transcode]\nenabled = false\n");
     let mut world = world.start().await?;
     let (receiver, mut told, _receiving) = receiver().await?;
-    let control = async |words: &[&str]| -> Result<Value> {
-        let said = run(&world, words).await?;
-        serde_json::from_str(&said).with_context(|| format!("{words:?} says {said}"))
+    let said = async |words: &[&str]| -> Result<Value> {
+        let text = run(&world, words).await?;
+        serde_json::from_str(&text).with_context(|| format!("{words:?} says {text}"))
     };
-    let hook = control(&["webhook", "create", &receiver, "--event", "channel.live", "--json"]).await?;
+    let hook = said(&["webhook", "create", &receiver, "--event", "channel.live", "--json"]).await?;
     let secret = hook["secret"].as_str().context("no secret")?.to_owned();
-    control(&["channel", "create", "demo", "--json"]).await?;
-    control(&["channel", "set", "demo", "--category", "music", "--tag", "cello", "--json"]).await?;
-    let key = control(&["key", "create", "demo", "--json"]).await?;
+    said(&["channel", "create", "demo", "--json"]).await?;
+    said(&["channel", "set", "demo", "--category", "music", "--tag", "cello", "--json"]).await?;
+    let key = said(&["key", "create", "demo", "--json"]).await?;
     let key = key["key"].as_str().context("no key")?.to_owned();
     let _publisher = world.publish("demo", &key, &Feed::pattern(360)).await?;
 
@@ -105,15 +106,7 @@ async fn a_control_plane_goes_on_elsewhere_from_its_backup_and_nobody_who_watche
 
 /// What `nearcast-control` prints.
 async fn run(world: &World, words: &[&str]) -> Result<String> {
-    let mut command = Command::new(bin_dir()?.join("nearcast-control"));
-    command.args(words).kill_on_drop(true);
-    command.env("NEARCASTCTL_URL", format!("http://{}", world.layout.control));
-    command.env("NEARCASTCTL_TOKEN", world.admin_token());
-    let output = command.output().await.context("running nearcast-control")?;
-    let [out, error] =
-        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    ensure!(output.status.success(), "{words:?}: {out}{error}");
-    Ok(out)
+    control(world.layout.control, world.admin_token(), words).await?.done()
 }
 
 /// HMAC-SHA-256 in base64, as OpenSSL makes it.

@@ -18,6 +18,7 @@ pub mod admin;
 pub mod browser;
 pub mod captions;
 pub mod certificate;
+pub mod cli;
 pub mod client;
 pub mod dns;
 pub mod foreign;

@@ -32,13 +32,13 @@ pub(super) struct Audience {
     #[arg(long, value_parser = duration)]
     step: Option<Duration>,
     /// All of that time together, instead: what was watched most, or where.
-    #[arg(long, conflicts_with_all = ["node", "channel", "category", "country", "step"])]
+    #[arg(long, conflicts_with_all = SERIES)]
     top: Option<Top>,
     /// What they are compared by.
-    #[arg(long, requires = "top", conflicts_with_all = ["node", "channel", "category", "country", "step"], value_parser = ["viewers", "egress", "watch_time"])]
+    #[arg(long, requires = "top", conflicts_with_all = SERIES, value_parser = ["viewers", "egress", "watch_time"])]
     by: Option<String>,
     /// At most so many.
-    #[arg(long, requires = "top", conflicts_with_all = ["node", "channel", "category", "country", "step"])]
+    #[arg(long, requires = "top", conflicts_with_all = SERIES)]
     limit: Option<u32>,
 }
 
@@ -47,6 +47,9 @@ enum Top {
     Channels,
     Countries,
 }
+
+/// What is about lines over time, and means nothing to sums.
+const SERIES: [&str; 5] = ["node", "channel", "category", "country", "step"];
 
 /// How many viewers a region will have.
 #[derive(Debug, Args)]
